@@ -1,0 +1,50 @@
+"""Image filters by cross-correlation: the public names, each loaded when it is first used.
+
+``conv-cli --help`` imports this package, and must not wait for NumPy and Pillow.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conv_cli.images import Image, read_image, write_image
+    from conv_cli.kernels.kernel import Kernel
+    from conv_cli.kernels.spec import load_kernel, load_kernels
+    from conv_cli.layers import Conv2D, conv2d, corr2d
+
+_HOMES = {
+    "Conv2D": "conv_cli.layers",
+    "Image": "conv_cli.images",
+    "Kernel": "conv_cli.kernels.kernel",
+    "conv2d": "conv_cli.layers",
+    "corr2d": "conv_cli.layers",
+    "load_kernel": "conv_cli.kernels.spec",
+    "load_kernels": "conv_cli.kernels.spec",
+    "read_image": "conv_cli.images",
+    "write_image": "conv_cli.images",
+}
+
+__all__ = [
+    "Conv2D",
+    "Image",
+    "Kernel",
+    "conv2d",
+    "corr2d",
+    "load_kernel",
+    "load_kernels",
+    "read_image",
+    "write_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("conv-cli")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__, "__version__"]

@@ -1,0 +1,359 @@
+"""Many images: read, filtered and written, on all cores, and a report of what became of each."""
+
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from conv_cli.correlation.correlate import available_threads
+from conv_cli.errors import ConvError, ImageError
+from conv_cli.feature_maps import RangeName
+from conv_cli.filtering import Filter, MapResult, filter_image, output_shape
+from conv_cli.images import (
+    FLOAT_FORMATS,
+    Image,
+    can_hold,
+    encode_image,
+    probe_image,
+    read_image,
+    write_image,
+)
+from conv_cli.jobs import STDIO, Destination, Input, Job, Output
+
+_ARRAY_FORMATS = ("npy", "npz")
+_DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one map, or of an image that gave none.
+
+    ``error`` says why there is none; ``skipped`` that its file was there already; ``planned`` that
+    this was a dry run. The other fields are those of ``--json``; ``notes`` and ``reason`` are for
+    people.
+    """
+
+    image: str
+    kernel: str | None = None
+    output: str | None = None
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    min: float | None = None
+    max: float | None = None
+    clipped: float | None = None
+    strategy: str | None = None
+    seconds: float | None = None
+    error: str | None = None
+    skipped: bool = False
+    planned: bool = False
+    notes: tuple[str, ...] = ()
+    reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints: always the image, and the fields that apply."""
+        names = (
+            "kernel",
+            "output",
+            "shape",
+            "dtype",
+            "min",
+            "max",
+            "clipped",
+            "strategy",
+            "seconds",
+        )
+        record: dict[str, Any] = {"image": self.image}
+        if self.error is not None:
+            return record | {"error": self.error}
+        record |= {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        if self.skipped:
+            record["skipped"] = True
+        return record
+
+
+@dataclass
+class Report:
+    """Counts of a run, by image and map, and the exit code that they amount to."""
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    def add(self, result: Result) -> None:
+        """Count one result."""
+        if result.error is not None:
+            self.failed += 1
+        elif result.skipped:
+            self.skipped += 1
+        else:
+            self.done += 1
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 if everything is done, 1 if something failed."""
+        return 1 if self.failed else 0
+
+    def __str__(self) -> str:
+        counts = [f"{self.done} done"]
+        counts += [f"{self.failed} failed"] if self.failed else []
+        counts += [f"{self.skipped} skipped"] if self.skipped else []
+        return f"{', '.join(counts)} in {time.monotonic() - self.started:.1f} s"
+
+
+def output_pixels(
+    dtype: np.dtype[Any], kind: str, destination: Destination
+) -> tuple[np.dtype[Any], RangeName]:
+    """Return the dtype of a map's pixels and the range that makes them.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Of the input.
+    kind : str
+        The output's format.
+    """
+    chosen = destination.range
+    if destination.depth:
+        made = np.dtype(_DEPTHS[destination.depth])
+    elif kind in _ARRAY_FORMATS or chosen == "raw":
+        made = np.dtype(np.float32)
+    elif dtype.kind == "f":
+        given_way = chosen is not None and kind not in FLOAT_FORMATS
+        made = np.dtype(np.uint16 if given_way else np.float32)
+    elif dtype.itemsize > 2 and chosen is not None:
+        made = np.dtype(np.uint16)
+    else:
+        made = dtype
+    return made, chosen or ("raw" if made.kind == "f" else "clip")
+
+
+class _Stopped(BaseException):
+    """Raised in a worker when the run has been stopped; never seen outside."""
+
+
+class Run:
+    """One run over jobs.
+
+    Parameters
+    ----------
+    rule, destination
+        What is done and where it goes.
+    threads : int, optional
+        In all, all cores by default: over images where there are several, over the tiles of one.
+    max_pixels : int
+        Larger images are refused.
+    stdin, stdout : BinaryIO
+        For images named "-".
+    progress : callable, optional
+        Is told shares of a map as they are done, from any thread.
+    """
+
+    def __init__(
+        self,
+        rule: Filter,
+        destination: Destination,
+        *,
+        threads: int | None = None,
+        max_pixels: int,
+        stdin: BinaryIO,
+        stdout: BinaryIO,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        self._rule, self._to = rule, destination
+        self._threads = threads or available_threads()
+        self._max_pixels = max_pixels
+        self._stdin, self._stdout = stdin, stdout
+        self._progress = progress
+        self._stop = threading.Event()
+        self._protected: set[tuple[int, int]] = set()
+
+    def plan(self, jobs: Sequence[Job]) -> Iterator[Result]:
+        """Yield what would be written, from the headers of the images alone."""
+        for job in jobs:
+            yield from self._planned(job)
+
+    def results(self, jobs: Sequence[Job]) -> Iterator[Result]:
+        """Yield what became of every map, image after image in the order of the jobs.
+
+        Closing the iterator, or an exception in it, stops the work at the next tile.
+        """
+        identities = (_identity(job.source.path) for job in jobs)
+        self._protected = {identity for identity in identities if identity}
+        workers = max(1, min(self._threads, len(jobs)))
+        threads = max(1, self._threads // workers)
+        waiting: deque[Future[list[Result]]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                for job in jobs:
+                    waiting.append(pool.submit(self._run, job, threads))
+                    if len(waiting) > 2 * workers:
+                        yield from waiting.popleft().result()
+                while waiting:
+                    yield from waiting.popleft().result()
+            finally:
+                self._stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _planned(self, job: Job) -> list[Result]:
+        try:
+            info = probe_image(self._opened(job.source), max_pixels=self._max_pixels)
+        except _FAILURES as error:
+            return [_failure(job, None, error)]
+        results = []
+        for output in job.outputs:
+            try:
+                shape = output_shape(info, self._rule, output.kernels[0])
+                dtype, _ = self._pixels(info.dtype, shape[2], info.alpha, output)
+            except _FAILURES as error:
+                results.append(_failure(job, output, error))
+                continue
+            shown = shape[:2] if shape[2] == 1 else shape
+            results.append(_result(job, output, shape=shown, dtype=dtype.name, planned=True))
+        return results
+
+    def _run(self, job: Job, threads: int) -> list[Result]:
+        """Make the maps of one image that may be written; the others are not worth reading it."""
+        results = {output: self._known(job, output) for output in job.outputs}
+        if all(results.values()):
+            return [result for result in results.values() if result]
+        try:
+            image = read_image(self._opened(job.source), max_pixels=self._max_pixels)
+        except _FAILURES as error:
+            self._advance(len(job.outputs))
+            return [_failure(job, None, error)]
+        notes = tuple(image.notes)
+        for output, known in results.items():
+            if known is None:
+                results[output] = self._made(job, output, image, notes, threads)
+                notes = ()
+        return [result for result in results.values() if result]
+
+    def _known(self, job: Job, output: Output) -> Result | None:
+        """Return the result of a map that is not to be made, before any work is done for it."""
+        if output.path == STDIO or not os.path.lexists(output.path):
+            return None
+        if self._to.skip_existing:
+            result = _result(job, output, skipped=True)
+        elif _identity(output.path) in self._protected:
+            result = _result(
+                job,
+                output,
+                error=f"{output.path}: is an input and never overwritten; choose another output",
+            )
+        elif not self._to.force:
+            result = _result(
+                job,
+                output,
+                error=f"{output.path}: exists; use --force to overwrite it "
+                "or --skip-existing to keep it",
+            )
+        else:
+            return None
+        self._advance(1.0)
+        return result
+
+    def _made(
+        self, job: Job, output: Output, image: Image, notes: tuple[str, ...], threads: int
+    ) -> Result:
+        started = time.perf_counter()
+        try:
+            channels = 1 if image.pixels.ndim == 2 else image.pixels.shape[2]
+            channels = 1 + image.alpha if self._rule.gray else channels
+            dtype, mode = self._pixels(image.pixels.dtype, channels, image.alpha, output)
+            made = filter_image(
+                image, self._rule, output.kernels, dtype, mode,
+                threads=threads, progress=self._advance,
+            )  # fmt: skip
+            notes += self._write(made, output, threads)
+        except _FAILURES as error:
+            return _failure(job, output, error)
+        statistics = made.statistics
+        return _result(
+            job,
+            output,
+            shape=made.image.pixels.shape,
+            dtype=made.image.pixels.dtype.name,
+            min=_finite(statistics.low),
+            max=_finite(statistics.high),
+            clipped=statistics.clipped,
+            strategy=made.plan.strategy,
+            seconds=round(time.perf_counter() - started, 6),
+            notes=notes,
+            reason=made.plan.reason,
+        )
+
+    def _pixels(
+        self, units: np.dtype[Any], channels: int, alpha: bool, output: Output
+    ) -> tuple[np.dtype[Any], RangeName]:
+        """Return the dtype of a map and its range, once the format is known to hold them."""
+        dtype, mode = output_pixels(units, output.format, self._to)
+        try:
+            can_hold(output.format, dtype, channels, alpha)
+        except ImageError as error:
+            raise ImageError(f"{output.path}: {error}") from None
+        return dtype, mode
+
+    def _write(self, made: MapResult, output: Output, threads: int) -> tuple[str, ...]:
+        """Write a map, and return what must be said of it."""
+        if output.path == STDIO:
+            return encode_image(self._stdout, made.image, output.format, threads=threads)
+        if self._to.makes_folders:
+            Path(output.path).parent.mkdir(parents=True, exist_ok=True)
+        return write_image(
+            output.path, made.image, format=output.format, force=self._to.force, threads=threads
+        )
+
+    def _opened(self, source: Input) -> str | BinaryIO:
+        return self._stdin if source.path == STDIO else source.path
+
+    def _advance(self, share: float) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+        if self._progress is not None:
+            self._progress(share)
+
+
+_FAILURES = (ConvError, OSError, MemoryError)
+"""What costs a file and not the run."""
+
+
+def _result(job: Job, output: Output, **fields: Any) -> Result:
+    return Result(job.source.path, output.name, output.path, **fields)
+
+
+def _failure(job: Job, output: Output | None, error: BaseException) -> Result:
+    """Return the result of a failure, its message led by the name of a file."""
+    if isinstance(error, MemoryError):
+        message = "not enough memory; use fewer --jobs, or a smaller image"
+    elif isinstance(error, OSError):
+        message = f"{error.strerror or error}; check the folder and the disk"
+    else:
+        message = str(error)
+    name = job.source.path
+    if not message.startswith((f"{name}:", f"{output.path}:" if output else f"{name}:", "stdin:")):
+        message = f"{name}: {message}"
+    if output is None:
+        return Result(name, error=message)
+    return _result(job, output, error=message)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what tells a file from all others under any name, or None if there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  # Path.stat() would need a second try for "-"
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,319 @@
+"""conv-cli apply: every kernel on every image."""
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from conv_cli.cli import boundary
+from conv_cli.cli.options import (
+    DEFAULT_MAX_PIXELS,
+    BorderType,
+    FormatType,
+    KernelType,
+    NumberType,
+    PairType,
+)
+from conv_cli.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from conv_cli.batch import Result
+    from conv_cli.filtering import Filter
+    from conv_cli.jobs import Destination
+
+EPILOG = """\b
+A KERNEL is
+  a name       sobel-x, gaussian:2, gaussian:sigma=2,size=13
+  a matrix     "1 0 -1; 2 0 -2; 1 0 -1", "1 2 1; 2 4 2; 1 2 1 / 16"
+  a file       edge.json .csv .txt .npy .npz .mat; @edge where a name could be meant
+
+\b
+Examples
+  The vertical edges of a photograph:
+    conv-cli apply photo.jpg -k sobel-x -o edges.png
+  How strong the edges are, in any direction:
+    conv-cli apply photo.jpg -k sobel-x -k sobel-y --combine magnitude -o edges.png
+  Negative values seen as well, grey being zero:
+    conv-cli apply photo.jpg -k laplacian --range signed -o laplacian.png
+  A whole tree of photographs, blurred in linear light:
+    conv-cli apply photos/ -r -k gaussian:3 --linear -o blurred/
+  What would be written, without doing it:
+    conv-cli apply photos/ -k kirsch -o maps/ --dry-run
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.option(
+    "-k",
+    "--kernel",
+    "kernels",
+    type=KernelType(),
+    multiple=True,
+    required=True,
+    metavar="KERNEL",
+    help="What slides over the image; repeat it for more maps. See below.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="PATH",
+    help="A file for one image and one map, a folder for more, - for stdout.",
+)
+@click.option(
+    "--name",
+    default="{stem}.{kernel}{ext}",
+    show_default=True,
+    metavar="TEMPLATE",
+    help="Names of files in the output folder; {index} counts the kernels.",
+)
+@click.option(
+    "--padding",
+    type=PairType(0, "same", "valid", "full"),
+    default="same",
+    show_default=True,
+    help="Pixels added around the image: as many as keep its size, none, as many as any window "
+    "can reach, or that many.",
+)
+@click.option(
+    "--border",
+    type=BorderType(),
+    default="edge",
+    show_default=True,
+    metavar="edge|zero|reflect|symmetric|wrap|NUMBER",
+    help="What these pixels hold: aaa|abcd|ddd, 000|abcd|000, dcb|abcd|cba, cba|abcd|dcb, "
+    "bcd|abcd|abc, or a number.",
+)
+@click.option(
+    "--stride", type=PairType(1), default="1", show_default=True, help="Take every Nth window only."
+)
+@click.option(
+    "--dilation",
+    type=PairType(1),
+    default="1",
+    show_default=True,
+    help="Spread the kernel's weights N pixels apart.",
+)
+@click.option(
+    "--convolve",
+    is_flag=True,
+    help="Mathematical convolution: turn the kernel by 180°. Without it, cross-correlation as in "
+    "neural networks.",
+)
+@click.option(
+    "--normalize",
+    type=click.Choice(["none", "sum", "abs"]),
+    default="none",
+    show_default=True,
+    help="Divide the kernel by the sum of its weights, or of their magnitudes.",
+)
+@click.option(
+    "--bias",
+    type=NumberType(),
+    metavar="B",
+    help="Add B to the result, in the image's own units (0-255 for 8 bits).  [default: the "
+    "kernel's own]",
+)
+@click.option(
+    "--channels",
+    type=click.Choice(["each", "gray"]),
+    default="each",
+    show_default=True,
+    help="Filter each channel, or one of grey (0.299 R + 0.587 G + 0.114 B).",
+)
+@click.option(
+    "--alpha",
+    type=click.Choice(["keep", "filter"]),
+    default="keep",
+    show_default=True,
+    help="Copy the opacity and let it weigh the colours, or filter it like a colour.",
+)
+@click.option(
+    "--linear", is_flag=True, help="Work in linear light: sRGB decoded before, encoded after."
+)
+@click.option(
+    "--combine",
+    type=click.Choice(["magnitude", "max", "sum", "mean"]),
+    help="Make one map of all kernels.",
+)
+@click.option(
+    "--range",
+    "range_name",
+    type=click.Choice(["clip", "abs", "shift", "signed", "stretch", "raw"]),
+    help="How real values become pixels: limit them; drop the sign; add 128; scale around the "
+    "middle; scale min...max to all; leave them as floats.  [default: clip, raw for floats]",
+)
+@click.option(
+    "--depth",
+    type=click.Choice(["8", "16", "float32"]),
+    help="Bits of the result.  [default: the input's own; float32 for .npy and .npz]",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=FormatType(),
+    help="File format.  [default: from the file name, else png]",
+)
+@click.option("-r", "--recursive", is_flag=True, help="Take the images of whole folder trees.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Threads in all; the pixels are the same for every N.  [default: all cores]",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=DEFAULT_MAX_PIXELS,
+    show_default=True,
+    metavar="N",
+    help="Refuse larger images before they take memory.",
+)
+@click.option("-f", "--force", is_flag=True, help="Overwrite existing files, but never an input.")
+@click.option("--skip-existing", is_flag=True, help="Leave out results whose file is there.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written, with shapes.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a result.")
+@click.option("--explain", is_flag=True, help="Print the strategy of each result, and why.")
+@click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show a progress bar.  [default: on a terminal]",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+def apply(**options: Any) -> int:
+    """Slide every KERNEL over every image; each result is one feature map.
+
+    IMAGES are files, folders, or - for stdin.
+    """
+    from conv_cli.batch import Report, Run
+    from conv_cli.jobs import collect_inputs, is_single, plan_jobs
+
+    rule = _filter(options)
+    names, output = options["images"], options["output"]
+    single = is_single(output, names, len(rule.maps()))
+    to = _destination(options, single)
+    inputs = collect_inputs(names, recursive=options["recursive"], output=output)
+    if not inputs:
+        boundary.say(f"Error: {names[0]}: no images found; check the name, or add --recursive")
+        return boundary.NOTHING
+    jobs = plan_jobs(inputs, rule, to)
+    boundary.require_stdout(output == "-" or options["as_json"] or options["dry_run"])
+    report = Report()
+    with Progress(
+        sum(len(job.outputs) for job in jobs), shown=_shows_progress(options)
+    ) as progress:
+        run = Run(
+            rule,
+            to,
+            threads=options["jobs"],
+            max_pixels=options["max_pixels"],
+            stdin=boundary.binary(sys.stdin),
+            stdout=boundary.binary(sys.stdout),
+            progress=progress.advance,
+        )
+        results = run.plan(jobs) if options["dry_run"] else run.results(jobs)
+        with closing(results):
+            for result in results:
+                report.add(result)
+                progress.clear()
+                _print(result, options)
+    if len(jobs) > 1 and not (options["quiet"] or options["dry_run"]):
+        boundary.say(str(report))
+    return report.exit_code
+
+
+def _filter(options: dict[str, Any]) -> "Filter":
+    """Return what is to be done to each image."""
+    from conv_cli.filtering import Filter
+
+    kernels = [kernel for several in options["kernels"] for kernel in several]
+    kernels = [kernel.normalized(options["normalize"]) for kernel in kernels]
+    if options["convolve"]:
+        kernels = [kernel.turned() for kernel in kernels]
+    return Filter(
+        tuple(kernels),
+        padding=options["padding"],
+        border=options["border"],
+        stride=options["stride"],
+        dilation=options["dilation"],
+        bias=options["bias"],
+        gray=options["channels"] == "gray",
+        filter_alpha=options["alpha"] == "filter",
+        linear=options["linear"],
+        combine=options["combine"],
+    )
+
+
+def _destination(options: dict[str, Any], single: bool) -> "Destination":
+    """Return where results go; contradictions between options end here."""
+    from conv_cli.jobs import Destination
+
+    if options["range_name"] == "raw" and options["depth"] in ("8", "16"):
+        raise click.BadParameter(
+            f"raw makes floats, which --depth {options['depth']} cannot hold; use --depth float32, "
+            "or another range",
+            param_hint="--range",
+        )
+    if options["output"] == "-" and options["as_json"]:
+        raise click.BadParameter(
+            "stdout cannot carry both the image of -o - and these lines; give an output file",
+            param_hint="--json",
+        )
+    return Destination(
+        options["output"],
+        name=options["name"],
+        format=options["file_format"],
+        depth=options["depth"],
+        range=options["range_name"],
+        force=options["force"],
+        skip_existing=options["skip_existing"],
+        single=single,
+    )
+
+
+def _shows_progress(options: dict[str, Any]) -> bool:
+    if options["progress"] is not None:
+        return bool(options["progress"])
+    return not options["quiet"] and sys.stderr is not None and sys.stderr.isatty()
+
+
+def _print(result: "Result", options: dict[str, Any]) -> None:
+    """Print a result: data on stdout, words on stderr."""
+    if options["as_json"]:
+        click.echo(json.dumps(result.as_dict()))
+    elif result.planned:
+        click.echo(boundary.escaped(f"{result.output}  {_size(result)} {result.dtype}"))
+    if result.error is not None:
+        boundary.say(f"Error: {result.error}")
+        return
+    if options["explain"] and result.reason:
+        line = f"{result.output}: {result.strategy}: {result.reason}"
+        if options["as_json"] or options["output"] == "-":
+            boundary.say(line)
+        else:
+            click.echo(boundary.escaped(line))
+    if not options["quiet"]:
+        for line in _words(result):
+            boundary.say(line)
+
+
+def _size(result: "Result") -> str:
+    return "x".join(map(str, result.shape or ()))
+
+
+def _words(result: "Result") -> Iterator[str]:
+    """Yield what a person must know of a result that was made."""
+    for note in result.notes:
+        yield f"{result.image}: {note}"
+    if result.clipped:
+        share, low, high = result.clipped, result.min, result.max
+        count = round(share * math.prod(result.shape or ()))
+        yield (
+            f"{result.output}: {count:,} values clipped ({share:.2%}), the true range is "
+            f"{low:g} to {high:g}; to keep them use --range signed, abs, shift or stretch"
+        )

@@ -1,0 +1,131 @@
+"""Where every error becomes one line and an exit code."""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import BinaryIO, NoReturn, TextIO
+
+import click
+
+from conv_cli.errors import ConvError, ImageError
+
+DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
+INTERRUPTED, TERMINATED = 130, 143
+
+
+def escaped(text: str) -> str:
+    """Return text as one line that a terminal shows as it is: control characters escaped.
+
+    Bytes of a name that are no UTF-8 are escaped as well.
+    """
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown).encode("utf-8", "backslashreplace").decode()
+
+
+def say(text: str) -> None:
+    """Print one line of words on stderr; what stderr cannot take is no reason to fail."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(escaped(text), err=True)
+
+
+class Stopped(BaseException):
+    """A signal asked for the end; its one argument is the exit code."""
+
+
+def run(command: Callable[[], int | None]) -> NoReturn:
+    """Run a command and leave with its exit code; every failure is one line on stderr."""
+    for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stopper(code))
+    try:
+        code = _exit_code(command)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        code = _undelivered()
+    except OSError as error:
+        say(f"Error: stdout: {error.strerror or error}; send the output elsewhere")
+        code = _undelivered()
+    sys.exit(code)
+
+
+def _exit_code(command: Callable[[], int | None]) -> int:
+    try:
+        return command() or DONE
+    except Stopped as stop:
+        say("Error: interrupted; results finished so far are kept, nothing is half-written")
+        return int(stop.args[0])
+    except click.ClickException as error:
+        say(f"Error: {usage_message(error)}")
+        return USAGE
+    except ImageError as error:
+        say(f"Error: {error}")
+        return FAILED
+    except ConvError as error:
+        say(f"Error: {error}")
+        return USAGE
+    except MemoryError:
+        say("Error: memory: not enough for this; use fewer --jobs, or smaller images")
+        return FAILED
+
+
+def binary(stream: TextIO | None) -> BinaryIO:
+    """Return the bytes behind stdin or stdout; one that is closed reads as empty."""
+    return io.BytesIO() if stream is None else stream.buffer
+
+
+def require_stdout(needed: bool) -> None:
+    """Raise ImageError if something is to go to stdout and it is closed."""
+    if needed and sys.stdout is None:
+        raise ImageError("stdout: is closed, so nothing can be delivered; open it, or give a file")
+
+
+def usage_message(error: click.ClickException) -> str:
+    """Return Click's complaint as `NAME: reason, and what to do`."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "conv-cli"
+    see = f"see '{path} --help'"
+    match error:
+        case click.NoSuchOption():
+            near = " or ".join(sorted(error.possibilities or ()))
+            advice = f"did you mean {near}? Or {see}" if near else see
+            return f"{error.option_name}: no such option; {advice}"
+        case click.MissingParameter():
+            return f"{_parameter_name(error)}: missing; {see}"
+        case click.BadParameter():
+            return f"{_parameter_name(error)}: {_sentence(error.message)}"
+        case click.BadOptionUsage():
+            return f"{error.option_name}: {_sentence(error.message)}; {see}"
+        case _:
+            return f"{path}: {_sentence(error.format_message())}; {see}"
+
+
+def _parameter_name(error: click.BadParameter) -> str:
+    if error.param is None:
+        return str(error.param_hint or "argument")
+    if isinstance(error.param, click.Argument):
+        return error.param.make_metavar(error.ctx) if error.ctx else error.param.human_readable_name
+    return max(error.param.opts, key=len)
+
+
+def _sentence(message: str) -> str:
+    """Return a message of Click's as the middle of a sentence: lower case, no full stop."""
+    message = message.strip().rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def _stopper(code: int) -> Callable[[int, FrameType | None], NoReturn]:
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        raise Stopped(code)
+
+    return stop
+
+
+def _undelivered() -> int:
+    """Point stdout at nothing, so that Python's own flush at exit does not complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED

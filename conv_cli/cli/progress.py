@@ -1,0 +1,54 @@
+"""The progress bar of long work, on stderr."""
+
+import sys
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+import click
+
+_STEPS = 1000
+"""Of the bar, for one map."""
+
+
+class Progress:
+    """A bar over a number of maps; nothing at all where it is not shown."""
+
+    def __init__(self, maps: int, *, shown: bool) -> None:
+        self._bar = (
+            click.progressbar(length=maps * _STEPS, label="conv-cli", file=sys.stderr)
+            if shown
+            else None
+        )
+        self._lock = Lock()
+        self._pending = 0.0
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(kind, error, trace)
+
+    def advance(self, share: float) -> None:
+        """Move on by a share of one map; from any thread."""
+        if self._bar is None:
+            return
+        with self._lock:
+            self._pending += share * _STEPS
+            steps = int(self._pending)
+            if steps:
+                self._pending -= steps
+                self._bar.update(steps)
+
+    def clear(self) -> None:
+        """Make way for a line of words; the bar is drawn again as the work moves on."""
+        if self._bar is not None and sys.stderr.isatty():
+            click.echo("\r\033[K", nl=False, err=True)

@@ -1,0 +1,87 @@
+"""Colours, pixel by pixel: linear light, grey, and the weight that opacity gives a colour.
+
+Everything here is pointwise and works on tiles of shape (C, 1, h, w), one channel after another.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Tile = npt.NDArray[Any]
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of R, G and B in grey: ITU-R BT.601-7, 2.5.1."""
+
+_TRUST = 1e-4
+"""Where less than this share of a kernel's weight lies on opaque pixels, opacity is no guide."""
+
+
+def white(dtype: np.dtype[Any]) -> float:
+    """Return the value of white: 255, 65535 or the greatest of wider integers, 1.0 for floats."""
+    return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
+
+
+def to_linear(values: Tile, top: float) -> Tile:
+    """Return sRGB-coded values 0..top as linear light 0..top, in float (IEC 61966-2-1).
+
+    Values below 0 are mirrored.
+    """
+    if values.dtype in (np.uint8, np.uint16):
+        return _linear_table(values.dtype)[values]
+    coded = values / top
+    size = np.abs(coded)
+    linear = np.where(size <= 0.04045, size / 12.92, ((size + 0.055) / 1.055) ** 2.4)
+    return np.copysign(linear, coded) * top
+
+
+def from_linear(values: Tile, top: float) -> Tile:
+    """Return linear light 0..top as sRGB-coded values 0..top: the inverse of ``to_linear``."""
+    linear = values / top
+    size = np.abs(linear)
+    coded = np.where(size <= 0.0031308, size * 12.92, 1.055 * size ** (1 / 2.4) - 0.055)
+    return np.copysign(coded, linear) * top
+
+
+def _linear_table(dtype: np.dtype[Any]) -> npt.NDArray[np.float32]:
+    table = _LINEAR.get(dtype)
+    if table is None:
+        top = np.iinfo(dtype).max
+        table = _LINEAR[dtype] = to_linear(np.arange(top + 1.0), top).astype(np.float32)
+    return table
+
+
+_LINEAR: dict[np.dtype[Any], npt.NDArray[np.float32]] = {}
+
+
+def to_gray(colours: Tile) -> Tile:
+    """Return (1, 1, h, w), 0.299 R + 0.587 G + 0.114 B, of (3, 1, h, w); grey is left as it is."""
+    if len(colours) == 1:
+        return colours
+    weights = np.asarray(LUMA, np.result_type(colours.dtype, np.float32))
+    return np.tensordot(weights, colours.astype(weights.dtype), axes=1)[None]
+
+
+def weigh(colours: Tile, opacity: Tile, top: float) -> Tile:
+    """Return colours, colours times opacity, and opacity (0..1), one after the other."""
+    dtype = np.result_type(colours.dtype, np.float32)
+    share = opacity.astype(dtype) / dtype.type(top)
+    return np.concatenate([colours.astype(dtype), colours * share, share])
+
+
+def unweigh(values: Tile, colours: int, total: float) -> Tile:
+    """Return the correlated colours, each pixel counted by its opacity.
+
+    Parameters
+    ----------
+    values : ndarray, shape (2·colours + 1, h, w)
+        What correlation made of ``weigh``.
+    colours : int
+        How many channels of colour there are.
+    total : float
+        The sum of the kernel's weights, not zero. A result keeps it: an even colour c becomes
+        c·total under any opacity, so hidden colours make no fringe.
+    """
+    plain, weighted, opacity = values[:colours], values[colours:-1], values[-1:] / total
+    trusted = opacity > _TRUST
+    return np.where(trusted, weighted / np.where(trusted, opacity, 1), plain)

@@ -1,0 +1,1 @@
+"""Cross-correlation: the planner, the engines, and the one door to them."""

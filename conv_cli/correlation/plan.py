@@ -1,0 +1,248 @@
+"""The planner: shapes and dtypes in, a Plan out. It never sees a pixel.
+
+A Problem states what is to be computed; ``choose_plan`` picks the arithmetic that keeps the promise
+of exactness, estimates what every strategy would cost, and takes the cheapest that is able.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.borders import Padding
+from conv_cli.errors import ConvError
+
+Strategy = Literal["direct", "gemm"]
+Pair = tuple[int, int]
+
+# Nanoseconds on one core, from tests/benchmarks/calibrate.py: AMD EPYC (Zen 4, AVX-512),
+# NumPy 2.4 with OpenBLAS on one thread, 2026-11-24.
+_TERM_NS = {"int16": 0.07, "int32": 0.17, "float32": 0.21, "int64": 0.55, "float64": 0.50}
+"""Shift-and-add: one multiply and one add of a whole tile, for each output pixel."""
+_COPY_NS = {"float32": 0.20, "float64": 0.40}
+"""Banded GEMM: one pixel copied into the scratch block."""
+_FLOP_NS = {"float32": 0.0115, "float64": 0.023}
+"""Banded GEMM: one multiply-add inside BLAS."""
+
+_BAND_ROWS = (1, 2, 4, 8, 16, 32)
+"""Output rows that one banded product may cover."""
+_FULL_PANEL = 8
+"""A product of fewer rows than this leaves the units of BLAS idle, and costs as much."""
+_CACHE_BYTES = 768 * 1024
+"""What a tile and its scratch may take, so that they stay in the L2 cache of one core."""
+_MIN_COLUMNS = 256
+"""Narrower tiles lose more to call overhead than they gain from the cache."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One correlation, by its shapes.
+
+    Attributes
+    ----------
+    batch, channels, height, width : int
+        The image: (N, C, H, W).
+    outputs, kernel : int, (rows, columns)
+        The weights: (O, C/groups, kh, kw).
+    groups, stride, dilation, padding
+        As in ``conv2d``; stride, dilation and padding are spelled out for both axes.
+    dtype : numpy.dtype
+        Of the pixels that the engines read.
+    whole : bool
+        Pixels, border and weights are all whole numbers, so the result can be exact.
+    low, high : int
+        No result, nor any part of its sum, lies outside. Only used where ``whole``.
+    terms : int
+        Weights that are not zero.
+    """
+
+    batch: int
+    channels: int
+    height: int
+    width: int
+    outputs: int
+    kernel: Pair
+    groups: int
+    stride: Pair
+    dilation: Pair
+    padding: Padding
+    dtype: np.dtype[Any]
+    whole: bool
+    low: int
+    high: int
+    terms: int
+
+    @property
+    def span(self) -> Pair:
+        """Rows and columns of the window that the dilated kernel covers."""
+        rows, columns = ((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return rows, columns
+
+    @property
+    def padded(self) -> Pair:
+        """Rows and columns of the image with its border."""
+        (top, bottom), (left, right) = self.padding
+        return self.height + top + bottom, self.width + left + right
+
+    @property
+    def output(self) -> Pair:
+        """Rows and columns of a feature map: floor((n - window) / stride) + 1.
+
+        Raises
+        ------
+        ConvError
+            If the window is larger than the padded image.
+        """
+        if any(w > n for w, n in zip(self.span, self.padded, strict=True)):
+            raise ConvError(
+                f"the kernel's window of {self.span[0]}x{self.span[1]} is larger than the image "
+                f"of {self.padded[0]}x{self.padded[1]} with its padding; use a smaller kernel "
+                "or more padding"
+            )
+        rows, columns = (
+            (n - w) // s + 1 for n, w, s in zip(self.padded, self.span, self.stride, strict=True)
+        )
+        return rows, columns
+
+    @property
+    def magnitude(self) -> int:
+        """The largest that a sum of whole numbers can be, sign aside."""
+        return max(-self.low, self.high)
+
+    @property
+    def group_shape(self) -> Pair:
+        """Outputs and input channels of one group."""
+        return self.outputs // self.groups, self.channels // self.groups
+
+    def window(self, tile: Pair) -> Pair:
+        """Rows and columns of padded input that a tile of output needs."""
+        rows, columns = (
+            (t - 1) * s + w for t, s, w in zip(tile, self.stride, self.span, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a problem will be computed.
+
+    Attributes
+    ----------
+    strategy : str
+        The engine's name.
+    dtype : numpy.dtype
+        In which the engine works.
+    tile : (rows, columns)
+        Of output that one call of the engine makes.
+    band_rows : int
+        Output rows of one banded product; 1 where there is none.
+    scratch : int
+        Bytes that one thread takes for a tile.
+    costs : dict
+        Milliseconds on one core, estimated for every strategy that is able.
+    reason : str
+        Why this strategy, in words.
+    """
+
+    strategy: Strategy
+    dtype: np.dtype[Any]
+    tile: Pair
+    band_rows: int
+    scratch: int
+    costs: dict[str, float]
+    reason: str
+
+
+def choose_plan(problem: Problem) -> Plan:
+    """Return the cheapest plan that keeps the promise of exactness.
+
+    Raises
+    ------
+    ConvError
+        If whole numbers could exceed 64 bits, or the kernel's window is larger than the image.
+    """
+    plans = [_direct_plan(problem), *_gemm_plans(problem)]
+    best = min(plans, key=lambda plan: plan.costs[plan.strategy])
+    costs = {name: cost for plan in plans for name, cost in plan.costs.items()}
+    rows, columns = problem.kernel
+    arithmetic = f"exact in {best.dtype}" if problem.whole else f"in {best.dtype}"
+    ranking = ", ".join(
+        f"{name} {costs[name]:.1f} ms" for name in sorted(costs, key=costs.__getitem__)
+    )
+    reason = f"{rows}x{columns}, {problem.terms} weights, {arithmetic}; on one core about {ranking}"
+    return Plan(best.strategy, best.dtype, best.tile, best.band_rows, best.scratch, costs, reason)
+
+
+def _direct_plan(problem: Problem) -> Plan:
+    dtype = _accumulator(problem, ("int16", "float32", "int32", "float64", "int64"))
+    # Per output pixel of a tile: the window it reads, the sum, and the product on its way to it.
+    per_pixel = problem.channels * problem.stride[0] * problem.stride[1] + problem.outputs + 1
+    tile = _tile(problem, 64, problem.batch * per_pixel * dtype.itemsize)
+    pixels = problem.batch * problem.output[0] * problem.output[1]
+    cost = pixels * (problem.terms + problem.channels) * _TERM_NS[dtype.name]
+    scratch = problem.batch * per_pixel * dtype.itemsize * tile[0] * tile[1]
+    return Plan("direct", dtype, tile, 1, scratch, {"direct": cost / 1e6}, "")
+
+
+def _gemm_plans(problem: Problem) -> list[Plan]:
+    """Return the banded GEMM with its best band, or nothing where BLAS cannot be exact."""
+    if problem.whole and problem.magnitude > 2**53:
+        return []
+    dtype = _accumulator(problem, ("float32", "float64"))
+    outputs, channels = problem.group_shape
+    height, width = problem.output
+    best = None
+    for band in _BAND_ROWS[: 1 if height == 1 else None]:
+        depth = channels * problem.kernel[1] * problem.window((band, 1))[0]
+        rows = max(_FULL_PANEL, outputs * band)
+        flops = rows * depth / band * _FLOP_NS[dtype.name]
+        copies = channels * problem.kernel[1] * problem.stride[0] * _COPY_NS[dtype.name]
+        cost = problem.batch * problem.groups * height * width * (flops + copies) / 1e6
+        if best is None or cost < best[0]:
+            best = cost, band, depth
+    assert best is not None
+    cost, band, depth = best
+    # Per output pixel: its share of the shifted copies, and the result.
+    per_pixel = (depth / band + problem.outputs) * dtype.itemsize
+    rows, columns = _tile(problem, 4 * band, problem.batch * per_pixel)
+    rows = max(band, rows // band * band)
+    scratch = int(problem.batch * per_pixel * rows * columns)
+    return [Plan("gemm", dtype, (rows, columns), band, scratch, {"gemm": cost}, "")]
+
+
+def _tile(problem: Problem, rows: int, bytes_per_pixel: float) -> Pair:
+    """Return a tile of about that many rows whose scratch fits the cache."""
+    height, width = problem.output
+    rows = min(rows, height)
+    columns = max(_MIN_COLUMNS, int(_CACHE_BYTES / (bytes_per_pixel * rows)))
+    parts = -(-width // columns)
+    return rows, -(-width // parts)
+
+
+def _accumulator(problem: Problem, candidates: tuple[str, ...]) -> np.dtype[Any]:
+    """Return the first of the candidate dtypes in which no sum can wrap or lose a bit.
+
+    Raises
+    ------
+    ConvError
+        If whole numbers could exceed 64 bits.
+    """
+    if not problem.whole:
+        return np.dtype(np.float64 if problem.dtype == np.float64 else np.float32)
+    limits = {"float32": 2**24, "float64": 2**53}
+    for name in candidates:
+        limit = limits.get(name) or np.iinfo(name).max
+        if problem.magnitude <= limit:
+            return np.dtype(name)
+    raise ConvError(
+        f"sums of up to {problem.magnitude:.3g} exceed 64-bit integers; give the image as float64"
+    )
+
+
+def whole_numbers(values: npt.ArrayLike) -> bool:
+    """Tell whether all values are finite and have no fraction."""
+    array = np.asarray(values)
+    return array.dtype.kind in "bui" or bool(
+        np.isfinite(array).all() and (array == np.rint(array)).all()
+    )

@@ -1,0 +1,199 @@
+"""From real values to pixels: combine, range and rounding. The only place where values are rounded.
+
+========  =====================================================================
+range     a value v becomes, for pixels 0..top
+========  =====================================================================
+clip      v, limited to 0..top
+abs       abs(v), limited
+shift     v + 128 (8 bits) or v + 32768 (16 bits), limited
+signed    v/m · top/2 + top/2, m the largest magnitude in the map
+stretch   (v - min) / (max - min) · top, over the whole map
+raw       v, as a float
+========  =====================================================================
+"""
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.borders import Span
+from conv_cli.colors import white
+from conv_cli.errors import ConvError, ImageError
+
+Values = npt.NDArray[Any]
+RangeName = Literal["clip", "abs", "shift", "signed", "stretch", "raw"]
+CombineName = Literal["magnitude", "max", "sum", "mean"]
+
+_NEEDS_EXTREMES = ("signed", "stretch")
+_STRIP_ROWS = 64
+
+
+def combine(values: Values, how: CombineName) -> Values:
+    """Return (C, 1, h, w), one map made of all K of (C, K, h, w).
+
+    "magnitude" is the root of the sum of squares; "max" goes by value, not by magnitude.
+    """
+    if how == "max":
+        return values.max(axis=1, keepdims=True)
+    wide = values.astype(np.result_type(values.dtype, np.float32), copy=False)
+    if how == "magnitude":
+        return np.sqrt(np.square(wide).sum(axis=1, keepdims=True))
+    total = wide.sum(axis=1, keepdims=True)
+    return total / values.shape[1] if how == "mean" else total
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What a map held before its range was applied.
+
+    Attributes
+    ----------
+    low, high : float
+        Least and greatest value, in the units of the input; NaN left out.
+    clipped : float
+        Share of the values that the range had to limit, 0..1.
+    """
+
+    low: float
+    high: float
+    clipped: float
+
+
+class FeatureMap:
+    """One map in the making: takes tiles of real values, from any thread, and gives pixels.
+
+    Parameters
+    ----------
+    shape : (rows, columns, channels)
+        Of the finished pixels; channels beyond those of the tiles are the caller's to fill.
+    channels : int
+        Of the tiles.
+    units : numpy.dtype
+        Of the input's pixels; it says what the values mean.
+    dtype : numpy.dtype
+        Of the finished pixels. 8 to 16 bits multiplies by 257, 16 to 8 divides; nothing else is
+        rescaled but by the range.
+    mode : str
+        The range.
+
+    Raises
+    ------
+    ConvError
+        If "raw" is asked of a dtype that is not float.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        channels: int,
+        units: np.dtype[Any],
+        dtype: np.dtype[Any],
+        mode: RangeName,
+    ) -> None:
+        if mode == "raw" and dtype.kind != "f":
+            raise ConvError("--range raw makes floats; add --depth float32, or choose clip")
+        self.pixels = np.empty(shape, dtype)
+        self._scale = _rescaling(units, dtype)
+        self._bottom, self._top = _limits(units, dtype)
+        self._half = {1: 128.0, 2: 32768.0}.get(dtype.itemsize, self._top / 2)
+        self._mode = mode
+        self._target = self.pixels[..., :channels].transpose(2, 0, 1)
+        self._kept: Values | None = None
+        self._low, self._high, self._clipped = np.inf, -np.inf, 0
+        self._lock = Lock()
+
+    def take(self, values: Values, rows: Span, columns: Span) -> None:
+        """Take the values (C, h, w) of those rows and columns; they are not kept as they are.
+
+        Raises
+        ------
+        ImageError
+            If a value is not finite and the pixels are whole numbers.
+        """
+        low, high = values.min(), values.max()
+        if not (np.isfinite(low) and np.isfinite(high)):
+            low, high = self._finite_extremes(values)
+        with self._lock:
+            self._low, self._high = min(self._low, float(low)), max(self._high, float(high))
+            if self._mode in _NEEDS_EXTREMES and self._kept is None:
+                self._kept = np.empty(self._target.shape, values.dtype)
+        place = (slice(None), slice(*rows), slice(*columns))
+        if self._kept is not None:
+            self._kept[place] = values
+        else:
+            self._develop(values, self._target[place])
+
+    def finish(self) -> Statistics:
+        """Complete the pixels after the last tile, and return what they were made of."""
+        if self._kept is not None:
+            for start in range(0, self._target.shape[1], _STRIP_ROWS):
+                strip = (slice(None), slice(start, start + _STRIP_ROWS))
+                self._develop(self._kept[strip], self._target[strip])
+            self._kept = None
+        return Statistics(self._low, self._high, self._clipped / self._target.size)
+
+    def _finite_extremes(self, values: Values) -> tuple[float, float]:
+        if self.pixels.dtype.kind != "f":
+            raise ImageError(
+                "its filtered values hold NaN or infinity, which whole-number pixels cannot; "
+                "write .npy, or float TIFF with --depth float32"
+            )
+        finite = values[np.isfinite(values)]
+        return (finite.min(), finite.max()) if finite.size else (self._low, self._high)
+
+    def _develop(self, values: Values, target: Values) -> None:
+        """Write values to pixels: the range, then to the nearest whole number within the limits."""
+        ranged = self._ranged(values)
+        if target.dtype.kind == "f":
+            if self._mode == "raw":
+                target[...] = ranged
+                return
+        elif ranged.dtype.kind == "f":
+            ranged = np.rint(ranged)
+        low, high = ranged.min(), ranged.max()
+        if low < self._bottom or high > self._top:
+            outside = np.count_nonzero(ranged < self._bottom) + np.count_nonzero(ranged > self._top)
+            with self._lock:
+                self._clipped += int(outside)
+            ranged = np.clip(ranged, self._bottom, self._top)
+        target[...] = ranged
+
+    def _ranged(self, values: Values) -> Values:
+        """Return the values in the units of the pixels, neither rounded nor limited."""
+        if self._mode == "stretch":
+            spread = self._high - self._low
+            wide = values.astype(np.float64)
+            return (wide - self._low) * (self._top / spread if spread else 0.0)
+        if self._mode == "signed":
+            largest = max(abs(self._low), abs(self._high))
+            wide = values.astype(np.float64)
+            return wide * (self._top / 2 / largest if largest else 0.0) + self._top / 2
+        if self._scale != 1:
+            values = values * np.result_type(values.dtype, np.float32).type(self._scale)
+        if self._mode == "abs":
+            return np.abs(values)
+        if self._mode == "shift":
+            return values.astype(np.result_type(values.dtype, np.float32)) + self._half
+        return values
+
+
+def rescaled(opacity: Values, dtype: np.dtype[Any]) -> Values:
+    """Return opacity in the units of a dtype: 0..white of whole numbers, unchanged in floats."""
+    if dtype.kind == "f" or dtype == opacity.dtype:
+        return opacity
+    return np.rint(opacity / white(opacity.dtype) * white(dtype)).astype(dtype)
+
+
+def _rescaling(units: np.dtype[Any], dtype: np.dtype[Any]) -> float:
+    widths = (units.itemsize, dtype.itemsize) if units.kind == dtype.kind == "u" else None
+    return {(1, 2): 257.0, (2, 1): 1 / 257}.get(widths, 1.0) if widths else 1.0
+
+
+def _limits(units: np.dtype[Any], dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return what finished pixels may reach: the dtype's own range, or 0..white for floats."""
+    if dtype.kind == "f":
+        return 0.0, white(units)
+    return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)

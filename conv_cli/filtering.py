@@ -1,0 +1,265 @@
+"""One image, every kernel: what ``apply`` does between reading a file and writing one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.borders import Border, Padding, Span, pad
+from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, weigh, white
+from conv_cli.correlation.correlate import Source, correlate, state_problem
+from conv_cli.correlation.plan import Pair, Plan, Problem, choose_plan
+from conv_cli.feature_maps import CombineName, FeatureMap, RangeName, Statistics, combine, rescaled
+from conv_cli.images import Image, ImageInfo
+from conv_cli.kernels.kernel import Kernel
+
+Array = npt.NDArray[Any]
+PaddingChoice = Literal["same", "valid", "full"] | Pair
+
+_ZERO_SUM = 1e-9
+"""A kernel's sum below this share of its weights' magnitudes is zero but for rounding."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """What is to be done to an image; the options of ``apply`` that concern its pixels.
+
+    Attributes
+    ----------
+    kernels : tuple of Kernel
+        Cross-correlated as they are: turning and normalizing come before.
+    padding : "same", "valid", "full" or (rows, columns)
+    border : Border
+    stride, dilation : (rows, columns)
+    bias : float or None
+        Added last, in the image's own units; None: each kernel's own.
+    gray : bool
+        One channel of grey in place of colours.
+    filter_alpha : bool
+        Treat opacity as one more channel; without it, it is copied and weighs the colours.
+    linear : bool
+        Correlate in linear light.
+    combine : str or None
+        Make one map of all kernels: "magnitude", "max", "sum" or "mean".
+    """
+
+    kernels: tuple[Kernel, ...]
+    padding: PaddingChoice = "same"
+    border: Border = Border("edge")  # noqa: RUF009  # frozen, so shared without harm
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    bias: float | None = None
+    gray: bool = False
+    filter_alpha: bool = False
+    linear: bool = False
+    combine: CombineName | None = None
+
+    def maps(self) -> list[tuple[str, tuple[Kernel, ...]]]:
+        """Return the name of each map and the kernels, all of one shape, that make it."""
+        if self.combine:
+            return [(self.combine, common_frame(self.kernels))]
+        return [(kernel.name, (kernel,)) for kernel in self.kernels]
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """One finished map.
+
+    Attributes
+    ----------
+    image : Image
+        Its pixels, with what the input carried along.
+    statistics : Statistics
+    plan : Plan
+    """
+
+    image: Image
+    statistics: Statistics
+    plan: Plan
+
+
+def common_frame(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:
+    """Return the kernels with zeros around them, so that all have one shape and one origin."""
+    before = np.max([k.origin for k in kernels], axis=0)
+    after = np.max([np.subtract(k.shape, k.origin) for k in kernels], axis=0)
+    framed = []
+    for kernel in kernels:
+        lead = before - kernel.origin
+        trail = before + after - lead - kernel.shape
+        weights = np.pad(kernel.weights, np.stack([lead, trail], axis=1))
+        framed.append(replace(kernel, weights=weights, origin=tuple(before)))
+    return tuple(framed)
+
+
+def output_shape(info: ImageInfo, rule: Filter, kernel: Kernel) -> tuple[int, int, int]:
+    """Return (rows, columns, channels) of the map that a kernel makes of such an image.
+
+    Raises
+    ------
+    ConvError
+        If the kernel is larger than the image with its padding.
+    """
+    return _output_shape(info.height, info.width, info.channels, info.alpha, rule, kernel)
+
+
+def _output_shape(
+    height: int, width: int, channels: int, alpha: bool, rule: Filter, kernel: Kernel
+) -> tuple[int, int, int]:
+    (top, bottom), (left, right) = _padding(rule, kernel)
+    problem = Problem(
+        1, 1, height, width, 1, kernel.shape, 1, rule.stride, rule.dilation,
+        ((top, bottom), (left, right)), np.dtype(np.float32), False, 0, 0, 1,
+    )  # fmt: skip
+    colours = 1 if rule.gray else channels - alpha
+    return (*problem.output, colours + alpha)
+
+
+def filter_image(
+    image: Image,
+    rule: Filter,
+    kernels: tuple[Kernel, ...],
+    dtype: np.dtype[Any],
+    mode: RangeName,
+    *,
+    threads: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> MapResult:
+    """Return the map that the kernels make of an image.
+
+    Parameters
+    ----------
+    image : Image
+    rule : Filter
+    kernels : tuple of Kernel
+        One, or all of one shape and origin for a combined map: an entry of ``rule.maps()``.
+    dtype : numpy.dtype
+        Of the map's pixels: uint8, uint16, int32 or float32.
+    mode : str
+        The range.
+    threads : int, optional
+        All cores by default. The pixels are the same for every number.
+    progress : callable, optional
+        Is told the share of the work that each tile was; it may raise to stop the work.
+
+    Raises
+    ------
+    ConvError
+        If the kernel is larger than the image, or the pixels cannot hold the values.
+    """
+    planes = _planes(image)
+    colours = len(planes) - image.alpha
+    top = white(planes.dtype)
+    weighted = image.alpha and not rule.filter_alpha and not all(map(_sums_to_zero, kernels))
+    source = Source.of(planes, _loader(image, rule, weighted, colours, top))
+    weights = np.stack([kernel.weights for kernel in kernels])[:, None]
+    problem = state_problem(
+        source,
+        weights,
+        padding=_padding(rule, kernels[0]),
+        border=rule.border,
+        stride=rule.stride,
+        dilation=rule.dilation,
+    )
+    plan = choose_plan(problem)
+    shape = _output_shape(*planes.shape[2:], len(planes), image.alpha, rule, kernels[0])
+    made = shape[2] - (image.alpha and not rule.filter_alpha)
+    feature_map = FeatureMap(shape, made, planes.dtype, dtype, mode)
+    step = plan.tile[0] * plan.tile[1] / (problem.output[0] * problem.output[1])
+
+    def store(values: Array, rows: Span, columns: Span) -> None:
+        if weighted:
+            values = _by_opacity(values, made, kernels)
+        feature_map.take(_finish(values, rule, kernels, top), rows, columns)
+        if progress is not None:
+            progress(step)
+
+    correlate(source, weights, problem, rule.border, store, plan=plan, threads=threads)
+    statistics = feature_map.finish()
+    if image.alpha and not rule.filter_alpha:
+        opacity = _placed_opacity(planes[-1, 0], rule, kernels[0], problem)
+        feature_map.pixels[..., -1] = rescaled(opacity, dtype)
+    pixels = feature_map.pixels[..., 0] if shape[2] == 1 else feature_map.pixels
+    return MapResult(replace(image, pixels=pixels), statistics, plan)
+
+
+def _planes(image: Image) -> Array:
+    """Return the pixels as (C, 1, H, W), without a copy: each channel is an image of its own."""
+    pixels = image.pixels[..., None] if image.pixels.ndim == 2 else image.pixels
+    return pixels.transpose(2, 0, 1)[:, None]
+
+
+def _padding(rule: Filter, kernel: Kernel) -> Padding:
+    """Return ((top, bottom), (left, right)); "same" puts the origin o·dilation from the corner."""
+    if rule.padding == "valid":
+        return (0, 0), (0, 0)
+    sizes = zip(kernel.shape, kernel.origin, rule.dilation, strict=True)
+    if rule.padding == "full":
+        rows, columns = (((k - 1) * d, (k - 1) * d) for k, _, d in sizes)
+    elif rule.padding == "same":
+        rows, columns = ((o * d, (k - 1 - o) * d) for k, o, d in sizes)
+    else:
+        rows, columns = ((n, n) for n in rule.padding)
+    return rows, columns
+
+
+def _sums_to_zero(kernel: Kernel) -> bool:
+    return abs(kernel.weights.sum()) <= _ZERO_SUM * np.abs(kernel.weights).sum()
+
+
+def _loader(
+    image: Image, rule: Filter, weighted: bool, colours: int, top: float
+) -> Callable[[Array], Array] | None:
+    """Return what happens to a tile (C, 1, h, w) before correlation; None if nothing does."""
+    copied = image.alpha and not rule.filter_alpha
+    if not (rule.linear or copied or (rule.gray and colours > 1)):
+        return None
+
+    def load(tile: Array) -> Array:
+        colour, opacity = tile[:colours], tile[colours:]
+        if rule.linear:
+            colour = to_linear(colour, top)
+        if rule.gray:
+            colour = to_gray(colour)
+        if weighted:
+            return weigh(colour, opacity, top)
+        return colour if copied else np.concatenate([colour, opacity])
+
+    return load
+
+
+def _by_opacity(values: Array, colours: int, kernels: Sequence[Kernel]) -> Array:
+    """Return (C, K, h, w): colours weighed by opacity for the kernels whose sum is not zero."""
+    return np.stack(
+        [
+            values[:colours, k]
+            if _sums_to_zero(kernel)
+            else unweigh(values[:, k], colours, float(kernel.weights.sum()))
+            for k, kernel in enumerate(kernels)
+        ],
+        axis=1,
+    )
+
+
+def _finish(values: Array, rule: Filter, kernels: Sequence[Kernel], top: float) -> Array:
+    """Return (C, h, w) of correlated values (C, K, h, w): out of linear light, bias, combined."""
+    wide = np.result_type(values.dtype, np.float32)
+    if rule.linear:
+        values = from_linear(values, top)
+    own = np.array([kernel.bias for kernel in kernels], wide)
+    if rule.bias is None and own.any():
+        values = values + own[:, None, None]
+    if rule.combine:
+        values = combine(values, rule.combine)
+    if rule.bias:
+        values = values + wide.type(rule.bias)
+    return values[:, 0]
+
+
+def _placed_opacity(opacity: Array, rule: Filter, kernel: Kernel, problem: Problem) -> Array:
+    """Return the opacity (h, w) that lies under the kernel's origin at every output pixel."""
+    padded = pad(opacity, problem.padding, rule.border)
+    (row_step, column_step), (rows, columns) = rule.stride, problem.output
+    top, left = (o * d for o, d in zip(kernel.origin, rule.dilation, strict=True))
+    return padded[top::row_step, left::column_step][:rows, :columns]

@@ -1,0 +1,196 @@
+"""Which images are read, and what each result is called."""
+
+import glob
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from conv_cli.errors import ConvError
+from conv_cli.feature_maps import RangeName
+from conv_cli.filtering import Filter
+from conv_cli.images import READABLE_SUFFIXES, format_of
+from conv_cli.kernels.kernel import Kernel
+
+STDIO = "-"
+_DEFAULT_FORMAT = "png"
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image to be read.
+
+    Attributes
+    ----------
+    path : str
+        As given, or found in a folder; "-" is stdin.
+    folder : Path
+        Where its results go below the output folder: its place in the tree that was given.
+    """
+
+    path: str
+    folder: Path = Path()
+
+    @property
+    def stem(self) -> str:
+        """Its name without suffix, for the names of its results."""
+        return "stdin" if self.path == STDIO else Path(self.path).stem
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where results go and in which form; the options of ``apply`` that concern its files.
+
+    ``single`` says that the output is one file and no folder.
+    """
+
+    output: str
+    name: str = "{stem}.{kernel}{ext}"
+    format: str | None = None
+    depth: str | None = None
+    range: RangeName | None = None
+    force: bool = False
+    skip_existing: bool = False
+    single: bool = False
+
+    @property
+    def makes_folders(self) -> bool:
+        """Folders are made for results that are named here; a single file's must exist."""
+        return self.output != STDIO and not self.single
+
+
+@dataclass(frozen=True)
+class Output:
+    """One map that is to be written."""
+
+    name: str
+    kernels: tuple[Kernel, ...]
+    path: str
+    format: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image and everything that is to be made of it."""
+
+    source: Input
+    outputs: tuple[Output, ...]
+
+
+def collect_inputs(names: Sequence[str], *, recursive: bool, output: str) -> list[Input]:
+    """Return the images that names stand for: files, folders, globs, and "-" for stdin.
+
+    A folder stands for the images in it by their suffix, sorted, ``recursive`` for those of its
+    whole tree; links to folders are not followed and the output folder is left out. A name that is
+    none of these is kept, for the attempt to read it to fail.
+    """
+    inputs: list[Input] = []
+    for name in names:
+        if name != STDIO and Path(name).is_dir():
+            inputs += _folder_inputs(Path(name), recursive, output)
+        elif name != STDIO and not os.path.lexists(name) and glob.has_magic(name):
+            inputs += [Input(match) for match in sorted(glob.glob(name))]  # noqa: PTH207  # absolute ones too
+        else:
+            inputs.append(Input(name))
+    return inputs
+
+
+def _folder_inputs(root: Path, recursive: bool, output: str) -> Iterator[Input]:
+    written = os.path.realpath(output)
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(
+            f for f in folders if recursive and os.path.realpath(Path(folder, f)) != written
+        )
+        for file in sorted(files):
+            if Path(file).suffix.lower() in READABLE_SUFFIXES:
+                yield Input(str(Path(folder, file)), Path(folder).relative_to(root))
+
+
+def is_single(output: str, names: Sequence[str], maps: int) -> bool:
+    """Tell whether an output is one file: one image by name, one map, and no folder's name."""
+    one = len(names) == 1 and maps == 1 and not Path(names[0]).is_dir()
+    return one and not glob.has_magic(names[0]) and not _is_folder(output)
+
+
+def _is_folder(output: str) -> bool:
+    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+
+
+def plan_jobs(inputs: Sequence[Input], rule: Filter, destination: Destination) -> list[Job]:
+    """Return what is to be made of each image, with the path of every result.
+
+    Raises
+    ------
+    ConvError
+        If the name template is wrong, a format cannot be written, or two results share a name.
+    """
+    maps = rule.maps()
+    if destination.output == STDIO and (len(inputs) != 1 or len(maps) != 1):
+        raise ConvError(
+            f"-o -: takes one image and one map, not {len(inputs)} and {len(maps)}; give an output "
+            "folder, or --combine the maps"
+        )
+    jobs = [
+        Job(
+            source,
+            tuple(
+                Output(name, kernels, *_located(source, name, index, destination))
+                for index, (name, kernels) in enumerate(maps, 1)
+            ),
+        )
+        for source in inputs
+    ]
+    _refuse_collisions(jobs)
+    return jobs
+
+
+def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[str, str]:
+    """Return the path of a result, and its format."""
+    if to.output == STDIO:
+        path = STDIO
+    elif to.single:
+        path = to.output
+    else:
+        path = str(Path(to.output, source.folder, _file_name(source, kernel, index, to)))
+    named = to.format is None and path != STDIO and bool(Path(path).suffix)
+    return path, format_of(path) if named else to.format or _DEFAULT_FORMAT
+
+
+def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
+    try:
+        name = to.name.format(
+            stem=source.stem,
+            kernel=file_name_part(kernel),
+            ext=f".{to.format or _DEFAULT_FORMAT}",
+            index=index,
+        )
+    except (KeyError, IndexError, ValueError, AttributeError):
+        raise ConvError(
+            f"--name {to.name!r}: is no template; use {{stem}}, {{kernel}}, {{ext}} and {{index}}"
+        ) from None
+    path = Path(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or name.endswith("/"):
+        raise ConvError(f"--name {to.name!r}: gives {name!r}, which is no file below the output")
+    return name
+
+
+def file_name_part(name: str) -> str:
+    """Return a kernel's name as part of a file name: no separators, colons, spaces or controls."""
+    return re.sub(r"[^\w.,=+-]+", "_", name.replace(":", "-")).strip("_") or "kernel"
+
+
+def _refuse_collisions(jobs: Iterable[Job]) -> None:
+    """Raise if two results would share a name, also where a file system folds case or Unicode."""
+    seen: dict[str, str] = {}
+    for job in jobs:
+        for output in job.outputs:
+            key = unicodedata.normalize("NFC", os.path.normpath(output.path)).casefold()
+            who = f"{job.source.path} with {output.name}"
+            if key in seen:
+                raise ConvError(
+                    f"{output.path}: would be made twice, of {seen[key]} and of {who}; use --name "
+                    "with {stem}, {kernel} and {index}, or separate output folders"
+                )
+            seen[key] = who

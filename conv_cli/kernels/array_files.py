@@ -1,0 +1,129 @@
+"""NumPy's kernel files, .npy and .npz, judged by their headers before any array is made.
+
+Pickles are never read. Sizes are bounded twice over: by what a header announces, and by what is
+taken from a stream.
+"""
+
+import io
+import lzma
+import warnings
+import zipfile
+import zlib
+from typing import IO
+
+import numpy as np
+
+from conv_cli.errors import KernelError
+from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
+
+_MAX_BANK_KERNELS = 65_536
+_MAX_BANK_BYTES = 32 * MAX_WEIGHTS
+
+# What NumPy raises for damaged headers, besides ValueError.
+_BAD_ARRAY = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    LookupError,
+    EOFError,
+    MemoryError,
+    RecursionError,
+)
+# What zipfile raises for damaged, encrypted or unknown archives and members.
+_BAD_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    OverflowError,
+)
+
+
+def read_npy(contents: bytes, label: str) -> Kernel:
+    """Return the kernel in the bytes of a .npy file: a real matrix of any dtype and byte order.
+
+    Raises
+    ------
+    KernelError
+        If they are no such file, or hold objects, complex numbers, another number of dimensions
+        than two, or more than 4,194,304 weights.
+    """
+    stream = io.BytesIO(contents)
+    try:
+        shape, dtype = _header(stream)
+    except _BAD_ARRAY:
+        raise KernelError(
+            f"kernel {label}: its .npy header is damaged; save the array again by numpy.save"
+        ) from None
+    _check_header(shape, dtype, label)
+    if len(contents) - stream.tell() < np.prod(shape) * dtype.itemsize:
+        raise KernelError(f"kernel {label}: cut short; save the array again by numpy.save")
+    stream.seek(0)
+    return Kernel(np.lib.format.read_array(stream, allow_pickle=False), name=label)
+
+
+def read_npz(contents: bytes, label: str) -> list[Kernel]:
+    """Return the kernels in the bytes of a .npz file, in the archive's order.
+
+    Raises
+    ------
+    KernelError
+        If they are no such file, a member is not what `read_npy` reads, or the members are too many
+        or would unpack to more than 128 MiB.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(contents)) as archive:
+            members = archive.infolist()
+            _check_bank(members, label)
+            return [_read_member(archive, member, label) for member in members]
+    except KernelError:
+        raise
+    except _BAD_ARCHIVE as error:
+        raise KernelError(
+            f"kernel {label}: its archive is damaged ({error}); save it again by numpy.savez"
+        ) from None
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):  # a later one is only written for named fields
+        raise ValueError
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about headers written by Python 2, which are read well
+        shape, _, dtype = read(stream)
+    return shape, dtype
+
+
+def _check_header(shape: tuple[int, ...], dtype: np.dtype, label: str) -> None:
+    if dtype.kind not in "buif":
+        raise KernelError(f"kernel {label}: its weights are {dtype}, expected real numbers")
+    if len(shape) != 2 or min(shape) < 1:
+        raise KernelError(f"kernel {label}: its shape is {shape}, expected (rows, columns)")
+    if shape[0] * shape[1] > MAX_WEIGHTS:
+        raise KernelError(
+            f"kernel {label}: {shape[0]}x{shape[1]} are more than {MAX_WEIGHTS:,} weights"
+        )
+
+
+def _check_bank(members: list[zipfile.ZipInfo], label: str) -> None:
+    if not members:
+        raise KernelError(f"kernel {label}: the bank is empty")
+    if len(members) > _MAX_BANK_KERNELS:
+        raise KernelError(f"kernel {label}: more than {_MAX_BANK_KERNELS:,} kernels in one bank")
+    if sum(member.file_size for member in members) > _MAX_BANK_BYTES:
+        raise KernelError(f"kernel {label}: it unpacks to more than {_MAX_BANK_BYTES:,} bytes")
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str) -> Kernel:
+    """Return the kernel of one member; its name is never used as a path."""
+    with archive.open(member) as stream:
+        contents = stream.read(member.file_size)  # and not more, whatever the data would unpack to
+    return read_npy(contents, f"{label}, array {member.filename.removesuffix('.npy')}")

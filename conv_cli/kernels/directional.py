@@ -1,0 +1,64 @@
+"""Built-ins that come in sets: the eight compass directions, and the Frei-Chen basis.
+
+A compass member answers most where the bright side of an edge lies in its direction; n is up.
+"""
+
+import numpy as np
+
+from conv_cli.kernels.family import Weights, family_set, fixed
+
+_DIRECTIONS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
+
+# The outer weights of a 3x3 matrix, clockwise from the top left.
+_RIM = ([0, 0, 0, 1, 2, 2, 2, 1], [0, 1, 2, 2, 2, 1, 0, 0])
+
+
+def turned_45(weights: Weights, steps: int) -> Weights:
+    """Return a 3x3 matrix with its rim turned clockwise by so many times 45°."""
+    result = weights.copy()
+    result[_RIM] = np.roll(weights[_RIM], steps)
+    return result
+
+
+def _compass_set(name: str, summary: str, north: list[list[float]]) -> None:
+    family_set(name, f"{summary}: eight directions", _DIRECTIONS)
+    for steps, ending in enumerate(_DIRECTIONS):
+        weights = turned_45(np.array(north, dtype=np.float64), steps)
+        fixed(f"{name}-{ending}", f"{summary}: {ending.upper()}", weights)
+
+
+# R. Kirsch, "Computer determination of the constituent structure of biological images", 1971.
+_compass_set("kirsch", "Kirsch (1971)", [[5, 5, 5], [-3, 0, -3], [-3, -3, -3]])
+
+# G. S. Robinson, "Edge detection by compass gradient masks", 1977: the five-level masks, of which
+# robinson-e is sobel-x.
+_compass_set("robinson", "Robinson (1977), five levels", [[1, 2, 1], [0, 0, 0], [-1, -2, -1]])
+
+# J. M. S. Prewitt, "Object enhancement and extraction", 1970.
+_compass_set("compass", "Prewitt's compass (1970)", [[1, 1, 1], [1, -2, 1], [-1, -1, -1]])
+
+_ROOT = np.sqrt(2.0)
+
+# W. Frei & C.-C. Chen, "Fast boundary detection: a generalization and a new algorithm", IEEE
+# Transactions on Computers C-26(10), 1977: an orthonormal basis of the 3x3 matrices. 1-4 span
+# edges, 5-8 lines, and 9 is the mean.
+_FREI_CHEN = (
+    np.array([[1, _ROOT, 1], [0, 0, 0], [-1, -_ROOT, -1]]) / (2 * _ROOT),
+    np.array([[1, 0, -1], [_ROOT, 0, -_ROOT], [1, 0, -1]]) / (2 * _ROOT),
+    np.array([[0, -1, _ROOT], [1, 0, -1], [-_ROOT, 1, 0]]) / (2 * _ROOT),
+    np.array([[_ROOT, -1, 0], [-1, 0, 1], [0, 1, -_ROOT]]) / (2 * _ROOT),
+    np.array([[0, 1, 0], [-1, 0, -1], [0, 1, 0]]) / 2,
+    np.array([[-1, 0, 1], [0, 0, 0], [1, 0, -1]]) / 2,
+    np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]]) / 6,
+    np.array([[-2, 1, -2], [1, 4, 1], [-2, 1, -2]]) / 6,
+    np.array([[1, 1, 1], [1, 1, 1], [1, 1, 1]]) / 3,
+)
+
+family_set(
+    "freichen",
+    "Frei & Chen (1977): an orthonormal basis of 3x3",
+    tuple(str(number) for number in range(1, 10)),
+)
+for _number, _weights in enumerate(_FREI_CHEN, 1):
+    _kind = "edges" if _number <= 4 else "lines" if _number <= 8 else "the mean"
+    fixed(f"freichen-{_number}", f"Frei & Chen (1977): {_kind}", _weights)

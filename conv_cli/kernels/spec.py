@@ -1,0 +1,172 @@
+"""What a user types for a kernel: a built-in, a matrix, or a file.
+
+In this order: ``@PATH`` is a file; the name of a built-in, with parameters after a colon, is that;
+anything that ends like a kernel file is one; what holds numbers is a matrix; and the rest is looked
+for as a file. Nothing that is typed is ever executed.
+"""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.errors import KernelError
+from conv_cli.kernels.catalogue import built_in, is_built_in, suggestion
+from conv_cli.kernels.formats import READABLE, read_kernels
+from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.text import parse_number, parse_table, shown
+
+_OTHER_TOOLS = ("imagemagick", "gmic", "ffmpeg")
+_NUMERIC = frozenset("0123456789+-.eE/,; \t\r\n")
+_LONGEST_NAME = 40
+
+_GAP = re.compile(r"[^\S\n]+")
+# A row ends at a semicolon, wherever the lines break, or at the end of a line.
+_ROW_END = re.compile(r" ?(?:\n\s*|;\s*)")
+_NUMBER_END = re.compile(r"\s*,\s*|\s+")
+# A slash with white space beside it, or with nothing after it, divides the whole matrix.
+_DIVIDE = re.compile(r"(?<=\s)/|/(?=\s|$)|^/")
+
+
+def load_kernel(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> Kernel:
+    """Return the one kernel that `spec` names.
+
+    Parameters
+    ----------
+    spec : str, path, array_like of shape (rows, columns), or Kernel
+        A string is a built-in with or without parameters (``sobel-x``, ``gaussian:2``,
+        ``gaussian:sigma=2,size=13``), a matrix (``"1 0 -1; 2 0 -2; 1 0 -1"``, ``"1/9 1/9; 0 1"``,
+        ``"1 1; 1 1 / 4"``) or the path of a .json, .csv, .txt, .npy, .npz or .mat file, which a
+        leading ``@`` sets apart from a built-in of the same name. A Kernel is returned as it is.
+
+    Raises
+    ------
+    KernelError
+        If there is no such kernel, it is malformed (with the row and column at fault, counted from
+        1), or it is a set of several; `load_kernels` reads those.
+    """
+    kernels = load_kernels(spec)
+    if len(kernels) != 1:
+        names = [kernel.name for kernel in kernels]
+        listed = ", ".join(names if len(names) <= 9 else [*names[:8], "…"])
+        raise KernelError(
+            f"kernel {_label(spec)}: it is a set of {len(kernels)} kernels ({listed}); "
+            "name one of them, or read all by load_kernels"
+        )
+    return kernels[0]
+
+
+def load_kernels(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> list[Kernel]:
+    """Return all kernels that `spec` names: several for a set such as ``kirsch`` or a .npz bank.
+
+    Takes what `load_kernel` takes, and raises KernelError as it does but for sets.
+    """
+    if isinstance(spec, Kernel):
+        return [spec]
+    if isinstance(spec, str):
+        return _load_text(spec)
+    if isinstance(spec, os.PathLike):
+        return read_kernels(os.fspath(spec))
+    return [Kernel(cast("npt.NDArray[np.float64]", spec))]  # which checks that it is a matrix
+
+
+def _load_text(spec: str) -> list[Kernel]:
+    if spec.startswith("@"):
+        return read_kernels(spec[1:])
+    if is_built_in(spec):
+        return built_in(spec)
+    _refuse_other_tools(spec)
+    if Path(spec).suffix.lower() in READABLE:
+        return read_kernels(spec)
+    if _is_matrix(spec):
+        return [_inline(spec)]
+    if _exists(spec):
+        return read_kernels(spec)
+    raise KernelError(f"kernel {_label(spec)}: {_unknown(spec)}")
+
+
+def _refuse_other_tools(spec: str) -> None:
+    tool = spec.partition(":")[0].strip().lower()
+    if ":" in spec and tool in _OTHER_TOOLS:
+        raise KernelError(
+            f"kernel {_label(spec)}: the syntax of {tool} is not read yet; give the matrix itself, "
+            'with rows split by semicolons: "0 1 0; 1 -4 1; 0 1 0"'
+        )
+
+
+def _is_matrix(spec: str) -> bool:
+    has_digit = any(character.isdecimal() for character in spec)
+    has_separator = any(character == "," or character.isspace() for character in spec.strip())
+    return ";" in spec or (has_digit and (has_separator or _NUMERIC.issuperset(spec)))
+
+
+def _inline(text: str) -> Kernel:
+    """Return the kernel of an inline matrix; its name is its text with one space for each gap."""
+    label = _label(text)
+    squeezed = _GAP.sub(" ", text).strip()
+    matrix, divisor = _split_divisor(squeezed.removesuffix(";"), label)
+    rows = [_NUMBER_END.split(row) if row else [] for row in _ROW_END.split(matrix.strip())]
+    weights = parse_table(rows, label)
+    name = "; ".join(" ".join(row) for row in rows)
+    if divisor is not None:
+        name = f"{name} / {divisor}"
+        weights = _divided(weights, divisor, label)
+    if len(name) > _LONGEST_NAME:
+        height, width = weights.shape
+        digest = hashlib.blake2b(weights.tobytes(), digest_size=4).hexdigest()
+        name = f"matrix-{height}x{width}-{digest}"
+    return Kernel(weights, name=name)
+
+
+def _split_divisor(text: str, label: str) -> tuple[str, str | None]:
+    parts = _DIVIDE.split(text)
+    if len(parts) == 1:
+        return text, None
+    matrix, divisor = parts[0].strip().removesuffix(";"), parts[-1].strip()
+    if len(parts) > 2 or _NUMBER_END.search(divisor) or ";" in divisor:
+        raise KernelError(
+            f"kernel {label}: a / with white space beside it divides the whole matrix, so it must "
+            "stand once, before one number at the end; write a fraction without spaces, as 1/9"
+        )
+    return matrix, divisor
+
+
+def _divided(weights: npt.NDArray[np.float64], divisor: str, label: str) -> npt.NDArray[np.float64]:
+    try:
+        number = parse_number(divisor)
+    except ValueError as error:
+        raise KernelError(f"kernel {label}: its divisor is {error}") from None
+    if number == 0:
+        raise KernelError(f"kernel {label}: its divisor is {divisor}, expected any other number")
+    with np.errstate(over="ignore"):  # Kernel refuses what is not finite, and says where it is
+        return weights / number
+
+
+def _exists(spec: str) -> bool:
+    try:
+        Path(spec).stat()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _unknown(spec: str) -> str:
+    """Return why a text that is nothing known cannot be a kernel, and the likeliest way out."""
+    if not spec.strip():
+        return "no kernel is named; give a built-in such as sobel-x, a matrix or a file"
+    if os.sep in spec:
+        return "no such file; check the path"
+    if similar := suggestion(spec):
+        return f"no built-in and no file has this name; did you mean {similar}?"
+    return (
+        "no built-in and no file has this name; give a built-in such as sobel-x, a matrix such as "
+        '"1 -1" or a file'
+    )
+
+
+def _label(spec: object) -> str:
+    return shown(spec) if isinstance(spec, str) else str(spec)

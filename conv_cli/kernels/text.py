@@ -1,0 +1,104 @@
+"""Numbers and tables of numbers as people type them, for inline matrices and text files alike."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.errors import KernelError
+from conv_cli.kernels.kernel import MAX_WEIGHTS
+
+# Narrower than float(): no nan, inf, 1_000 or digits of other scripts. No two parts of it can
+# match the same digits, so a long bad text costs one pass and not their square.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+_LONGEST_SHOWN = 40
+
+
+def parse_number(text: str) -> float:
+    """Return the number that `text` spells: decimal, with exponent, or a fraction such as 1/9.
+
+    Raises
+    ------
+    ValueError
+        If it spells none, divides by zero or is too large for float64; the message is what follows
+        "row 1, column 1 is" or "sigma is" in an error.
+    """
+    numerator, slash, denominator = text.partition("/")
+    value = _decimal(numerator, text)
+    if slash:
+        divisor = _decimal(denominator, text)
+        if divisor == 0:
+            raise ValueError(f"{shown(text)}, which divides by zero")
+        value /= divisor
+    if not math.isfinite(value):
+        raise ValueError(f"{shown(text)}, which is too large for a number of 64 bits")
+    return value
+
+
+def parse_table(rows: Iterable[Sequence[str]], label: str) -> npt.NDArray[np.float64]:
+    """Return rows of number texts as a matrix.
+
+    Parameters
+    ----------
+    rows : iterable of sequences of str
+        One text per weight; they are read no further than the first fault.
+    label : str
+        What errors call the kernel.
+
+    Raises
+    ------
+    KernelError
+        If there is no row, a row is empty or longer or shorter than the first, a text is no number
+        (row and column counted from 1), or there are more than 4,194,304 weights.
+    """
+    parsed = (_parse_row(texts, row, label) for row, texts in enumerate(rows, 1))
+    return rectangle(parsed, label)
+
+
+def rectangle(rows: Iterable[Sequence[float]], label: str) -> npt.NDArray[np.float64]:
+    """Return rows of numbers as a float64 matrix; errors are those of `parse_table`."""
+    table: list[Sequence[float]] = []
+    for number, row in enumerate(rows, 1):
+        table.append(row)
+        if not row:
+            raise KernelError(f"kernel {label}: row {number} is empty")
+        if len(row) != len(table[0]):
+            raise KernelError(
+                f"kernel {label}: row {number} has {_numbers(len(row))}, row 1 has {len(table[0])}"
+            )
+        if number * len(row) > MAX_WEIGHTS:
+            raise KernelError(f"kernel {label}: more than {MAX_WEIGHTS:,} weights")
+    if not table:
+        raise KernelError(f"kernel {label}: it holds no numbers")
+    return np.array(table, dtype=np.float64)
+
+
+def shown(text: str) -> str:
+    """Return the text on one line and short enough for an error; "empty" for an empty one."""
+    squeezed = " ".join(text.split())
+    if len(squeezed) > _LONGEST_SHOWN:
+        return squeezed[:_LONGEST_SHOWN] + "…"
+    return squeezed or "empty"
+
+
+def _parse_row(texts: Sequence[str], row: int, label: str) -> list[float]:
+    numbers = []
+    for column, text in enumerate(texts, 1):
+        try:
+            numbers.append(parse_number(text))
+        except ValueError as error:
+            raise KernelError(f"kernel {label}: row {row}, column {column} is {error}") from None
+    return numbers
+
+
+def _decimal(part: str, whole: str) -> float:
+    if _NUMBER.fullmatch(part) is None:
+        raise ValueError(f"{shown(whole)}, expected a number such as -1, 0.5 or 1/9")
+    return float(part)
+
+
+def _numbers(count: int) -> str:
+    return f"{count} number" if count == 1 else f"{count} numbers"

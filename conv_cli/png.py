@@ -1,0 +1,219 @@
+"""A PNG encoder in strips: 8 and 16 bits, one to four channels, compressed by several threads.
+
+Pillow writes no 16-bit colour and compresses on one thread. Here an image is cut into strips of
+about a megabyte. Each is filtered and deflated on its own and becomes one IDAT chunk; as every
+strip but the last ends on a byte boundary, the chunks join to one valid zlib stream. The bytes do
+not depend on the number of threads, and only a few strips are in memory at a time.
+
+Reference: Portable Network Graphics (PNG) Specification, third edition, W3C, 2025.
+"""
+
+import os
+import struct
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conv_cli.errors import ImageError
+
+Bytes = NDArray[np.uint8]
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
+_STRIP_BYTES = 1 << 20
+_SAMPLE_BYTES = 1 << 15
+_ADLER_BASE = 65521
+_INCHES_PER_METRE = 1 / 0.0254
+
+
+class _Rows(NamedTuple):
+    """Rows of file bytes, and for each byte the same byte of three pixels beside it."""
+
+    current: Bytes
+    left: Bytes
+    above: Bytes
+    corner: Bytes
+
+    def sampled(self, step: int) -> "_Rows":
+        """Every `step`-th row; not the first, which may have nothing above it."""
+        return _Rows(*(part[step // 2 :: step] for part in self))
+
+
+class _Strip(NamedTuple):
+    """A piece of the zlib stream, with the checksum and the length of what it unpacks to."""
+
+    deflated: bytes
+    adler: int
+    length: int
+
+
+def encode_png(
+    stream: BinaryIO,
+    pixels: NDArray[Any],
+    *,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+    threads: int | None = None,
+) -> None:
+    """Write `pixels` to `stream` as a PNG file; the stream need not be seekable.
+
+    pixels : shape (H, W) or (H, W, C), uint8 or uint16. C is 1 grey, 2 grey and alpha, 3 RGB,
+        4 RGB and alpha (straight, not premultiplied).
+    exif : a TIFF-structured block, with or without ``Exif\\0\\0`` before it.
+    icc : an ICC profile that fits the channels.
+    dpi : horizontal and vertical dots per inch; kept to the next dot per metre.
+    threads : how many to compress with, all cores by default. The bytes are the same for all.
+
+    Raises ImageError for pixels that no PNG can hold.
+    """
+    rows = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    _check(rows)
+    height, width, channels = rows.shape
+    depth = 8 * rows.dtype.itemsize
+    header = struct.pack(">IIBBBBB", width, height, depth, _COLOUR_TYPES[channels], 0, 0, 0)
+    stream.write(_SIGNATURE + _chunk(b"IHDR", header))
+    if icc:
+        stream.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
+    if dpi is not None:
+        across, down = (round(value * _INCHES_PER_METRE) for value in dpi)
+        stream.write(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
+    if exif:
+        stream.write(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    _write_data(stream, rows, threads or os.cpu_count() or 1)
+    stream.write(_chunk(b"IEND", b""))
+
+
+def _check(rows: NDArray[Any]) -> None:
+    if rows.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"PNG holds 8 or 16 bits, not {rows.dtype}; use --depth 8 or 16")
+    if rows.ndim != 3 or rows.shape[2] not in _COLOUR_TYPES or 0 in rows.shape:
+        raise ImageError(f"PNG holds (H, W) or (H, W, 1 to 4), not an array of {rows.shape}")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))
+
+
+def _write_data(stream: BinaryIO, rows: NDArray[Any], threads: int) -> None:
+    """The IDAT chunks: one for the zlib header, one a strip, and one for the checksum."""
+    height = rows.shape[0]
+    step = max(1, _STRIP_BYTES // rows[0].nbytes)
+
+    def strip(top: int) -> _Strip:
+        return _compress(_cut(rows, top, min(top + step, height)), last=top + step >= height)
+
+    stream.write(_chunk(b"IDAT", b"\x78\x01"))
+    adler = 1
+    for piece in _in_order(strip, range(0, height, step), threads):
+        stream.write(_chunk(b"IDAT", piece.deflated))
+        adler = _combined_adler(adler, piece)
+    stream.write(_chunk(b"IDAT", struct.pack(">I", adler)))
+
+
+def _in_order(task: Callable[[int], _Strip], items: range, threads: int) -> Iterator[_Strip]:
+    """The results of `task`, with no more than two a thread waiting to be taken."""
+    if threads == 1 or len(items) == 1:
+        yield from map(task, items)
+        return
+    waiting: deque[Future[_Strip]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            if len(waiting) == 2 * threads:
+                yield waiting.popleft().result()
+            waiting.append(pool.submit(task, item))
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _cut(rows: NDArray[Any], top: int, bottom: int) -> _Rows:
+    """Rows top…bottom-1; what lies outside the image is 0, as the filters ask for."""
+    first = max(top - 1, 0)
+    part = np.ascontiguousarray(rows[first:bottom], rows.dtype.newbyteorder(">")).view(np.uint8)
+    pixel = part.shape[2]
+    padded = np.zeros((bottom - top + 1, pixel + part[0].size), np.uint8)
+    padded[first - top + 1 :, pixel:] = part.reshape(bottom - first, -1)
+    return _Rows(padded[1:, pixel:], padded[1:, :-pixel], padded[:-1, pixel:], padded[:-1, :-pixel])
+
+
+def _average(rows: _Rows) -> Bytes:
+    """Half of left and above, rounded down, without a wider type."""
+    return (rows.left & rows.above) + ((rows.left ^ rows.above) >> 1)
+
+
+def _paeth(rows: _Rows) -> Bytes:
+    """Whichever of left, above and corner is nearest to left + above - corner, in that order.
+
+    The corner is nearest only when it lies between the two, and then its distance is the
+    difference of the other distances: so eight bits suffice.
+    """
+    left, above, corner = rows.left, rows.above, rows.corner
+    by_left = np.maximum(above, corner) - np.minimum(above, corner)
+    by_above = np.maximum(left, corner) - np.minimum(left, corner)
+    nearer = np.minimum(by_left, by_above)
+    between = (left < corner) != (above < corner)
+    between &= np.maximum(by_left, by_above) - nearer < nearer
+    prediction = np.where(by_left <= by_above, left, above)
+    np.copyto(prediction, corner, where=between)
+    return prediction
+
+
+# What each filter subtracts, in the order of the filter types of the specification.
+_PREDICTIONS: tuple[Callable[[_Rows], Bytes | int], ...] = (
+    lambda rows: 0,
+    lambda rows: rows.left,
+    lambda rows: rows.above,
+    _average,
+    _paeth,
+)
+
+
+def _compress(rows: _Rows, *, last: bool) -> _Strip:
+    """Filter and deflate one strip, in the way that makes a sample of its rows smallest.
+
+    Of repeats only runs of one byte are looked for: on photographs and edge maps zlib's search
+    for longer ones takes more time and makes the file larger.
+    """
+    sample = rows.sampled(-(-rows.current.size // _SAMPLE_BYTES))
+    costs = {}
+    for kind in range(len(_PREDICTIONS)):
+        trial = _filtered(sample, kind)
+        costs[kind, zlib.Z_RLE] = len(_deflate(trial, zlib.Z_RLE, last=True))
+        costs[kind, zlib.Z_HUFFMAN_ONLY] = _huffman_bytes(trial)
+    kind, strategy = min(costs, key=costs.__getitem__)
+    data = _filtered(rows, kind)
+    return _Strip(_deflate(data, strategy, last=last), zlib.adler32(data), data.nbytes)
+
+
+def _filtered(rows: _Rows, kind: int) -> Bytes:
+    """Each row less its prediction, after the byte that names the filter."""
+    height, width = rows.current.shape
+    data = np.empty((height, width + 1), np.uint8)
+    data[:, 0] = kind
+    np.subtract(rows.current, _PREDICTIONS[kind](rows), out=data[:, 1:])
+    return data
+
+
+def _huffman_bytes(data: Bytes) -> float:
+    """About what a Huffman code for single bytes needs, which spends at least a bit on each."""
+    counts = np.bincount(data.ravel(), minlength=256)
+    counts = counts[counts > 0]
+    return float(np.sum(counts * np.maximum(-np.log2(counts / data.size), 1)) / 8)
+
+
+def _deflate(data: Bytes, strategy: int, *, last: bool) -> bytes:
+    packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy)
+    return packer.compress(data) + packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
+
+
+def _combined_adler(before: int, strip: _Strip) -> int:
+    """The Adler-32 checksum of what came before and `strip`, from the two checksums (RFC 1950)."""
+    low = (before & 0xFFFF) + (strip.adler & 0xFFFF) - 1
+    high = (before >> 16) + (strip.adler >> 16) + strip.length * ((before & 0xFFFF) - 1)
+    return (high % _ADLER_BASE) << 16 | low % _ADLER_BASE
