@@ -4,7 +4,7 @@ A Problem states what is to be computed; ``choose_plan`` picks the arithmetic th
 of exactness, estimates what every strategy would cost, and takes the cheapest that is able.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,11 +18,11 @@ Pair = tuple[int, int]
 
 # Nanoseconds on one core, from tests/benchmarks/calibrate.py: AMD EPYC (Zen 4, AVX-512),
 # NumPy 2.4 with OpenBLAS on one thread, 2026-11-24.
-_TERM_NS = {"int16": 0.07, "int32": 0.17, "float32": 0.21, "int64": 0.55, "float64": 0.50}
+_TERM_NS = {"int16": 0.12, "int32": 0.24, "float32": 0.28, "int64": 0.60, "float64": 0.56}
 """Shift-and-add: one multiply and one add of a whole tile, for each output pixel."""
-_COPY_NS = {"float32": 0.20, "float64": 0.40}
+_COPY_NS = {"float32": 0.30, "float64": 0.60}
 """Banded GEMM: one pixel copied into the scratch block."""
-_FLOP_NS = {"float32": 0.0115, "float64": 0.023}
+_FLOP_NS = {"float32": 0.040, "float64": 0.080}
 """Banded GEMM: one multiply-add inside BLAS."""
 
 _BAND_ROWS = (1, 2, 4, 8, 16, 32)
@@ -162,16 +162,21 @@ def choose_plan(problem: Problem) -> Plan:
     ConvError
         If whole numbers could exceed 64 bits, or the kernel's window is larger than the image.
     """
-    plans = [_direct_plan(problem), *_gemm_plans(problem)]
-    best = min(plans, key=lambda plan: plan.costs[plan.strategy])
-    costs = {name: cost for plan in plans for name, cost in plan.costs.items()}
+    able = plans(problem)
+    best = min(able, key=lambda plan: plan.costs[plan.strategy])
+    costs = {name: cost for plan in able for name, cost in plan.costs.items()}
     rows, columns = problem.kernel
     arithmetic = f"exact in {best.dtype}" if problem.whole else f"in {best.dtype}"
     ranking = ", ".join(
         f"{name} {costs[name]:.1f} ms" for name in sorted(costs, key=costs.__getitem__)
     )
     reason = f"{rows}x{columns}, {problem.terms} weights, {arithmetic}; on one core about {ranking}"
-    return Plan(best.strategy, best.dtype, best.tile, best.band_rows, best.scratch, costs, reason)
+    return replace(best, costs=costs, reason=reason)
+
+
+def plans(problem: Problem) -> list[Plan]:
+    """Return the plan of every strategy that is able to keep the promise of exactness."""
+    return [_direct_plan(problem), *_gemm_plans(problem)]
 
 
 def _direct_plan(problem: Problem) -> Plan:
@@ -232,7 +237,7 @@ def _accumulator(problem: Problem, candidates: tuple[str, ...]) -> np.dtype[Any]
         return np.dtype(np.float64 if problem.dtype == np.float64 else np.float32)
     limits = {"float32": 2**24, "float64": 2**53}
     for name in candidates:
-        limit = limits.get(name) or np.iinfo(name).max
+        limit = limits.get(name) or int(np.iinfo(name).max)
         if problem.magnitude <= limit:
             return np.dtype(name)
     raise ConvError(

@@ -1,0 +1,32 @@
+"""Images in and out: every depth in full, upright, and never half a picture.
+
+The only importer of Pillow. `read_image` gives an `Image`, `write_image` and `encode_image` take
+one; `probe_image` tells from the header what reading would give, and `can_hold` before any work
+whether a format can hold what is to be written.
+"""
+
+from conv_cli.images.formats import (
+    FLOAT_FORMATS,
+    READABLE_SUFFIXES,
+    WRITABLE_SUFFIXES,
+    can_hold,
+    format_of,
+)
+from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
+from conv_cli.images.reading import probe_image, read_image
+from conv_cli.images.writing import encode_image, write_image
+
+__all__ = [
+    "FLOAT_FORMATS",
+    "MAX_PIXELS",
+    "READABLE_SUFFIXES",
+    "WRITABLE_SUFFIXES",
+    "Image",
+    "ImageInfo",
+    "can_hold",
+    "encode_image",
+    "format_of",
+    "probe_image",
+    "read_image",
+    "write_image",
+]

@@ -1,0 +1,160 @@
+"""The one table of file formats: their suffixes, and what each can hold when it is written."""
+
+import os
+from importlib.util import find_spec
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from conv_cli.errors import ImageError
+
+
+class Format(NamedTuple):
+    """A file format.
+
+    `holds` maps the dtypes that it can be written with to the channel counts; 2 and 4 are with
+    opacity. `extra` are those that need the tiff extra.
+    """
+
+    title: str
+    suffixes: tuple[str, ...]
+    holds: dict[str, tuple[int, ...]] = {}
+    extra: dict[str, tuple[int, ...]] = {}
+
+
+_ALL = (1, 2, 3, 4)
+
+FORMATS = {
+    "png": Format("PNG", (".png", ".apng"), {"uint8": _ALL, "uint16": _ALL}),
+    "jpeg": Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), {"uint8": (1, 3)}),
+    "tiff": Format(
+        "TIFF",
+        (".tif", ".tiff"),
+        {"uint8": _ALL, "uint16": (1,), "int32": (1,), "float32": (1,)},
+        {"uint16": (2, 3, 4), "float32": (2, 3, 4)},
+    ),
+    "webp": Format("WebP", (".webp",), {"uint8": _ALL}),
+    "bmp": Format("BMP", (".bmp",), {"uint8": (1, 3)}),
+    "gif": Format("GIF", (".gif",), {"uint8": (1,)}),
+    "pgm": Format("PGM", (".pgm",), {"uint8": (1,), "uint16": (1,)}),
+    "ppm": Format("PPM", (".ppm",), {"uint8": (3,), "uint16": (3,)}),
+    "pnm": Format("PNM", (".pnm",), {"uint8": (1, 3), "uint16": (1, 3)}),
+    "pbm": Format("PBM", (".pbm",)),
+    "pfm": Format("PFM", (".pfm",), {"float32": (1, 3)}),
+    "tga": Format("TGA", (".tga",), {"uint8": _ALL}),
+    "jp2": Format("JPEG 2000", (".jp2",), {"uint8": _ALL, "uint16": (1,)}),
+    "j2k": Format("JPEG 2000", (".j2k", ".j2c"), {"uint8": _ALL, "uint16": (1,)}),
+    "avif": Format("AVIF", (".avif",), {"uint8": _ALL}),
+    "ico": Format("ICO", (".ico",)),
+    "npy": Format(".npy", (".npy",)),
+    "npz": Format(".npz", (".npz",)),
+}
+
+ARRAY_FORMATS = frozenset({"npy", "npz"})
+"""Formats that hold every dtype and shape, and no meaning."""
+
+FLOAT_FORMATS = ARRAY_FORMATS | {
+    name for name, kind in FORMATS.items() if "float32" in kind.holds
+}
+"""Formats that hold float32 pixels."""
+
+READABLE_SUFFIXES = frozenset(
+    suffix for name, kind in FORMATS.items() if name != "npz" for suffix in kind.suffixes
+)
+"""Suffixes, in lower case, of the files in a folder that are taken for images."""
+
+_WRITABLE = {
+    suffix: name
+    for name, kind in FORMATS.items()
+    if kind.holds or name in ARRAY_FORMATS
+    for suffix in kind.suffixes
+    if suffix not in (".apng", ".mpo")
+}
+WRITABLE_SUFFIXES = frozenset(_WRITABLE)
+"""Suffixes, in lower case, that can be written."""
+
+SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO or .npy"
+
+
+def format_of(path: str | os.PathLike[str]) -> str:
+    """Return the format that a file name's suffix stands for, such as "png".
+
+    Raises ImageError for a suffix that cannot be written.
+    """
+    suffix = PurePath(path).suffix.lower()
+    if suffix in _WRITABLE:
+        return _WRITABLE[suffix]
+    reason = f"{suffix} cannot be written" if suffix else "has no suffix to tell the format"
+    raise ImageError(f"{os.fspath(path)}: {reason}; use one of {' '.join(_WRITABLE)}")
+
+
+def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
+    """Raise ImageError, with a way out, unless a file of this format can hold such pixels.
+
+    Parameters
+    ----------
+    format : str
+        As `format_of` returns it.
+    dtype : dtype
+        Of the pixels, in memory as in the file.
+    channels : int
+        How many there are, opacity among them.
+    alpha : bool
+        The last channel is opacity.
+    """
+    if format not in _WRITABLE.values():
+        known = ", ".join(dict.fromkeys(_WRITABLE.values()))
+        raise ImageError(f"{format!r} is no format that can be written; use one of {known}")
+    if format in ARRAY_FORMATS:
+        return
+    kind, name = FORMATS[format], np.dtype(dtype).name
+    if _fits(channels, alpha, kind.holds.get(name, ())):
+        return
+    if _fits(channels, alpha, kind.extra.get(name, ())):
+        needs_tiff_extra(f"{describe(name, channels)} TIFF")
+        return
+    raise ImageError(_refusal(kind, name, channels, alpha))
+
+
+def uses_extra(format: str, dtype: np.dtype[Any], channels: int) -> bool:
+    """Tell whether such pixels are written by the tiff extra."""
+    return channels in FORMATS[format].extra.get(dtype.name, ())
+
+
+def needs_tiff_extra(what: str) -> None:
+    """Raise ImageError unless the tiff extra is installed."""
+    if find_spec("tifffile") is None:
+        raise ImageError(
+            f"{what} needs the tiff extra: pip install 'conv-cli[tiff]', or use PNG, .npy or "
+            "--depth 8"
+        )
+
+
+def describe(dtype: str, channels: int) -> str:
+    """Return pixels in words: "16-bit colour", "float32 grey"."""
+    depth = {"uint8": "8-bit", "uint16": "16-bit"}.get(dtype, dtype)
+    return f"{depth} {'grey' if channels < 3 else 'colour'}"
+
+
+def _fits(channels: int, alpha: bool, counts: tuple[int, ...]) -> bool:
+    """Two and four channels are kept as such only if the last is opacity."""
+    return channels in counts and alpha == (channels in (2, 4))
+
+
+def _refusal(kind: Format, dtype: str, channels: int, alpha: bool) -> str:
+    counts = kind.holds.get(dtype, ()) + kind.extra.get(dtype, ())
+    if not counts:
+        depths = [describe(each, 1).removesuffix(" grey") for each in kind.holds]
+        way = {"8-bit": "--depth 8", "16-bit": "--depth 16", "float32": "--depth float32"}
+        options = " or ".join(way[depth] for depth in depths if depth in way)
+        mine = describe(dtype, 1).removesuffix(" grey")
+        return f"{kind.title} holds {' or '.join(depths)}, not {mine}; use {options}, or write .npy"
+    if alpha and channels - 1 in counts:
+        return f"{kind.title} holds no opacity; write PNG, or TIFF"
+    if channels - alpha == 3 and 1 in counts:
+        return f"{kind.title} holds one channel; use --channels gray, or write PNG"
+    if channels - alpha == 1 and 3 in counts:
+        return f"{kind.title} holds colour, not {describe(dtype, 1)}; write PNG, PGM or TIFF"
+    return f"{kind.title} cannot hold {channels} channels; write .npy, or one map for each"

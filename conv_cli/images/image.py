@@ -1,0 +1,81 @@
+"""What an image is once it is read: pixels, and what is carried over with them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+MAX_PIXELS = 178_956_970
+"""Larger images are refused from their header by default: Pillow's own limit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """Pixels, upright, with what describes them.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (H, W) for one channel, else (H, W, C)
+        In the file's own units: uint8 0–255, uint16 0–65535, int32, uint32, float32 or float64;
+        .npy files have other dtypes too. Colours are RGB.
+    alpha : bool
+        The last channel is opacity, and the colours are straight, not premultiplied by it.
+    exif : bytes or None
+        A TIFF-structured block, its orientation reset to upright.
+    icc : bytes or None
+        A colour profile that fits the channels.
+    dpi : (float, float) or None
+        Dots per inch, across and down.
+    format : str
+        Where the pixels come from: "png", "jpeg", "tiff", …
+    notes : tuple of str
+        What a user must be told: frames left out, profiles dropped.
+    """
+
+    pixels: NDArray[Any]
+    alpha: bool = False
+    exif: bytes | None = None
+    icc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    format: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W) or (H, W, C)."""
+        return self.pixels.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels."""
+        return self.pixels.dtype
+
+    @property
+    def channels(self) -> int:
+        """How many there are, opacity among them."""
+        return 1 if self.pixels.ndim == 2 else self.pixels.shape[2]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the pixels, so that ``np.asarray(image)`` does."""
+        if copy is None:
+            return np.asarray(self.pixels, dtype)
+        return np.array(self.pixels, dtype, copy=copy)
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What reading an image would give, told from its header: `Image` without the pixels."""
+
+    height: int
+    width: int
+    channels: int
+    alpha: bool
+    dtype: np.dtype[Any]
+    format: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W) for one channel, else (H, W, C)."""
+        size = (self.height, self.width)
+        return size if self.channels == 1 else (*size, self.channels)

@@ -1,0 +1,172 @@
+"""Every engine against four plain loops."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import oracle
+import pytest
+
+from conv_cli.borders import NAMES, Border
+from conv_cli.correlation.correlate import ENGINES, Source, correlate, state_problem
+from conv_cli.correlation.plan import choose_plan, plans
+from conv_cli.errors import ConvError
+
+KERNELS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (2, 5), (4, 3)]
+PADDINGS = [((0, 0), (0, 0)), ((1, 1), (1, 1)), ((0, 3), (2, 1))]
+STEPS = [(1, 1), (2, 1), (1, 3)]
+DTYPES = ["uint8", "int8", "uint16", "int32", "int64", "bool", "float32", "float64"]
+
+
+def image_of(dtype, shape, seed=0):
+    rng = np.random.default_rng(seed)
+    if np.dtype(dtype).kind == "f":
+        return (rng.standard_normal(shape) * 100).astype(dtype)
+    return rng.integers(0, 2 if dtype == "bool" else 120, shape).astype(dtype)
+
+
+def weights_of(shape, whole=True, seed=1):
+    rng = np.random.default_rng(seed)
+    return rng.integers(-9, 10, shape) if whole else rng.standard_normal(shape)
+
+
+def run(x, weights, strategy=None, tile=None, threads=1, **options):
+    """Correlate (C, H, W) through the door, with an engine and a tile size of the test's choice."""
+    border = Border.named(options.pop("border", "zero"))
+    source = Source.of(x[None])
+    problem = state_problem(source, weights, border=border, **options)
+    plan = choose_plan(problem)
+    if strategy:
+        plan = next(plan for plan in plans(problem) if plan.strategy == strategy)
+    if tile:
+        plan = replace(plan, tile=(max(tile[0] // plan.band_rows, 1) * plan.band_rows, tile[1]))
+    out = np.full((problem.outputs, *problem.output), np.nan)
+    out = out.astype(object) if problem.whole else out
+
+    def store(values, rows, columns):
+        out[:, slice(*rows), slice(*columns)] = values[0]
+
+    correlate(source, weights, problem, border, store, plan=plan, threads=threads)
+    return out
+
+
+def assert_equal(actual, expected):
+    if expected.dtype == object:
+        assert (actual == expected).all()
+    else:
+        largest = np.abs(expected).max()
+        assert np.abs(actual - expected).max() <= 1e-5 * largest
+
+
+@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_engine_equals_the_loops_for_every_padding_border_stride_and_dilation(
+    dtype, kernel, strategy
+):
+    x = image_of(dtype, (1, 10, 14))
+    for padding, stride, dilation, whole in itertools.product(PADDINGS, STEPS, STEPS, (True, False)):
+        weights = weights_of((1, 1, *kernel), whole)
+        for border in (*NAMES, 3) if padding != PADDINGS[0] else ("zero",):
+            options = {
+                "padding": padding, "border": border, "stride": stride, "dilation": dilation
+            }  # fmt: skip
+            expected = oracle.correlate(x, weights, **options)
+            assert_equal(run(x, weights, strategy, **options), expected)
+
+
+@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize(("groups", "channels", "outputs"), [(1, 3, 4), (2, 2, 3), (3, 1, 1)])
+def test_engine_equals_the_loops_for_channels_outputs_and_groups(
+    groups, channels, outputs, strategy
+):
+    x = image_of("uint8", (groups * channels, 12, 9))
+    weights = weights_of((groups * outputs, channels, 3, 2))
+    options = {"padding": ((1, 0), (2, 1)), "stride": (2, 1), "groups": groups}
+    expected = oracle.correlate(x, weights, **options)
+    assert_equal(run(x, weights, strategy, **options), expected)
+
+
+@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("tile", [(1, 1), (3, 4), (8, 5), (100, 100)])
+def test_tiles_of_any_size_join_without_a_seam(tile, strategy):
+    x = image_of("uint8", (2, 21, 17))
+    weights = weights_of((2, 2, 4, 3))
+    options = {"padding": ((2, 1), (1, 1)), "border": "reflect", "dilation": (1, 2)}
+    expected = oracle.correlate(x, weights, **options)
+    assert_equal(run(x, weights, strategy, tile, **options), expected)
+
+
+@pytest.mark.parametrize("strategy", ENGINES)
+def test_every_number_of_threads_gives_the_same_bits(strategy):
+    x = image_of("float32", (1, 150, 700))
+    weights = weights_of((3, 1, 5, 5), whole=False)
+    once = run(x, weights, strategy, (16, 100), threads=1)
+    for threads in (2, 5):
+        assert (run(x, weights, strategy, (16, 100), threads=threads) == once).all()
+
+
+@pytest.mark.parametrize("strategy", ENGINES)
+def test_bank_gives_what_its_kernels_give_alone(strategy):
+    x = image_of("uint8", (1, 10, 10))
+    bank = weights_of((4, 1, 3, 3))
+    together = run(x, bank, strategy)
+    for o in range(4):
+        assert (together[o] == run(x, bank[o : o + 1], strategy)[0]).all()
+
+
+@pytest.mark.parametrize("strategy", ENGINES)
+def test_extremes_of_16_bits_never_wrap(strategy):
+    x = np.full((1, 6, 6), 65535, np.uint16)
+    weights = np.full((1, 1, 5, 5), 400)
+    weights[0, 0, 0, 0] = -1
+    assert (run(x, weights, strategy) == oracle.correlate(x, weights)).all()
+
+
+def test_64_bits_are_exact_to_the_last_one():
+    x = np.array([[[2**61 - 1, 3], [-(2**60), 1]]], np.int64)
+    weights = np.array([[[[3, -1]]]])
+    assert (run(x, weights) == oracle.correlate(x, weights)).all()
+
+
+def test_more_than_64_bits_is_refused():
+    x = np.full((1, 2, 2), 2**62, np.int64)
+    with pytest.raises(ConvError, match="64-bit"):
+        run(x, np.array([[[[1, 1]]]]))
+
+
+@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_pixel_that_is_not_finite_stays_within_the_windows_that_hold_it(hole, strategy):
+    x = image_of("float32", (1, 40, 40))
+    x[0, 17, 21] = hole
+    weights = np.abs(weights_of((1, 1, 3, 3), whole=False))
+    result = run(x, weights, strategy)[0]
+    reached = np.zeros((38, 38), bool)
+    reached[15:18, 19:22] = True
+    assert (np.isfinite(result) == ~reached).all()
+
+
+@pytest.mark.parametrize("strategy", ENGINES)
+def test_weight_of_zero_reads_nothing(strategy):
+    x = image_of("float32", (1, 5, 5))
+    x[0, 2, 2] = np.nan
+    result = run(x, np.array([[[[1.0, 0.0, -1.0]]]]), strategy)[0]
+    assert np.isfinite(result[2, 1])
+
+
+@pytest.mark.parametrize("strategy", ENGINES)
+def test_kernel_of_zeros_gives_zeros(strategy):
+    assert (run(image_of("uint8", (1, 5, 6)), np.zeros((1, 1, 3, 3)), strategy) == 0).all()
+
+
+def test_window_larger_than_the_image_is_refused_with_both_sizes():
+    with pytest.raises(ConvError, match=r"9x3 .* image of 5x6"):
+        run(image_of("uint8", (1, 5, 6)), weights_of((1, 1, 5, 3)), dilation=(2, 1))
+
+
+def test_float32_keeps_its_error_bound_for_a_kernel_of_a_thousand_weights():
+    x = image_of("uint8", (1, 64, 64))
+    weights = weights_of((1, 1, 33, 33), whole=False)
+    for strategy in ENGINES:
+        assert_equal(run(x, weights, strategy), oracle.correlate(x, weights))

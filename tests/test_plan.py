@@ -1,0 +1,66 @@
+"""The planner: what it promises, from shapes alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from conv_cli.correlation.plan import Problem, choose_plan, plans
+
+SOBEL = Problem(
+    1, 1, 3000, 4000, 1, (3, 3), 1, (1, 1), (1, 1), ((1, 1), (1, 1)),
+    np.dtype(np.uint8), True, -1020, 1020, 6,
+)  # fmt: skip
+DENSE = replace(SOBEL, dtype=np.dtype(np.float32), whole=False, low=0, high=0)
+
+
+@pytest.mark.parametrize(
+    ("problem", "strategy", "dtype"),
+    [
+        (SOBEL, "direct", "int16"),
+        (replace(DENSE, kernel=(9, 9), terms=81), "gemm", "float32"),
+        (replace(DENSE, kernel=(1, 1), terms=1), "direct", "float32"),
+        (replace(DENSE, channels=64, outputs=64, height=224, width=224, terms=36864), "gemm", "float32"),
+        (replace(DENSE, kernel=(9, 9), terms=81, dtype=np.dtype(np.float64)), "gemm", "float64"),
+        (replace(SOBEL, low=-(2**60), high=2**60, dtype=np.dtype(np.int64)), "direct", "int64"),
+    ],
+)  # fmt: skip
+def test_case_gets_its_strategy(problem, strategy, dtype):
+    plan = choose_plan(problem)
+    assert (plan.strategy, plan.dtype) == (strategy, np.dtype(dtype))
+
+
+@pytest.mark.parametrize(
+    ("high", "least"),
+    [(32767, "int16"), (32768, "float32"), (2**24, "float32"), (2**24 + 1, "int32"),
+     (2**31 - 1, "int32"), (2**31, "float64"), (2**53, "float64"), (2**53 + 1, "int64")],
+)  # fmt: skip
+def test_direct_takes_the_smallest_arithmetic_that_is_exact(high, least):
+    problem = replace(SOBEL, low=0, high=high)
+    direct = next(plan for plan in plans(problem) if plan.strategy == "direct")
+    assert direct.dtype == np.dtype(least)
+
+
+def test_gemm_is_not_offered_where_floats_would_round():
+    assert {plan.strategy for plan in plans(replace(SOBEL, high=2**53 + 1))} == {"direct"}
+
+
+@pytest.mark.parametrize("width", [1, 100, 4000, 1_000_000])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (31, 31), (1, 501)])
+def test_scratch_stays_small_whatever_the_image(width, kernel):
+    problem = replace(DENSE, height=5000, width=width + 501, kernel=kernel, terms=kernel[0] * kernel[1])
+    for plan in plans(problem):
+        assert plan.scratch < 64 * 2**20
+
+
+def test_plan_says_why_with_the_cost_of_every_strategy():
+    plan = choose_plan(DENSE)
+    assert set(plan.costs) == {"direct", "gemm"}
+    for name, cost in plan.costs.items():
+        assert f"{name} {cost:.1f} ms" in plan.reason
+
+
+def test_chosen_plan_is_the_cheapest():
+    for terms in (1, 9, 25, 121):
+        plan = choose_plan(replace(DENSE, kernel=(11, 11), terms=terms))
+        assert plan.costs[plan.strategy] == min(plan.costs.values())
