@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from conv_cli.images import write_image
 from PIL import ExifTags, Image
 from studio.balloon import balloon
 from studio.landscape import landscape
@@ -20,6 +19,8 @@ from studio.painting import Array
 from studio.printed import chart, page, square
 from studio.still_life import still_life
 from studio.sunset import sunset
+
+from conv_cli import write_image
 
 
 class Sample(NamedTuple):

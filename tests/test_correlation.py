@@ -65,7 +65,9 @@ def test_engine_equals_the_loops_for_every_padding_border_stride_and_dilation(
     dtype, kernel, strategy
 ):
     x = image_of(dtype, (1, 10, 14))
-    for padding, stride, dilation, whole in itertools.product(PADDINGS, STEPS, STEPS, (True, False)):
+    for padding, stride, dilation, whole in itertools.product(
+        PADDINGS, STEPS, STEPS, (True, False)
+    ):
         weights = weights_of((1, 1, *kernel), whole)
         for border in (*NAMES, 3) if padding != PADDINGS[0] else ("zero",):
             options = {

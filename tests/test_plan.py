@@ -48,7 +48,9 @@ def test_gemm_is_not_offered_where_floats_would_round():
 @pytest.mark.parametrize("width", [1, 100, 4000, 1_000_000])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (31, 31), (1, 501)])
 def test_scratch_stays_small_whatever_the_image(width, kernel):
-    problem = replace(DENSE, height=5000, width=width + 501, kernel=kernel, terms=kernel[0] * kernel[1])
+    problem = replace(
+        DENSE, height=5000, width=width + 501, kernel=kernel, terms=kernel[0] * kernel[1]
+    )
     for plan in plans(problem):
         assert plan.scratch < 64 * 2**20
 

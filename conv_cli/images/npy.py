@@ -1,8 +1,8 @@
 """Arrays as images: .npy files in and out, .npz out. They carry pixels and no meaning."""
 
-import io
+import math
 import os
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -11,23 +11,68 @@ from numpy.typing import NDArray
 from conv_cli.errors import ImageError
 
 _MAX_HEADER = 10_000
+_HEADERS = {
+    (1, 0): npy_format.read_array_header_1_0,
+    (2, 0): npy_format.read_array_header_2_0,
+}
 
 
-def read_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return the shape, whether columns come first, and the dtype; the stream is left behind them.
+class Header(NamedTuple):
+    """What a .npy file says of its array; `order` is "C" for rows first, "F" for columns."""
 
-    Raises ImageError for an array that is no image, or longer than the file.
+    shape: tuple[int, ...]
+    order: str
+    stored: np.dtype[Any]
+
+    @property
+    def channels(self) -> int:
+        """How many there are; a last axis of 1 is none of its own."""
+        return 1 if len(self.shape) == 2 else self.shape[2]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As it is read: in this machine's byte order, truth values as 0 and 255."""
+        return np.dtype(np.uint8) if self.stored.kind == "b" else self.stored.newbyteorder("=")
+
+
+def read_header(stream: BinaryIO) -> Header:
+    """Read the header and leave the stream behind it.
+
+    Raises ImageError for an array that is no image, or that is longer than the file.
     """
     version = npy_format.read_magic(stream)
-    read = npy_format.read_array_header_1_0 if version == (1, 0) else _read_later_header
-    shape, by_columns, dtype = read(stream, max_header_size=_MAX_HEADER)
+    if version not in _HEADERS:
+        raise ImageError("holds records, not an array of numbers; save one image as (H, W, C)")
+    shape, by_columns, dtype = _HEADERS[version](stream, max_header_size=_MAX_HEADER)
     if dtype.hasobject or dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ImageError(f"holds {dtype}, not numbers that pixels can be; save it as float32")
-    if len(shape) not in (2, 3) or min(shape) < 1:
-        raise ImageError(f"has shape {shape}, not (H, W) or (H, W, C); save one image as such")
+    if len(shape) not in (2, 3) or min(shape) < 1 or shape[2:] > (4,):
+        raise ImageError(f"has the shape {shape}; save one image as (H, W) or (H, W, 1 to 4)")
     start = stream.tell()
     length = stream.seek(0, os.SEEK_END) - start
     stream.seek(start)
-    if length < int(np.prod(shape, dtype=object)) * dtype.itemsize:
+    if length < math.prod(shape) * dtype.itemsize:
         raise ImageError("cannot be read: truncated or damaged (too few bytes for its shape)")
-    return shape, by_columns, dtype
+    return Header(shape, "F" if by_columns else "C", dtype)
+
+
+def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
+    """Read the array behind the header: (H, W) for one channel, else (H, W, C)."""
+    data = stream.read(math.prod(header.shape) * header.stored.itemsize)
+    array = np.frombuffer(data, header.stored)
+    array = array.reshape(header.shape, order="F" if header.order == "F" else "C")
+    if header.channels == 1:
+        array = array.reshape(header.shape[:2])
+    if header.stored.kind == "b":
+        return np.where(array, np.uint8(255), np.uint8(0))
+    return np.ascontiguousarray(array, header.dtype)
+
+
+def write_npy(stream: BinaryIO, pixels: NDArray[Any]) -> None:
+    """Write one array; the stream need not be seekable."""
+    npy_format.write_array(stream, np.ascontiguousarray(pixels), allow_pickle=False)
+
+
+def write_npz(stream: BinaryIO, pixels: NDArray[Any]) -> None:
+    """Write an archive of one array, "image", compressed."""
+    np.savez_compressed(stream, image=pixels)

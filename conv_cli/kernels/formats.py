@@ -50,6 +50,8 @@ def read_kernels(path: str | os.PathLike[str]) -> list[Kernel]:
     """
     label = os.fspath(path)
     file = Path(path)
+    if "\0" in label:
+        raise KernelError(f"kernel {label}: no file can have this name; check the path")
     contents = _contents(file, label)
     ending = file.suffix.lower()
     if ending == ".npz":
@@ -80,23 +82,31 @@ def _contents(file: Path, label: str) -> bytes:
     """Return the bytes of a regular file of a known format and size."""
     try:
         status = file.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise KernelError(f"kernel {label}: not a regular file; give the path of a kernel file")
-        if file.suffix.lower() not in READABLE:
-            raise KernelError(
-                f"kernel {label}: no known kernel format; use {', '.join(sorted(READABLE))}"
-            )
+        _check_file(file, status, label)
         with file.open("rb") as stream:
-            contents = stream.read(MAX_BYTES + 1) if status.st_size <= MAX_BYTES else b""
+            contents = stream.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise KernelError(f"kernel {label}: no such file; check the path") from None
     except OSError as error:
         raise KernelError(f"kernel {label}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise KernelError(f"kernel {label}: no file can have this name; check the path") from None
-    if max(status.st_size, len(contents)) > MAX_BYTES:
-        raise KernelError(f"kernel {label}: larger than {MAX_BYTES:,} bytes, so no kernel")
+    if len(contents) > MAX_BYTES:  # it grew, or did not tell its size
+        _refuse_size(label)
     return contents
+
+
+def _check_file(file: Path, status: os.stat_result, label: str) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise KernelError(f"kernel {label}: not a regular file; give the path of a kernel file")
+    if file.suffix.lower() not in READABLE:
+        raise KernelError(
+            f"kernel {label}: no known kernel format; use {', '.join(sorted(READABLE))}"
+        )
+    if status.st_size > MAX_BYTES:
+        _refuse_size(label)
+
+
+def _refuse_size(label: str) -> NoReturn:
+    raise KernelError(f"kernel {label}: larger than {MAX_BYTES:,} bytes, which no kernel needs")
 
 
 def _text(contents: bytes, label: str) -> str:

@@ -75,6 +75,10 @@ def load_kernels(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> list[
 
 
 def _load_text(spec: str) -> list[Kernel]:
+    if not spec.removeprefix("@").strip():
+        raise KernelError(
+            f"kernel {spec!r}: none is named; give a built-in such as sobel-x, a matrix or a file"
+        )
     if spec.startswith("@"):
         return read_kernels(spec[1:])
     if is_built_in(spec):
@@ -156,8 +160,6 @@ def _exists(spec: str) -> bool:
 
 def _unknown(spec: str) -> str:
     """Return why a text that is nothing known cannot be a kernel, and the likeliest way out."""
-    if not spec.strip():
-        return "no kernel is named; give a built-in such as sobel-x, a matrix or a file"
     if os.sep in spec:
         return "no such file; check the path"
     if similar := suggestion(spec):

@@ -1,0 +1,141 @@
+"""PBM, PGM, PPM and PFM files, read and written here, as Pillow cuts 16-bit colour to 8 bits.
+
+Reference: the netpbm manual pages pbm(5), pgm(5), ppm(5) and pfm(5).
+"""
+
+import re
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from conv_cli.errors import ImageError
+
+_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_HEADER = re.compile(rb"P([1-6fF])%b(\d{1,9})%b(\d{1,9})" % (_GAP, _GAP))
+_TOP = re.compile(rb"%b(\d{1,5})\s" % _GAP)
+_SCALE = re.compile(rb"\s+([-+.\deE]+)\s")
+_MAX_HEADER = 1 << 16
+
+
+class Header(NamedTuple):
+    """What the first lines say.
+
+    `kind` is the character after the P; `top` is the value of white, 1 for bitmaps, or the scale
+    of a PFM, negative if its bytes are least significant first; `start` is where the pixels are.
+    """
+
+    kind: str
+    width: int
+    height: int
+    top: float
+    start: int
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        return 3 if self.kind in "36F" else 1
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels as they are read."""
+        if self.kind in "fF":
+            return np.dtype(np.float32)
+        return np.dtype(np.uint8 if self.top < 256 else np.uint16)
+
+
+def read_header(stream: BinaryIO) -> Header:
+    """Read the first lines.
+
+    Raises ImageError if they are none of a PNM file.
+    """
+    stream.seek(0)
+    text = stream.read(_MAX_HEADER)
+    match = _HEADER.match(text)
+    if match is None:
+        raise _damaged("no size in its header")
+    kind, width, height = match[1].decode(), int(match[2]), int(match[3])
+    last = _last_of_header(kind, text, match.end())
+    if last is None or not width or not height:
+        raise _damaged("a wrong value in its header")
+    return Header(kind, width, height, *last)
+
+
+def _last_of_header(kind: str, text: bytes, end: int) -> tuple[float, int] | None:
+    """Return the value of white or the scale, and where the pixels start."""
+    if kind in "14":
+        return (1, end + 1) if text[end : end + 1].isspace() else None
+    match = (_SCALE if kind in "fF" else _TOP).match(text, end)
+    if match is None:
+        return None
+    value = float(match[1])
+    limit = np.inf if kind in "fF" else 65536
+    return (value, match.end()) if 0 < abs(value) < limit else None
+
+
+def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
+    """Read the pixels, shape (H, W) or (H, W, 3).
+
+    Whole numbers are scaled to the full range of their dtype: a white of 100 becomes 255, one of
+    1000 becomes 65535. Floats are as in the file, whose rows go from the bottom up.
+    """
+    stream.seek(header.start)
+    size = (header.height, header.width)
+    shape = size if header.channels == 1 else (*size, header.channels)
+    if header.kind in "123":
+        return _scaled(_plain(stream.read(), header), header).reshape(shape)
+    if header.kind == "4":
+        rows = _raw(stream, np.dtype(np.uint8), (header.height, -(-header.width // 8)))
+        bits = np.unpackbits(rows, axis=1, count=header.width)
+        return _scaled(1 - bits, header)
+    if header.kind in "fF":
+        values = _raw(stream, np.dtype("<f4" if header.top < 0 else ">f4"), shape)
+        return np.ascontiguousarray(values[::-1], np.float32)
+    return _scaled(_raw(stream, header.dtype.newbyteorder(">"), shape), header)
+
+
+def _raw(stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    count = int(np.prod(shape))
+    data = stream.read(count * dtype.itemsize)
+    if len(data) < count * dtype.itemsize:
+        raise _damaged("too few bytes for its size")
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _plain(text: bytes, header: Header) -> NDArray[Any]:
+    """Read values that are written out; those of a bitmap need no space between them."""
+    count = header.width * header.height * header.channels
+    text = re.sub(rb"#[^\r\n]*", b"", text)
+    words = b"".join(text.split())[:count] if header.kind == "1" else text.split(None, count)
+    if len(words) < count:
+        raise _damaged("too few values for its size")
+    if header.kind == "1":
+        return ord("1") - np.frombuffer(words, np.uint8)
+    values = np.array(words[:count]).astype(np.int64)
+    if values.min() < 0 or values.max() > header.top:
+        raise _damaged("a value above its white")
+    return values
+
+
+def _scaled(values: NDArray[Any], header: Header) -> NDArray[Any]:
+    white = np.iinfo(header.dtype).max
+    if header.top == white:
+        return values.astype(header.dtype)
+    table = np.rint(np.arange(white + 1) * (white / header.top))
+    return np.minimum(table, white).astype(header.dtype)[values]
+
+
+def _damaged(what: str) -> ImageError:
+    return ImageError(f"cannot be read: truncated or damaged ({what})")
+
+
+def write_pnm(stream: BinaryIO, pixels: NDArray[Any]) -> None:
+    """Write uint8 or uint16 as PGM or PPM, and float32 as PFM; (H, W) or (H, W, 3)."""
+    height, width = pixels.shape[:2]
+    if pixels.dtype == np.float32:
+        kind, white, stored = "f" if pixels.ndim == 2 else "F", "-1.0", pixels[::-1].astype("<f4")
+    else:
+        kind, white = "5" if pixels.ndim == 2 else "6", str(np.iinfo(pixels.dtype).max)
+        stored = pixels.astype(pixels.dtype.newbyteorder(">"))
+    stream.write(f"P{kind}\n{width} {height}\n{white}\n".encode())
+    stream.write(stored.tobytes())
