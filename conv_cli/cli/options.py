@@ -57,10 +57,8 @@ class KernelType(click.ParamType):
         """Return the kernels that a name stands for."""
         from conv_cli.kernels.spec import load_kernels
 
-        try:
-            return load_kernels(value)
-        except ConvError as error:
-            raise click.BadParameter(str(error)) from None
+        # Its errors name the kernel, and pass as they are.
+        return load_kernels(value)
 
 
 class BorderType(click.ParamType):

@@ -18,19 +18,21 @@ Pair = tuple[int, int]
 
 # Nanoseconds on one core, from tests/benchmarks/calibrate.py: AMD EPYC (Zen 4, AVX-512),
 # NumPy 2.4 with OpenBLAS on one thread, 2026-11-24.
-_TERM_NS = {"int16": 0.12, "int32": 0.24, "float32": 0.28, "int64": 0.60, "float64": 0.56}
+_TERM_NS = {"int16": 0.12, "int32": 0.32, "float32": 0.32, "int64": 0.70, "float64": 0.70}
 """Shift-and-add: one multiply and one add of a whole tile, for each output pixel."""
-_COPY_NS = {"float32": 0.30, "float64": 0.60}
+_COPY_NS = {"float32": 0.17, "float64": 0.34}
 """Banded GEMM: one pixel copied into the scratch block."""
-_FLOP_NS = {"float32": 0.040, "float64": 0.080}
+_FLOP_NS = {"float32": 0.026, "float64": 0.052}
 """Banded GEMM: one multiply-add inside BLAS."""
 
 _BAND_ROWS = (1, 2, 4, 8, 16, 32)
 """Output rows that one banded product may cover."""
 _FULL_PANEL = 8
 """A product of fewer rows than this leaves the units of BLAS idle, and costs as much."""
-_CACHE_BYTES = 768 * 1024
-"""What a tile and its scratch may take, so that they stay in the L2 cache of one core."""
+_TILE_ROWS = 128
+_TILE_BYTES = 4 << 20
+"""What a tile and its scratch may take: less, and the calls cost more than the cache saves (with two
+threads waiting for each other between them, twice as much); more, and it leaves the cache."""
 _MIN_COLUMNS = 256
 """Narrower tiles lose more to call overhead than they gain from the cache."""
 
@@ -183,9 +185,9 @@ def _direct_plan(problem: Problem) -> Plan:
     dtype = _accumulator(problem, ("int16", "float32", "int32", "float64", "int64"))
     # Per output pixel of a tile: the window it reads, the sum, and the product on its way to it.
     per_pixel = problem.channels * problem.stride[0] * problem.stride[1] + problem.outputs + 1
-    tile = _tile(problem, 64, problem.batch * per_pixel * dtype.itemsize)
+    tile = _tile(problem, problem.batch * per_pixel * dtype.itemsize)
     pixels = problem.batch * problem.output[0] * problem.output[1]
-    cost = pixels * (problem.terms + problem.channels) * _TERM_NS[dtype.name]
+    cost = pixels * problem.terms * _TERM_NS[dtype.name]
     scratch = problem.batch * per_pixel * dtype.itemsize * tile[0] * tile[1]
     return Plan("direct", dtype, tile, 1, scratch, {"direct": cost / 1e6}, "")
 
@@ -210,17 +212,17 @@ def _gemm_plans(problem: Problem) -> list[Plan]:
     cost, band, depth = best
     # Per output pixel: its share of the shifted copies, and the result.
     per_pixel = (depth / band + problem.outputs) * dtype.itemsize
-    rows, columns = _tile(problem, 4 * band, problem.batch * per_pixel)
+    rows, columns = _tile(problem, problem.batch * per_pixel)
     rows = max(band, rows // band * band)
     scratch = int(problem.batch * per_pixel * rows * columns)
     return [Plan("gemm", dtype, (rows, columns), band, scratch, {"gemm": cost}, "")]
 
 
-def _tile(problem: Problem, rows: int, bytes_per_pixel: float) -> Pair:
-    """Return a tile of about that many rows whose scratch fits the cache."""
+def _tile(problem: Problem, bytes_per_pixel: float) -> Pair:
+    """Return a tile whose scratch is of about the right size."""
     height, width = problem.output
-    rows = min(rows, height)
-    columns = max(_MIN_COLUMNS, int(_CACHE_BYTES / (bytes_per_pixel * rows)))
+    rows = min(_TILE_ROWS, height)
+    columns = max(_MIN_COLUMNS, int(_TILE_BYTES / (bytes_per_pixel * rows)))
     parts = -(-width // columns)
     return rows, -(-width // parts)
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from conv_cli.errors import ImageError
+
 MAX_PIXELS = 178_956_970
 """Larger images are refused from their header by default: Pillow's own limit."""
 
@@ -79,3 +81,12 @@ class ImageInfo:
         """(H, W) for one channel, else (H, W, C)."""
         size = (self.height, self.width)
         return size if self.channels == 1 else (*size, self.channels)
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raise ImageError for an image of more pixels than allowed."""
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{width}x{height} is {width * height:,} pixels, more than --max-pixels "
+            f"{max_pixels:,}; raise --max-pixels to read it"
+        )

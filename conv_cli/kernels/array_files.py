@@ -1,7 +1,7 @@
 """NumPy's kernel files, .npy and .npz, judged by their headers before any array is made.
 
-Pickles are never read. Sizes are bounded twice over: by what a header announces, and by what is
-taken from a stream.
+Only headers and plain numbers are read, never pickles. Sizes are bounded twice over: by what a
+header announces, and by what is taken from a stream.
 """
 
 import io
@@ -19,16 +19,6 @@ from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
 _MAX_BANK_KERNELS = 65_536
 _MAX_BANK_BYTES = 32 * MAX_WEIGHTS
 
-# What NumPy raises for damaged headers, besides ValueError.
-_BAD_ARRAY = (
-    ValueError,
-    TypeError,
-    SyntaxError,
-    LookupError,
-    EOFError,
-    MemoryError,
-    RecursionError,
-)
 # What zipfile raises for damaged, encrypted or unknown archives and members.
 _BAD_ARCHIVE = (
     zipfile.BadZipFile,
@@ -54,16 +44,17 @@ def read_npy(contents: bytes, label: str) -> Kernel:
     """
     stream = io.BytesIO(contents)
     try:
-        shape, dtype = _header(stream)
-    except _BAD_ARRAY:
+        shape, in_columns, dtype = _header(stream)
+    except Exception:  # a header is read as Python text, and whatever that may raise comes through
         raise KernelError(
             f"kernel {label}: its .npy header is damaged; save the array again by numpy.save"
         ) from None
     _check_header(shape, dtype, label)
-    if len(contents) - stream.tell() < np.prod(shape) * dtype.itemsize:
+    count, start = shape[0] * shape[1], stream.tell()
+    if len(contents) - start < count * dtype.itemsize:
         raise KernelError(f"kernel {label}: cut short; save the array again by numpy.save")
-    stream.seek(0)
-    return Kernel(np.lib.format.read_array(stream, allow_pickle=False), name=label)
+    weights = np.frombuffer(contents, dtype, count, start)
+    return Kernel(weights.reshape(shape, order="F" if in_columns else "C"), name=label)
 
 
 def read_npz(contents: bytes, label: str) -> list[Kernel]:
@@ -88,7 +79,8 @@ def read_npz(contents: bytes, label: str) -> list[Kernel]:
         ) from None
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return shape, whether the first index runs fastest, and dtype from the head of a stream."""
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0)):  # a later one is only written for named fields
         raise ValueError
@@ -98,8 +90,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     }[version]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about headers written by Python 2, which are read well
-        shape, _, dtype = read(stream)
-    return shape, dtype
+        return read(stream)
 
 
 def _check_header(shape: tuple[int, ...], dtype: np.dtype, label: str) -> None:

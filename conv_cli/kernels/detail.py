@@ -19,6 +19,7 @@ from conv_cli.kernels.family import (
     offsets,
     size,
 )
+from conv_cli.kernels.kernel import MAX_WEIGHTS
 from conv_cli.kernels.smoothing import SIGMA, bell, gaussian, identity
 
 _AMOUNT = number("amount", 1.0, "strength; 0 changes nothing")
@@ -108,7 +109,7 @@ def gabor(sigma: float, theta: float, wavelength: float, gamma: float, psi: floa
     standard deviations (Daugman, 1985). It is not forced to sum to 0.
     """
     cosine, sine = direction(theta)
-    along, across = 3 * sigma, 3 * sigma / gamma
+    along, across = (min(reach, MAX_WEIGHTS) for reach in (3 * sigma, 3 * sigma / gamma))
     x, y = mesh(
         odd_side(max(along * abs(sine), across * abs(cosine))),
         odd_side(max(along * abs(cosine), across * abs(sine))),
@@ -121,6 +122,6 @@ def gabor(sigma: float, theta: float, wavelength: float, gamma: float, psi: floa
 def _second_derivative(sigma: float, count: int) -> Weights:
     """Return the second derivative of a sampled 1-D Gaussian, shape (count,), summing to 0."""
     smooth = bell(sigma, count)
-    squares = offsets(count) ** 2
-    # The samples' own variance in place of σ², from which it differs by what the size cuts off.
-    return (squares - squares @ smooth) / sigma**4 * smooth
+    squares = (offsets(count) / sigma) ** 2
+    # The samples' own variance in place of 1, from which it differs by what the size cuts off.
+    return (squares - squares @ smooth) * smooth / sigma / sigma

@@ -75,7 +75,8 @@ class Family:
         """
         defaults = {parameter.name: parameter.default for parameter in self.parameters}
         try:
-            weights = self.weights(**{**defaults, **values})
+            with np.errstate(over="ignore"):  # Kernel refuses what is not finite
+                weights = self.weights(**{**defaults, **values})
         except KernelError as error:
             raise KernelError(f"kernel {self.name}: {error}") from None
         return Kernel(weights, bias=self.bias, name=name)

@@ -50,8 +50,6 @@ def read_kernels(path: str | os.PathLike[str]) -> list[Kernel]:
     """
     label = os.fspath(path)
     file = Path(path)
-    if "\0" in label:
-        raise KernelError(f"kernel {label}: no file can have this name; check the path")
     contents = _contents(file, label)
     ending = file.suffix.lower()
     if ending == ".npz":
@@ -85,10 +83,14 @@ def _contents(file: Path, label: str) -> bytes:
         _check_file(file, status, label)
         with file.open("rb") as stream:
             contents = stream.read(MAX_BYTES + 1)
+    except KernelError:
+        raise
     except FileNotFoundError:
         raise KernelError(f"kernel {label}: no such file; check the path") from None
     except OSError as error:
         raise KernelError(f"kernel {label}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise KernelError(f"kernel {label}: no file can have this name; check the path") from None
     if len(contents) > MAX_BYTES:  # it grew, or did not tell its size
         _refuse_size(label)
     return contents
@@ -144,7 +146,7 @@ def _read_mat(contents: bytes, label: str) -> Kernel:
     # What may stand between two numbers in libvips: white space, commas and quotation marks.
     text = _text(contents, label).replace(",", " ").replace('"', " ")
     lines = _lines(text)
-    width, height, scale, offset = _mat_header(next(lines), label)
+    width, height, scale, offset = _mat_header(next(lines, ""), label)
     weights = parse_table((line.split(None, MAX_WEIGHTS) for line in lines), label)
     if weights.shape != (height, width):
         rows, columns = weights.shape

@@ -1,0 +1,246 @@
+"""Pictures that Pillow decodes: opened by their header, then read band by band, upright."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+from PIL import ImageFile, TiffImagePlugin
+
+from conv_cli.images import headers, metadata
+from conv_cli.images.image import Image, ImageInfo, check_size
+from conv_cli.images.layout import Layout, layout_of
+from conv_cli.images.pillow import DECODER_ERRORS, open_with
+
+_BAND_ROWS = 128  # of 4,000 RGB pixels fit the L2 cache; the whole picture at once takes 3 times as long
+_XMP = ("xmp", "XML:com.adobe.xmp")
+
+# From pixels that stand upright to the same pixels as a file of each orientation has them: views,
+# so that rows of the file are written straight to where they belong.
+_AS_STORED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: upright.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An opened file whose header is read and whose pixels are not.
+
+    Attributes
+    ----------
+    stream : BinaryIO
+        The file, open for as long as this is in use.
+    decoder, format : str
+        What reads it, and what it is: they differ for a PNG in an icon.
+    pillow : ImageFile
+        The picture as Pillow opened it.
+    layout : Layout
+        How its samples become pixels.
+    orientation : int
+        The EXIF orientation that is still to be undone, 1 to 8.
+    sideways : bool
+        The file's rows are columns of the upright picture.
+    exif : bytes or None
+        To be carried over.
+    extra_notes : tuple of str
+        What a user must be told, besides what the layout says.
+    """
+
+    stream: BinaryIO
+    decoder: str
+    format: str
+    pillow: ImageFile.ImageFile
+    layout: Layout
+    orientation: int
+    sideways: bool
+    exif: bytes | None
+    extra_notes: tuple[str, ...] = ()
+
+    @property
+    def info(self) -> ImageInfo:
+        """What reading will give."""
+        width, height = self.pillow.size
+        if self.orientation >= 5:
+            width, height = height, width
+        kind = self.layout
+        return ImageInfo(height, width, kind.channels, kind.alpha, kind.dtype, self.format)
+
+    def read(self) -> Image:
+        """Decode the pixels; to be called once.
+
+        Raises one of `DECODER_ERRORS` for a damaged file; the picture is of no use then.
+        """
+        icc, dropped = self._profile()
+        dpi = metadata.usable_dpi(self.pillow.info.get("dpi"))
+        exif = _tiff_exif(self.pillow) if self.decoder == "tiff" else self.exif
+        pixels = self._pixels()
+        notes = (*self._frames(), *self.layout.notes, *dropped, *self.extra_notes)
+        return Image(
+            pixels,
+            alpha=self.layout.alpha,
+            exif=exif,
+            icc=icc,
+            dpi=dpi[::-1] if dpi and self.sideways else dpi,
+            format=self.format,
+            notes=notes,
+        )
+
+    def _profile(self) -> tuple[bytes | None, tuple[str, ...]]:
+        """Return the colour profile if it fits the pixels, and what must be said if not."""
+        icc = self.pillow.info.get("icc_profile")
+        if not isinstance(icc, bytes) or not icc:
+            return None, ()
+        if metadata.profile_fits(icc, self.layout.channels):
+            return icc, ()
+        return None, ("the colour profile is dropped: it does not fit the pixels",)
+
+    def _frames(self) -> tuple[str, ...]:
+        """Name the frames that are not read."""
+        if self.decoder == "tiff":
+            count, kind = headers.count_tiff_pages(self.stream), "pages"
+        elif self.decoder == "gif":
+            count, kind = headers.count_gif_frames(self.stream), "frames"
+        else:
+            count, kind = getattr(self.pillow, "n_frames", 1), "frames"
+        if count < 2:
+            return ()
+        many = count if count <= headers.MAX_FRAMES else f"more than {headers.MAX_FRAMES}"
+        return (f"holds {many} {kind}; only the first is read",)
+
+    def _pixels(self) -> NDArray[Any]:
+        kind = self.layout
+        upright = np.empty(self.info.shape, kind.dtype)
+        stored = _AS_STORED[self.orientation](upright)
+        if kind.key is None:
+            self._fill(stored)
+        else:
+            colours = stored[..., :-1] if kind.channels > 2 else stored[..., 0]
+            self._fill(colours)
+            _mark_transparent(stored, kind.key)
+        return upright
+
+    def _fill(self, target: NDArray[Any]) -> None:
+        kind = self.layout
+        if kind.low_rawmode is not None:
+            for rows, high in _bands(self._reopened(None), kind.convert):
+                np.left_shift(high, 8, out=target[rows], dtype=kind.dtype)
+            for rows, low in _bands(self._reopened(kind.low_rawmode), kind.convert):
+                target[rows] |= low
+            return
+        picture = _with_rawmode(self.pillow, kind.rawmode)
+        for rows, values in _bands(picture, kind.convert):
+            target[rows] = values if kind.finish is None else kind.finish(values)
+
+    def _reopened(self, rawmode: str | None) -> ImageFile.ImageFile:
+        return _with_rawmode(_opened(self.decoder, self.stream), rawmode)
+
+
+def open_picture(stream: BinaryIO, format: str, max_pixels: int) -> Picture:
+    """Read the header of a file of a format that `headers.identify` names.
+
+    Raises ImageError for pictures that are too large or cannot be read in full, and one of
+    `DECODER_ERRORS` for damaged files.
+    """
+    if format == "ico":
+        return _open_icon(stream, max_pixels)
+    if format == "webp" and (size := headers.webp_size(stream)) is not None:
+        check_size(*size, max_pixels)
+    return _open(stream, format, max_pixels)
+
+
+def _open_icon(stream: BinaryIO, max_pixels: int) -> Picture:
+    """Open the largest picture of an icon; Pillow decodes it at once, so the size comes first."""
+    icon, count = headers.largest_icon(stream)
+    check_size(icon.width, icon.height, max_pixels)
+    picture = _open(icon.alone(), "png" if icon.is_png else "ico", max_pixels)
+    notes = (f"holds {count} pictures; only the largest is read",) if count > 1 else ()
+    return replace(picture, format="ico", extra_notes=notes)
+
+
+def _open(stream: BinaryIO, decoder: str, max_pixels: int) -> Picture:
+    pillow = _opened(decoder, stream)
+    check_size(*pillow.size, max_pixels)
+    layout = layout_of(decoder, pillow, stream)
+    if isinstance(pillow, TiffImagePlugin.TiffImageFile):  # turned upright by Pillow itself
+        sideways = pillow.tag_v2.get(metadata.ORIENTATION, 1) in (5, 6, 7, 8)
+        return Picture(stream, decoder, decoder, pillow, layout, 1, sideways, None)
+    orientation, exif = 1, _exif(pillow, stream)
+    if exif is not None:
+        orientation, exif = metadata.reset_orientation(exif)
+    return Picture(
+        stream, decoder, decoder, pillow, layout, orientation, orientation >= 5, exif
+    )
+
+
+def _opened(decoder: str, stream: BinaryIO) -> ImageFile.ImageFile:
+    pillow = open_with(decoder, stream)
+    for key in _XMP:  # Pillow would turn a TIFF by what its XMP says, after telling the size
+        pillow.info.pop(key, None)
+    return pillow
+
+
+def _exif(pillow: ImageFile.ImageFile, stream: BinaryIO) -> bytes | None:
+    exif = pillow.info.get("exif")
+    if exif is None and pillow.format == "PNG":
+        exif = headers.png_late_exif(stream)
+    return exif if isinstance(exif, bytes) and exif else None
+
+
+def _tiff_exif(pillow: ImageFile.ImageFile) -> bytes | None:
+    try:
+        return metadata.descriptive(pillow.getexif())
+    except DECODER_ERRORS:
+        return None  # no pixel depends on it
+
+
+def _with_rawmode(picture: ImageFile.ImageFile, rawmode: str | None) -> ImageFile.ImageFile:
+    if rawmode is not None:
+        for index, tile in enumerate(picture.tile):
+            args = (rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode
+            picture.tile[index] = tile._replace(args=args)
+    return picture
+
+
+def _bands(
+    picture: PilImage.Image, convert: str | None
+) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Decode, and give the values of some rows at a time, so that no second copy is needed."""
+    picture.load()
+    width, height = picture.size
+    for top in range(0, height, _BAND_ROWS):
+        bottom = min(top + _BAND_ROWS, height)
+        band = picture.crop((0, top, width, bottom))
+        if convert is not None:
+            band = _converted(band, convert)
+        yield slice(top, bottom), np.asarray(band)
+
+
+def _converted(band: PilImage.Image, mode: str) -> PilImage.Image:
+    if band.mode != "LAB":
+        return band.convert(mode)
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    result = ImageCms.profileToProfile(band, lab, srgb, outputMode=mode)
+    assert result is not None
+    return result
+
+
+def _mark_transparent(pixels: NDArray[Any], key: tuple[int, ...]) -> None:
+    """Set the last channel to 0 where the others are the colour `key`, and else to opaque."""
+    opaque = np.iinfo(pixels.dtype).max
+    for top in range(0, len(pixels), _BAND_ROWS):
+        band = pixels[top : top + _BAND_ROWS]
+        colour = np.array(key).astype(pixels.dtype)  # too many bits: the low ones count
+        clear = (band[..., :-1] == colour).all(axis=-1)
+        band[..., -1] = np.where(clear, 0, opaque)

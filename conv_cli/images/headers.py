@@ -1,0 +1,225 @@
+"""What a file says of itself before any decoder sees it: its format, depth and frames.
+
+Every function takes a seekable stream, reads a little of it, and trusts no length that it finds.
+A damaged header ends a search early: the decoder will say what is wrong.
+"""
+
+import io
+import struct
+from typing import BinaryIO, NamedTuple
+
+from conv_cli.errors import ImageError
+
+MAX_FRAMES = 100
+"""Frames are counted no further: that would take long, and says no more."""
+
+SIGNATURE_BYTES = 32
+_SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "jp2"),
+    (b"\xff\x4f\xff\x51", "j2k"),
+    (b"\0\0\1\0", "ico"),
+    (b"\x93NUMPY", "npy"),
+)
+_AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
+_TGA_KINDS = (1, 2, 3, 9, 10, 11)
+_TGA_DEPTHS = (8, 16, 24, 32)
+_CODESTREAM = b"\xff\x4f\xff\x51"
+
+
+def identify(start: bytes) -> str | None:
+    """Return the format that the first `SIGNATURE_BYTES` bytes of a file show, None if unknown."""
+    for signature, name in _SIGNATURES:
+        if start.startswith(signature):
+            return name
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "webp"
+    if start[4:8] == b"ftyp" and start[8:12] in _AVIF_BRANDS:
+        return "avif"
+    if start[:1] == b"P" and start[1:2] in b"123456fF" and start[2:3] in b" \t\r\n#":
+        return "pfm" if start[1:2] in b"fF" else "pnm"
+    if len(start) >= 18 and start[1] < 2 and start[2] in _TGA_KINDS and start[16] in _TGA_DEPTHS:
+        return "tga"
+    return None
+
+
+def png_late_exif(stream: BinaryIO) -> bytes | None:
+    """Return the EXIF block of a PNG that stands behind its pixels, where Pillow sees it late."""
+    stream.seek(8)
+    seen_pixels = False
+    while len(head := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind == b"eXIf" and seen_pixels:
+            data = stream.read(length)
+            return data if len(data) == length else None
+        seen_pixels |= kind == b"IDAT"
+        stream.seek(length + 4, io.SEEK_CUR)
+    return None
+
+
+def webp_size(stream: BinaryIO) -> tuple[int, int] | None:
+    """Return width and height; the decoder takes memory for them as soon as it is made."""
+    stream.seek(12)
+    data = stream.read(18)
+    kind = data[:4]
+    if kind == b"VP8X" and len(data) == 18:
+        return _little(data[12:15]) + 1, _little(data[15:18]) + 1
+    if kind == b"VP8L" and len(data) == 18:
+        bits = _little(data[9:13])
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 " and len(data) == 18:
+        return _little(data[14:16]) & 0x3FFF, _little(data[16:18]) & 0x3FFF
+    return None
+
+
+def _little(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def jpeg2000_depths(stream: BinaryIO) -> list[int]:
+    """Return the bits of each component of a JPEG 2000 file.
+
+    Raises ImageError where the header names none, or a signed one.
+    """
+    stream.seek(0)
+    if stream.read(4) != _CODESTREAM:
+        _enter_box(stream, 0, b"jp2c")
+        stream.read(4)
+    siz = stream.read(38)
+    components = stream.read(3 * int.from_bytes(siz[-2:], "big"))[::3]
+    if not components:
+        raise ImageError("cannot be read: truncated or damaged (no JPEG 2000 codestream)")
+    if max(components) > 127:
+        raise ImageError("has signed samples, which are not supported; convert it to unsigned")
+    return [bits + 1 for bits in components]
+
+
+def avif_is_deep(stream: BinaryIO) -> bool:
+    """Tell whether any picture in an AVIF file has more than 8 bits."""
+    end = _enter_box(stream, 0, b"meta") or _enter_box(stream, 0, b"moov")
+    data = stream.read(max(end - stream.tell(), 0))
+    at = data.find(b"av1C")
+    while at >= 0:
+        if data[at + 6 : at + 7] > b"\x3f" and data[at + 6] & 0x40:
+            return True
+        at = data.find(b"av1C", at + 4)
+    return False
+
+
+def _enter_box(stream: BinaryIO, start: int, wanted: bytes) -> int:
+    """Put the stream behind the head of a top-level box; return its end, 0 if there is none."""
+    total = stream.seek(0, io.SEEK_END)
+    while start < total:
+        stream.seek(start)
+        length, kind = struct.unpack(">I4s", stream.read(8).ljust(8))
+        if length == 1:  # a longer one follows
+            length = int.from_bytes(stream.read(8), "big")
+        end = start + length if length else total
+        if kind == wanted:
+            return end
+        start = max(end, start + 8)
+    return 0
+
+
+class Icon(NamedTuple):
+    """One picture of an .ico file."""
+
+    width: int
+    height: int
+    bits: int
+    data: bytes
+    entry: bytes
+
+    @property
+    def is_png(self) -> bool:
+        """Pictures are PNG files, or bitmaps without a file header."""
+        return self.data.startswith(b"\x89PNG")
+
+    def alone(self) -> BinaryIO:
+        """Return a file that holds this picture only."""
+        if self.is_png:
+            return io.BytesIO(self.data)
+        head = struct.pack("<HHH", 0, 1, 1) + self.entry[:12] + struct.pack("<I", 22)
+        return io.BytesIO(head + self.data)
+
+
+def largest_icon(stream: BinaryIO) -> tuple[Icon, int]:
+    """Return the largest picture of an .ico file, of the most bits, and how many there are.
+
+    Raises ImageError if the file ends before it.
+    """
+    stream.seek(4)
+    count = int.from_bytes(stream.read(2), "little")
+    entries = [entry for _ in range(count) if len(entry := stream.read(16)) == 16]
+    if not entries:
+        raise ImageError("cannot be read: truncated or damaged (no picture in it)")
+    entry = max(entries, key=lambda e: ((e[0] or 256) * (e[1] or 256), e[6] + 256 * e[7]))
+    length, start = struct.unpack("<II", entry[8:])
+    stream.seek(start)
+    icon = _icon(entry, stream.read(length))
+    return icon, len(entries)
+
+
+def _icon(entry: bytes, data: bytes) -> Icon:
+    """Take the size from the picture itself: that of the entry has one byte, and may be wrong."""
+    if data.startswith(b"\x89PNG"):
+        width, height = struct.unpack_from(">II", data, 16)
+    else:
+        width, height = struct.unpack_from("<II", data, 4)
+        height //= 2  # the mask of opacity is counted in
+    return Icon(width, height, int.from_bytes(entry[6:8], "little"), data, entry)
+
+
+def count_gif_frames(stream: BinaryIO) -> int:
+    """Count the frames, up to one more than `MAX_FRAMES`."""
+    stream.seek(10)
+    stream.seek(13 + _gif_palette_bytes(stream.read(1)))
+    frames = 0
+    while frames <= MAX_FRAMES:
+        kind = stream.read(1)
+        if kind == b",":
+            frames += 1
+            stream.seek(8, io.SEEK_CUR)
+            stream.seek(_gif_palette_bytes(stream.read(1)), io.SEEK_CUR)
+        elif kind != b"!":
+            break
+        stream.seek(1, io.SEEK_CUR)
+        while size := stream.read(1).strip(b"\0"):
+            stream.seek(size[0], io.SEEK_CUR)
+    return frames
+
+
+def _gif_palette_bytes(flags: bytes) -> int:
+    return 6 << (flags[0] & 7) if flags and flags[0] & 0x80 else 0
+
+
+def count_tiff_pages(stream: BinaryIO) -> int:
+    """Count the pages, up to one more than `MAX_FRAMES`; a chain that turns back ends."""
+    stream.seek(0)
+    head = stream.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    count, entry, link = ("Q", 20, "Q") if big else ("H", 12, "I")
+    seen: set[int] = set()
+    at = _number(head[8:] if big else head[4:8], order + link)
+    while at and at not in seen and len(seen) <= MAX_FRAMES:
+        seen.add(at)
+        stream.seek(at)
+        entries = _number(stream.read(struct.calcsize(count)), order + count)
+        stream.seek(min(entries, 1 << 16) * entry, io.SEEK_CUR)
+        at = _number(stream.read(struct.calcsize(link)), order + link)
+    return len(seen)
+
+
+def _number(data: bytes, form: str) -> int:
+    """Unpack one number; what the file is too short for is 0."""
+    value: int = struct.unpack(form, data)[0] if len(data) == struct.calcsize(form) else 0
+    return value if value < 1 << 62 else 0

@@ -1,0 +1,94 @@
+"""Pillow, held to what it does exactly: opened by format, quiet, and without its own limit."""
+
+import importlib
+import logging
+import struct
+import threading
+import warnings
+import zlib
+from contextlib import ExitStack
+from typing import BinaryIO
+
+from PIL import Image as PilImage
+from PIL import ImageFile
+
+# What decoders raise on files that are damaged, or that someone made to break them.
+DECODER_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    PilImage.DecompressionBombError,
+    struct.error,
+    zlib.error,
+)
+
+_PLUGINS = {
+    "png": ("PngImagePlugin", "PNG"),
+    "jpeg": ("JpegImagePlugin", "JPEG"),
+    "tiff": ("TiffImagePlugin", "TIFF"),
+    "webp": ("WebPImagePlugin", "WEBP"),
+    "bmp": ("BmpImagePlugin", "BMP"),
+    "gif": ("GifImagePlugin", "GIF"),
+    "tga": ("TgaImagePlugin", "TGA"),
+    "jp2": ("Jpeg2KImagePlugin", "JPEG2000"),
+    "j2k": ("Jpeg2KImagePlugin", "JPEG2000"),
+    "avif": ("AvifImagePlugin", "AVIF"),
+    "ico": ("IcoImagePlugin", "ICO"),
+}
+
+# Pillow logs some of what it then raises; without a handler Python prints that to stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+class _Quiet:
+    """Pillow without warnings and pixel limit while anyone here uses it, as before afterwards.
+
+    Both are global to the process: the first thread to come changes them, the last restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._restore = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._users == 0:
+                self._restore.enter_context(warnings.catch_warnings())
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                self._restore.callback(_set_pixel_limit, PilImage.MAX_IMAGE_PIXELS)
+                _set_pixel_limit(None)
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._restore.close()
+
+
+def _set_pixel_limit(value: int | None) -> None:
+    PilImage.MAX_IMAGE_PIXELS = value
+
+
+quiet = _Quiet()
+
+
+def open_with(format: str, stream: BinaryIO) -> ImageFile.ImageFile:
+    """Read the header with the decoder of one format; no other is tried, no program is started.
+
+    Raises one of `DECODER_ERRORS` if it is none of that format.
+    """
+    module, name = _PLUGINS[format]
+    importlib.import_module(f"PIL.{module}")
+    stream.seek(0)
+    return PilImage.OPEN[name][0](stream, "")
+

@@ -1,0 +1,160 @@
+"""Reading images: from a source to an `Image`, or to one line that says why not."""
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from conv_cli.errors import ImageError
+from conv_cli.images import headers, npy, pnm
+from conv_cli.images.decoding import open_picture
+from conv_cli.images.formats import SUPPORTED
+from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, check_size
+from conv_cli.images.pillow import DECODER_ERRORS, quiet
+
+Source = str | os.PathLike[str] | BinaryIO
+
+_REASONS = {
+    errno.ENOENT: "no such file; check the name",
+    errno.ENOTDIR: "a part of its path is no folder; check the path",
+    errno.EACCES: "permission denied; make it readable first",
+    errno.EPERM: "not permitted; make it readable first",
+    errno.ELOOP: "its links go round in a circle; give the file itself",
+    errno.ENAMETOOLONG: "the name is too long; check it",
+    errno.EMFILE: "too many files are open; use fewer jobs",
+    errno.ENFILE: "too many files are open; use fewer jobs",
+    errno.EIO: "the disk reports an error; copy the file elsewhere first",
+}
+
+
+class _Opened(NamedTuple):
+    """What the header says, and what reads the rest."""
+
+    info: ImageInfo
+    read: Callable[[], Image]
+
+
+def read_image(source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "stdin") -> Image:
+    """Read an image in full depth, upright.
+
+    EXIF orientation is applied, and the tag reset. Palettes become RGB, a transparent colour or
+    palette entry becomes opacity, bitmaps are 0 and 255, and samples of odd depths are spread over
+    the full range of the next dtype. CMYK, LAB and YCbCr become RGB, by Pillow's plain formulas. Of
+    several frames the first is read, of icons the largest. What is left out or changed so is said
+    in the notes.
+
+    The format is found from the content alone. A .npy file is taken as it is, (H, W) or (H, W, C)
+    with C up to 4, without opacity.
+
+    Parameters
+    ----------
+    source : path or binary stream
+        A path of a regular file, or a stream, read to its end.
+    max_pixels : int
+        Images of more are refused from their header, before memory is taken.
+    name : str
+        What errors call a stream.
+
+    Raises
+    ------
+    ImageError
+        ``NAME: reason, and what to do``: not there, no image, damaged, too large, or with a depth
+        that cannot be read in full. Never half a picture.
+    """
+    with _opened(source, max_pixels, name) as image:
+        return image.read()
+
+
+def probe_image(source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "stdin") -> ImageInfo:
+    """Return what `read_image` would give, from the header alone; it raises the same errors.
+
+    Damage behind the header is not noticed. A stream is read to its end.
+    """
+    with _opened(source, max_pixels, name) as image:
+        return image.info
+
+
+@contextmanager
+def _opened(source: Source, max_pixels: int, name: str) -> Iterator[_Opened]:
+    """Open a source; whatever goes wrong with it is told as an ImageError that names it."""
+    shown = os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else name
+    try:
+        with _stream(source) as stream, quiet:
+            yield _open(stream, max_pixels)
+    except ImageError as error:
+        raise ImageError(f"{shown}: {error}") from error
+    except MemoryError as error:
+        raise ImageError(f"{shown}: not enough memory; use fewer jobs or smaller images") from error
+    except DECODER_ERRORS as error:
+        raise ImageError(f"{shown}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return _REASONS.get(error.errno) or f"cannot be read ({error.strerror}); check the file"
+    words = " ".join(str(error).split())[:100] or type(error).__name__
+    return f"cannot be read: truncated, damaged or of a kind not supported ({words})"
+
+
+@contextmanager
+def _stream(source: Source) -> Iterator[BinaryIO]:
+    """Give a seekable stream; nothing but a regular file is opened, as others may never end."""
+    if not isinstance(source, str | bytes | os.PathLike):
+        yield _buffered(source)
+        return
+    path = Path(os.fsdecode(source))
+    if "\0" in str(path):
+        raise ImageError("a name cannot hold a null character; check the name")
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise ImageError("is a folder; give the name of an image")
+    if not stat.S_ISREG(mode):
+        raise ImageError("not a regular file (a pipe or device); pass it through stdin, as -")
+    with path.open("rb") as stream:
+        yield stream
+
+
+def _buffered(source: BinaryIO) -> BinaryIO:
+    """Take all of a stream into memory, once its start looks like an image."""
+    start = source.read(headers.SIGNATURE_BYTES)
+    _identified(start)
+    return io.BytesIO(start + source.read())
+
+
+def _identified(start: bytes) -> str:
+    if not start:
+        raise ImageError("is empty; give an image")
+    format = headers.identify(start)
+    if format is None:
+        raise ImageError(f"not an image in a supported format ({SUPPORTED})")
+    return format
+
+
+def _open(stream: BinaryIO, max_pixels: int) -> _Opened:
+    format = _identified(stream.read(headers.SIGNATURE_BYTES))
+    stream.seek(0)
+    if format == "npy":
+        return _open_npy(stream, max_pixels)
+    if format in ("pnm", "pfm"):
+        return _open_pnm(stream, format, max_pixels)
+    picture = open_picture(stream, format, max_pixels)
+    return _Opened(picture.info, picture.read)
+
+
+def _open_npy(stream: BinaryIO, max_pixels: int) -> _Opened:
+    header = npy.read_header(stream)
+    height, width = header.shape[:2]
+    check_size(width, height, max_pixels)
+    info = ImageInfo(height, width, header.channels, False, header.dtype, "npy")
+    return _Opened(info, lambda: Image(npy.read_pixels(stream, header), format="npy"))
+
+
+def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> _Opened:
+    header = pnm.read_header(stream)
+    check_size(header.width, header.height, max_pixels)
+    info = ImageInfo(header.height, header.width, header.channels, False, header.dtype, format)
+    return _Opened(info, lambda: Image(pnm.read_pixels(stream, header), format=format))
