@@ -126,7 +126,7 @@ class PaddedImage:
         self._columns = border.sources(x.shape[3], *padding[1])
         self._inside = (padding[1][0], padding[1][0] + x.shape[3])
         pixel = np.full((*x.shape[:2], 1, 1), border.value, np.float64)
-        self._constant = self._load(pixel) if border.mode == "constant" else pixel
+        self._constant = self._load(pixel)
 
     def read(self, rows: Span, columns: Span, out: npt.NDArray[Any]) -> None:
         """Write the pixels of those padded rows and columns to ``out``, cast to its dtype.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from conv_cli.errors import ConvError
+from conv_cli.errors import ConvError, ImageError
 from conv_cli.feature_maps import RangeName
 from conv_cli.filtering import Filter
 from conv_cli.images import READABLE_SUFFIXES, format_of
@@ -90,11 +90,16 @@ def collect_inputs(names: Sequence[str], *, recursive: bool, output: str) -> lis
     for name in names:
         if name != STDIO and Path(name).is_dir():
             inputs += _folder_inputs(Path(name), recursive, output)
-        elif name != STDIO and not os.path.lexists(name) and glob.has_magic(name):
+        elif name != STDIO and _is_pattern(name):
             inputs += [Input(match) for match in sorted(glob.glob(name))]  # noqa: PTH207  # absolute ones too
         else:
             inputs.append(Input(name))
     return inputs
+
+
+def _is_pattern(name: str) -> bool:
+    """Tell whether a name is a glob that the shell has left as it is; brackets alone are a name."""
+    return ("*" in name or "?" in name) and not os.path.lexists(name)
 
 
 def _folder_inputs(root: Path, recursive: bool, output: str) -> Iterator[Input]:
@@ -111,7 +116,7 @@ def _folder_inputs(root: Path, recursive: bool, output: str) -> Iterator[Input]:
 def is_single(output: str, names: Sequence[str], maps: int) -> bool:
     """Tell whether an output is one file: one image by name, one map, and no folder's name."""
     one = len(names) == 1 and maps == 1 and not Path(names[0]).is_dir()
-    return one and not glob.has_magic(names[0]) and not _is_folder(output)
+    return one and not _is_pattern(names[0]) and not _is_folder(output)
 
 
 def _is_folder(output: str) -> bool:
@@ -154,8 +159,13 @@ def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[s
         path = to.output
     else:
         path = str(Path(to.output, source.folder, _file_name(source, kernel, index, to)))
-    named = to.format is None and path != STDIO and bool(Path(path).suffix)
-    return path, format_of(path) if named else to.format or _DEFAULT_FORMAT
+    if to.format or path == STDIO or not Path(path).suffix:
+        return path, to.format or _DEFAULT_FORMAT
+    try:
+        return path, format_of(path)
+    except ImageError as error:
+        # A name that was typed is a mistake in the command, not a file that failed.
+        raise ConvError(str(error)) from None
 
 
 def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:

@@ -90,7 +90,7 @@ def encode_png(
 
 
 def _check(rows: NDArray[Any]) -> None:
-    if rows.dtype not in (np.uint8, np.uint16):
+    if rows.dtype.name not in ("uint8", "uint16"):
         raise ImageError(f"PNG holds 8 or 16 bits, not {rows.dtype}; use --depth 8 or 16")
     if rows.ndim != 3 or rows.shape[2] not in _COLOUR_TYPES or 0 in rows.shape:
         raise ImageError(f"PNG holds (H, W) or (H, W, 1 to 4), not an array of {rows.shape}")
@@ -181,14 +181,14 @@ def _compress(rows: _Rows, *, last: bool) -> _Strip:
     for longer ones takes more time and makes the file larger.
     """
     sample = rows.sampled(-(-rows.current.size // _SAMPLE_BYTES))
-    costs = {}
+    costs: dict[tuple[int, int], float] = {}
     for kind in range(len(_PREDICTIONS)):
         trial = _filtered(sample, kind)
         costs[kind, zlib.Z_RLE] = len(_deflate(trial, zlib.Z_RLE, last=True))
         costs[kind, zlib.Z_HUFFMAN_ONLY] = _huffman_bytes(trial)
     kind, strategy = min(costs, key=costs.__getitem__)
     data = _filtered(rows, kind)
-    return _Strip(_deflate(data, strategy, last=last), zlib.adler32(data), data.nbytes)
+    return _Strip(_deflate(data, strategy, last=last), zlib.adler32(data.data), data.nbytes)
 
 
 def _filtered(rows: _Rows, kind: int) -> Bytes:
@@ -209,7 +209,7 @@ def _huffman_bytes(data: Bytes) -> float:
 
 def _deflate(data: Bytes, strategy: int, *, last: bool) -> bytes:
     packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy)
-    return packer.compress(data) + packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
+    return packer.compress(data.data) + packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
 
 
 def _combined_adler(before: int, strip: _Strip) -> int:

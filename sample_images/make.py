@@ -62,13 +62,12 @@ def save(path: Path, pixels: Array, options: dict[str, Any]) -> None:
         Image.fromarray(np.ascontiguousarray(pixels)).save(path, **options)
 
 
-def main() -> None:
-    """Make all the pictures."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+def make_all(folder: Path) -> None:
+    """Make every picture, into a folder that need not be there yet."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, sample in SAMPLES.items():
         save(folder / name, sample.paint(), sample.options)
 
 
 if __name__ == "__main__":
-    main()
+    make_all(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)

@@ -14,7 +14,8 @@ from conv_cli.images.image import Image, ImageInfo, check_size
 from conv_cli.images.layout import Layout, layout_of
 from conv_cli.images.pillow import DECODER_ERRORS, open_with
 
-_BAND_ROWS = 128  # of 4,000 RGB pixels fit the L2 cache; the whole picture at once takes 3 times as long
+# Rows of 4,000 pixels that fit the L2 cache: the whole picture at once takes three times as long.
+_BAND_ROWS = 128
 _XMP = ("xmp", "XML:com.adobe.xmp")
 
 # From pixels that stand upright to the same pixels as a file of each orientation has them: views,
@@ -29,7 +30,6 @@ _AS_STORED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
     7: lambda upright: upright.swapaxes(0, 1)[::-1, ::-1],
     8: lambda upright: np.rot90(upright, -1),
 }
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,9 +177,7 @@ def _open(stream: BinaryIO, decoder: str, max_pixels: int) -> Picture:
     orientation, exif = 1, _exif(pillow, stream)
     if exif is not None:
         orientation, exif = metadata.reset_orientation(exif)
-    return Picture(
-        stream, decoder, decoder, pillow, layout, orientation, orientation >= 5, exif
-    )
+    return Picture(stream, decoder, decoder, pillow, layout, orientation, orientation >= 5, exif)
 
 
 def _opened(decoder: str, stream: BinaryIO) -> ImageFile.ImageFile:
@@ -211,9 +209,7 @@ def _with_rawmode(picture: ImageFile.ImageFile, rawmode: str | None) -> ImageFil
     return picture
 
 
-def _bands(
-    picture: PilImage.Image, convert: str | None
-) -> Iterator[tuple[slice, NDArray[Any]]]:
+def _bands(picture: PilImage.Image, convert: str | None) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Decode, and give the values of some rows at a time, so that no second copy is needed."""
     picture.load()
     width, height = picture.size

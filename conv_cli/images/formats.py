@@ -1,8 +1,10 @@
 """The one table of file formats: their suffixes, and what each can hold when it is written."""
 
 import os
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +22,8 @@ class Format(NamedTuple):
 
     title: str
     suffixes: tuple[str, ...]
-    holds: dict[str, tuple[int, ...]] = {}
-    extra: dict[str, tuple[int, ...]] = {}
+    holds: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+    extra: Mapping[str, tuple[int, ...]] = MappingProxyType({})
 
 
 _ALL = (1, 2, 3, 4)
@@ -55,9 +57,7 @@ FORMATS = {
 ARRAY_FORMATS = frozenset({"npy", "npz"})
 """Formats that hold every dtype and shape, and no meaning."""
 
-FLOAT_FORMATS = ARRAY_FORMATS | {
-    name for name, kind in FORMATS.items() if "float32" in kind.holds
-}
+FLOAT_FORMATS = ARRAY_FORMATS | {name for name, kind in FORMATS.items() if "float32" in kind.holds}
 """Formats that hold float32 pixels."""
 
 READABLE_SUFFIXES = frozenset(

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import ExifTags
 from PIL import Image as PilImage
 
-_EXIF_HEAD = b"Exif\0\0"
+EXIF_HEAD = b"Exif\0\0"
 ORIENTATION = int(ExifTags.Base.Orientation)
 _SHORT = 3
 
@@ -28,24 +28,24 @@ _GROUPS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 def reset_orientation(exif: bytes) -> tuple[int, bytes]:
     """Return the orientation, 1 to 8, that an EXIF block tells, and the block with it set to 1.
 
-    All else stays byte for byte as it is, as maker notes break when a block is built anew.
+    The head that some formats put before the block is taken off. All else stays byte for byte as
+    it is, as maker notes break when a block is built anew.
     """
-    head = exif[: len(_EXIF_HEAD)] if exif.startswith(_EXIF_HEAD) else b""
-    body = bytearray(exif[len(head) :])
-    order = {b"II": "<", b"MM": ">"}.get(bytes(body[:2]))
+    block = bytearray(exif.removeprefix(EXIF_HEAD))
+    order = {b"II": "<", b"MM": ">"}.get(bytes(block[:2]))
     if order is None:
-        return 1, exif
+        return 1, bytes(block)
     try:
-        start = struct.unpack_from(f"{order}I", body, 4)[0]
-        count = struct.unpack_from(f"{order}H", body, start)[0]
+        start = struct.unpack_from(f"{order}I", block, 4)[0]
+        count = struct.unpack_from(f"{order}H", block, start)[0]
         for at in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", body, at)
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", block, at)
             if (tag, kind) == (ORIENTATION, _SHORT):
-                struct.pack_into(f"{order}H", body, at + 8, 1)
-                return (value if 1 <= value <= 8 else 1), head + bytes(body)
+                struct.pack_into(f"{order}H", block, at + 8, 1)
+                return (value if 1 <= value <= 8 else 1), bytes(block)
     except struct.error:
-        pass  # the block is cut short: what it holds is kept, and no orientation is told
-    return 1, exif
+        pass  # the block is cut short: what it holds is kept, and it tells no orientation
+    return 1, bytes(block)
 
 
 def descriptive(tags: PilImage.Exif) -> bytes | None:
@@ -60,7 +60,7 @@ def descriptive(tags: PilImage.Exif) -> bytes | None:
     for group in _GROUPS:
         if group in tags and (values := tags.get_ifd(group)):
             kept[group] = values
-    return kept.tobytes() if len(kept) else None
+    return kept.tobytes().removeprefix(EXIF_HEAD) if len(kept) else None
 
 
 def profile_fits(icc: bytes, channels: int) -> bool:

@@ -91,4 +91,3 @@ def open_with(format: str, stream: BinaryIO) -> ImageFile.ImageFile:
     importlib.import_module(f"PIL.{module}")
     stream.seek(0)
     return PilImage.OPEN[name][0](stream, "")
-

@@ -106,14 +106,15 @@ def _plain(text: bytes, header: Header) -> NDArray[Any]:
     """Read values that are written out; those of a bitmap need no space between them."""
     count = header.width * header.height * header.channels
     text = re.sub(rb"#[^\r\n]*", b"", text)
-    words = b"".join(text.split())[:count] if header.kind == "1" else text.split(None, count)
-    if len(words) < count:
-        raise _damaged("too few values for its size")
     if header.kind == "1":
-        return ord("1") - np.frombuffer(words, np.uint8)
-    values = np.array(words[:count]).astype(np.int64)
+        digits = np.frombuffer(b"".join(text.split())[:count], np.uint8)
+        values = ord("1") - digits.astype(np.int64)
+    else:
+        values = np.array(text.split(None, count)[:count]).astype(np.int64)
+    if len(values) < count:
+        raise _damaged("too few values for its size")
     if values.min() < 0 or values.max() > header.top:
-        raise _damaged("a value above its white")
+        raise _damaged("a value out of range")
     return values
 
 

@@ -1,14 +1,16 @@
 """Writing images: without loss where the format can, or refused with a way out."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
-from typing import Any, BinaryIO
+from types import MappingProxyType
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
+from PIL import TiffImagePlugin
 
 from conv_cli.errors import ImageError
 from conv_cli.files import write_atomically
@@ -17,8 +19,6 @@ from conv_cli.images.formats import can_hold, format_of, uses_extra
 from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
 from conv_cli.png import encode_png
-
-Encoder = Callable[[BinaryIO, Image], None]
 
 
 def write_image(
@@ -94,3 +94,146 @@ def encode_image(
         notes += _encode(buffer, whole, format)
     stream.write(buffer.getbuffer())
     return notes
+
+
+def _as_image(image: Image | NDArray[Any]) -> Image:
+    """Take an array as an image, and bring pixels into the one form that encoders know."""
+    if not isinstance(image, Image):
+        array = np.asarray(image)
+        image = Image(array, alpha=array.ndim == 3 and array.shape[2] in (2, 4))
+    pixels = image.pixels
+    if pixels.ndim not in (2, 3) or 0 in pixels.shape:
+        raise ImageError(f"an image has the shape (H, W) or (H, W, C), not {pixels.shape}")
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[:, :, 0]
+    if pixels.dtype == np.bool_:
+        pixels = np.where(pixels, np.uint8(255), np.uint8(0))
+    return replace(image, pixels=pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
+
+
+def _with_fitting_profile(image: Image) -> tuple[Image, tuple[str, ...]]:
+    if image.icc is None or metadata.profile_fits(image.icc, image.channels):
+        return image, ()
+    kind = "grey" if image.channels < 3 else "in colour"
+    note = f"the colour profile is dropped: it does not fit pixels that are {kind}"
+    return replace(image, icc=None), (note,)
+
+
+def _encode(stream: BinaryIO, image: Image, format: str) -> tuple[str, ...]:
+    if format == "npy":
+        npy.write_npy(stream, image.pixels)
+    elif format == "npz":
+        npy.write_npz(stream, image.pixels)
+    elif format in ("pgm", "ppm", "pnm", "pfm"):
+        pnm.write_pnm(stream, image.pixels)
+    elif uses_extra(format, image.dtype, image.channels):
+        _write_deep_tiff(stream, image)
+    else:
+        return _encode_with_pillow(stream, image, format)
+    return ()
+
+
+def _write_deep_tiff(stream: BinaryIO, image: Image) -> None:
+    """Write what Pillow cannot, with the tiff extra: colour of 16 bits and in floats."""
+    from tifffile import imwrite
+
+    whole_numbers = image.dtype.kind == "u"
+    imwrite(
+        stream,
+        image.pixels,
+        photometric="minisblack" if image.channels == 2 else "rgb",
+        planarconfig="contig",
+        extrasamples=["unassalpha"] if image.alpha else None,
+        compression="zlib",
+        compressionargs={"level": 1},
+        predictor=whole_numbers,
+        resolution=image.dpi,
+        resolutionunit="INCH" if image.dpi else None,
+        iccprofile=image.icc,
+        metadata=None,
+        software=False,
+    )
+
+
+class _Codec(NamedTuple):
+    """What Pillow calls a format, the options it is written with, and what it can carry."""
+
+    name: str
+    options: Mapping[str, Any] = MappingProxyType({})
+    carries: tuple[str, ...] = ()
+
+
+_ALL = ("exif", "icc_profile", "dpi")
+_CODECS = {
+    "jpeg": _Codec("JPEG", {"quality": 95, "subsampling": 0}, _ALL),
+    "tiff": _Codec("TIFF", {"compression": "tiff_lzw"}, _ALL),
+    "webp": _Codec(
+        "WEBP",
+        {"lossless": True, "exact": True, "quality": 25, "method": 2},
+        ("exif", "icc_profile"),
+    ),
+    "avif": _Codec("AVIF", {"quality": 90}, ("exif", "icc_profile")),
+    "bmp": _Codec("BMP", carries=("dpi",)),
+    "gif": _Codec("GIF"),
+    "tga": _Codec("TGA"),
+    "jp2": _Codec("JPEG2000"),
+    "j2k": _Codec("JPEG2000", {"no_jp2": True}),
+}
+
+
+_JPEG_MARKER_BYTES = 65_533 - len(metadata.EXIF_HEAD)
+
+
+def _encode_with_pillow(stream: BinaryIO, image: Image, format: str) -> tuple[str, ...]:
+    codec = _CODECS[format]
+    options, notes = _carried(image, codec, format)
+    picture = PilImage.fromarray(image.pixels)
+    if format == "webp" and image.channels < 3:
+        picture = picture.convert("RGBA" if image.alpha else "RGB")
+    if format == "avif" and image.channels > 2:
+        options["subsampling"] = "4:4:4"
+    if format == "tiff":
+        options["exif"] = _tiff_tags(image, options.get("exif"))
+    try:
+        picture.save(stream, codec.name, **codec.options, **options)
+    except DECODER_ERRORS as error:
+        words = " ".join(str(error).split())[:100] or type(error).__name__
+        raise ImageError(f"cannot be written as {codec.name} ({words}); write PNG") from error
+    return notes
+
+
+def _tiff_tags(image: Image, exif: bytes | None) -> PilImage.Exif:
+    """Return the descriptive tags; differences of whole numbers pack to half the size."""
+    tags = PilImage.Exif()
+    if exif is not None:
+        tags.load(exif)
+    if image.dtype.kind == "u":
+        tags[TiffImagePlugin.PREDICTOR] = 2
+    return tags
+
+
+def _carried(image: Image, codec: _Codec, format: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the options that hand over what the format has a place for."""
+    found = {"exif": image.exif, "icc_profile": image.icc, "dpi": image.dpi}
+    options = {key: found[key] for key in codec.carries if found[key] is not None}
+    notes: tuple[str, ...] = ()
+    exif = options.pop("exif", None)
+    if isinstance(exif, bytes):
+        fitting = _fitting_exif(exif, format)
+        notes = () if fitting else ("EXIF is dropped: damaged, or too long for the format",)
+        options |= {"exif": fitting} if fitting else {}
+    return options, notes
+
+
+def _fitting_exif(exif: bytes, format: str) -> bytes | None:
+    """Return an EXIF block as a format takes it, None if it takes none such."""
+    if format == "jpeg":
+        return metadata.EXIF_HEAD + exif if len(exif) <= _JPEG_MARKER_BYTES else None
+    if format == "webp":
+        return exif
+    try:  # the others build it anew
+        tags = PilImage.Exif()
+        tags.load(exif)
+        return metadata.descriptive(tags) if format == "tiff" else tags.tobytes()
+    except DECODER_ERRORS:
+        return None

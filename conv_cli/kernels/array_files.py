@@ -5,32 +5,18 @@ header announces, and by what is taken from a stream.
 """
 
 import io
-import lzma
 import warnings
 import zipfile
-import zlib
 from typing import IO
 
 import numpy as np
 
 from conv_cli.errors import KernelError
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
+from conv_cli.kernels.text import shown
 
 _MAX_BANK_KERNELS = 65_536
 _MAX_BANK_BYTES = 32 * MAX_WEIGHTS
-
-# What zipfile raises for damaged, encrypted or unknown archives and members.
-_BAD_ARCHIVE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    OverflowError,
-)
 
 
 def read_npy(contents: bytes, label: str) -> Kernel:
@@ -73,9 +59,10 @@ def read_npz(contents: bytes, label: str) -> list[Kernel]:
             return [_read_member(archive, member, label) for member in members]
     except KernelError:
         raise
-    except _BAD_ARCHIVE as error:
+    except Exception as error:  # damage, encryption, unknown methods: each unpacker raises its own
         raise KernelError(
-            f"kernel {label}: its archive is damaged ({error}); save it again by numpy.savez"
+            f"kernel {label}: its archive is damaged ({shown(str(error))}); save it again by "
+            "numpy.savez"
         ) from None
 
 

@@ -88,16 +88,16 @@ def distances(p: Array) -> Array:
     return np.stack(bodies)
 
 
-def march(origin: Array, ray: Array, reach: float, stride: float) -> tuple[Array, Array]:
-    """Walk along rays until they meet something: how far, and how narrow the closest miss."""
+def march(origin: Array, ray: Array, reach: float) -> tuple[Array, Array]:
+    """Walk along rays until they meet something: how far, and the light let through, 0..1."""
     t, miss = np.full(len(ray), 0.02), np.ones(len(ray))
     alive = np.arange(len(ray))
     for _ in range(120):
         gap = distances(origin[alive] + t[alive, None] * ray[alive]).min(axis=0)
         miss[alive] = np.minimum(miss[alive], 14 * gap / t[alive])
-        t[alive] += np.clip(gap, 0, stride)
+        t[alive] += np.maximum(gap, 0)
         alive = alive[(gap > 5e-4) & (t[alive] < reach)]
-    return t, np.clip(miss, 0, 1)
+    return t, np.where(t < reach, 0, np.clip(miss, 0, 1))
 
 
 def unit(vectors: Array) -> Array:
@@ -130,11 +130,11 @@ def surface(p: Array, what: Array) -> Array:
 def shade(ray: Array) -> Array:
     """Light that comes back along rays from the eye."""
     eye = np.array([[0.06, 1.25, -4.75]])
-    p = eye + march(np.repeat(eye, len(ray), 0), ray, 9, np.inf)[0][:, None] * ray
+    p = eye + march(np.repeat(eye, len(ray), 0), ray, 9)[0][:, None] * ray
     # The normal is the slope of the distance, taken at the corners of a tetrahedron.
     tips = 8e-4 * np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]])
     normal = unit(sum(tip * distances(p + tip).min(axis=0)[:, None] for tip in tips))
-    lit = march(p + 0.004 * normal, np.repeat(LIGHT[None], len(p), 0), 3, 0.06)[1]
+    lit = march(p + 0.004 * normal, np.repeat(LIGHT[None], len(p), 0), 3)[1]
     what = distances(p).argmin(axis=0)
     openness = (
         sum(np.clip(distances(p + d * normal).min(axis=0) / d, 0, 1) for d in (0.08, 0.3)) / 2
