@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,12 +176,12 @@ class Run:
         self._stop = threading.Event()
         self._protected: set[tuple[int, int]] = set()
 
-    def plan(self, jobs: Sequence[Job]) -> Iterator[Result]:
+    def plan(self, jobs: Sequence[Job]) -> Generator[Result, None, None]:
         """Yield what would be written, from the headers of the images alone."""
         for job in jobs:
             yield from self._planned(job)
 
-    def results(self, jobs: Sequence[Job]) -> Iterator[Result]:
+    def results(self, jobs: Sequence[Job]) -> Generator[Result, None, None]:
         """Yield what became of every map, image after image in the order of the jobs.
 
         Closing the iterator, or an exception in it, stops the work at the next tile.
@@ -266,9 +266,8 @@ class Run:
     ) -> Result:
         started = time.perf_counter()
         try:
-            channels = 1 if image.pixels.ndim == 2 else image.pixels.shape[2]
-            channels = 1 + image.alpha if self._rule.gray else channels
-            dtype, mode = self._pixels(image.pixels.dtype, channels, image.alpha, output)
+            channels = output_shape(image, self._rule, output.kernels[0])[2]
+            dtype, mode = self._pixels(image.dtype, channels, image.alpha, output)
             made = filter_image(
                 image, self._rule, output.kernels, dtype, mode,
                 threads=threads, progress=self._advance,

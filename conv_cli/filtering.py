@@ -10,7 +10,7 @@ import numpy.typing as npt
 from conv_cli.borders import Border, Padding, Span, pad
 from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, weigh, white
 from conv_cli.correlation.correlate import Source, correlate, state_problem
-from conv_cli.correlation.plan import Pair, Plan, Problem, choose_plan
+from conv_cli.correlation.plan import Geometry, Pair, Plan, choose_plan
 from conv_cli.feature_maps import CombineName, FeatureMap, RangeName, Statistics, combine, rescaled
 from conv_cli.images import Image, ImageInfo
 from conv_cli.kernels.kernel import Kernel
@@ -93,7 +93,7 @@ def common_frame(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:
     return tuple(framed)
 
 
-def output_shape(info: ImageInfo, rule: Filter, kernel: Kernel) -> tuple[int, int, int]:
+def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tuple[int, int, int]:
     """Return (rows, columns, channels) of the map that a kernel makes of such an image.
 
     Raises
@@ -101,19 +101,17 @@ def output_shape(info: ImageInfo, rule: Filter, kernel: Kernel) -> tuple[int, in
     ConvError
         If the kernel is larger than the image with its padding.
     """
-    return _output_shape(info.height, info.width, info.channels, info.alpha, rule, kernel)
-
-
-def _output_shape(
-    height: int, width: int, channels: int, alpha: bool, rule: Filter, kernel: Kernel
-) -> tuple[int, int, int]:
-    (top, bottom), (left, right) = _padding(rule, kernel)
-    problem = Problem(
-        1, 1, height, width, 1, kernel.shape, 1, rule.stride, rule.dilation,
-        ((top, bottom), (left, right)), np.dtype(np.float32), False, 0, 0, 1,
-    )  # fmt: skip
-    colours = 1 if rule.gray else channels - alpha
-    return (*problem.output, colours + alpha)
+    height, width = image.shape[:2]
+    geometry = Geometry(
+        height=height,
+        width=width,
+        kernel=kernel.shape,
+        stride=rule.stride,
+        dilation=rule.dilation,
+        padding=_padding(rule, kernel),
+    )
+    colours = 1 if rule.gray else image.channels - image.alpha
+    return (*geometry.output, colours + image.alpha)
 
 
 def filter_image(
@@ -163,7 +161,7 @@ def filter_image(
         dilation=rule.dilation,
     )
     plan = choose_plan(problem)
-    shape = _output_shape(*planes.shape[2:], len(planes), image.alpha, rule, kernels[0])
+    shape = output_shape(image, rule, kernels[0])
     made = shape[2] - (image.alpha and not rule.filter_alpha)
     feature_map = FeatureMap(shape, made, planes.dtype, dtype, mode)
     step = plan.tile[0] * plan.tile[1] / (problem.output[0] * problem.output[1])
@@ -257,9 +255,9 @@ def _finish(values: Array, rule: Filter, kernels: Sequence[Kernel], top: float) 
     return values[:, 0]
 
 
-def _placed_opacity(opacity: Array, rule: Filter, kernel: Kernel, problem: Problem) -> Array:
+def _placed_opacity(opacity: Array, rule: Filter, kernel: Kernel, geometry: Geometry) -> Array:
     """Return the opacity (h, w) that lies under the kernel's origin at every output pixel."""
-    padded = pad(opacity, problem.padding, rule.border)
-    (row_step, column_step), (rows, columns) = rule.stride, problem.output
+    padded = pad(opacity, geometry.padding, rule.border)
+    (row_step, column_step), (rows, columns) = rule.stride, geometry.output
     top, left = (o * d for o, d in zip(kernel.origin, rule.dilation, strict=True))
     return padded[top::row_step, left::column_step][:rows, :columns]

@@ -126,7 +126,7 @@ def conv2d(
         target = result[:, :, slice(*rows), slice(*columns)]
         target[...] = values
         if bias is not None:
-            target += column  # type: ignore[misc]
+            target += column
 
     correlate(source, weights, problem, edge, store)
     return result if image.ndim == 4 else result[0]

@@ -117,7 +117,9 @@ def test_failing_writer_leaves_the_old_bytes_or_nothing(tmp_path, failure, old):
     ],
 )
 @pytest.mark.parametrize("call", ["fsync", "write", "link"])
-def test_system_errors_become_one_line_that_names_the_file(tmp_path, monkeypatch, code, words, call):
+def test_system_errors_become_one_line_that_names_the_file(
+    tmp_path, monkeypatch, code, words, call
+):
     def fail(*_):
         raise OSError(code, os.strerror(code))
 

@@ -8,8 +8,8 @@ import pytest
 from conv_cli.correlation.plan import Problem, choose_plan, plans
 
 SOBEL = Problem(
-    1, 1, 3000, 4000, 1, (3, 3), 1, (1, 1), (1, 1), ((1, 1), (1, 1)),
-    np.dtype(np.uint8), True, -1020, 1020, 6,
+    batch=1, channels=1, height=3000, width=4000, outputs=1, kernel=(3, 3), groups=1,
+    padding=((1, 1), (1, 1)), dtype=np.dtype(np.uint8), whole=True, low=-1020, high=1020, terms=6,
 )  # fmt: skip
 DENSE = replace(SOBEL, dtype=np.dtype(np.float32), whole=False, low=0, high=0)
 

@@ -36,7 +36,8 @@ def difference(fresh: Path, name: str) -> Pixels:
     """How many levels the pixels of a picture made anew are off."""
     new, kept = stored(name, fresh), stored(name)
     assert (new.shape, new.dtype) == (kept.shape, kept.dtype)
-    return np.abs(new.astype(int) - kept.astype(int))
+    off: Pixels = np.abs(new.astype(int) - kept.astype(int))
+    return off
 
 
 def stored(name: str, folder: Path = FOLDER) -> Pixels:
@@ -44,7 +45,9 @@ def stored(name: str, folder: Path = FOLDER) -> Pixels:
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = cv2.imread(str(folder / name), flags)
     assert pixels is not None, name
-    return pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    if pixels.ndim == 3:
+        pixels = pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+    return np.asarray(pixels)
 
 
 def upright(name: str) -> Pixels:

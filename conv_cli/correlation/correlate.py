@@ -90,10 +90,22 @@ def state_problem(
     low, high = _reach(source, weights, border) if whole else (0, 0)
     dtype = np.dtype(np.uint8) if kind == "b" else source.dtype
     return Problem(
-        batch, channels, height, width, outputs, (rows, columns), groups, stride, dilation, padding,
-        np.result_type(dtype, np.float32) if not whole else dtype,
-        whole, low, high, int(np.count_nonzero(weights)),
-    )  # fmt: skip
+        batch=batch,
+        channels=channels,
+        height=height,
+        width=width,
+        outputs=outputs,
+        kernel=(rows, columns),
+        groups=groups,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        dtype=dtype if whole else np.result_type(dtype, np.float32),
+        whole=whole,
+        low=low,
+        high=high,
+        terms=int(np.count_nonzero(weights)),
+    )
 
 
 def _reach(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:
@@ -104,7 +116,7 @@ def _reach(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:
     if source.dtype.kind == "b":
         least, greatest = 0, 1
     elif source.dtype.itemsize < 8:
-        info = np.iinfo(source.dtype)  # type: ignore[type-var]
+        info = np.iinfo(source.dtype)
         least, greatest = int(info.min), int(info.max)
     else:
         least, greatest = min(int(source.pixels.min()), 0), max(int(source.pixels.max()), 0)

@@ -31,49 +31,31 @@ _FULL_PANEL = 8
 """A product of fewer rows than this leaves the units of BLAS idle, and costs as much."""
 _TILE_ROWS = 128
 _TILE_BYTES = 4 << 20
-"""What a tile and its scratch may take: less, and the calls cost more than the cache saves (with two
-threads waiting for each other between them, twice as much); more, and it leaves the cache."""
+"""What a tile and its scratch may take: less, and the calls cost more than the cache saves, twice
+as much with two threads that wait for each other between them; more, and it leaves the cache."""
 _MIN_COLUMNS = 256
 """Narrower tiles lose more to call overhead than they gain from the cache."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One correlation, by its shapes.
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How a kernel slides over an image.
 
     Attributes
     ----------
-    batch, channels, height, width : int
-        The image: (N, C, H, W).
-    outputs, kernel : int, (rows, columns)
-        The weights: (O, C/groups, kh, kw).
-    groups, stride, dilation, padding
-        As in ``conv2d``; stride, dilation and padding are spelled out for both axes.
-    dtype : numpy.dtype
-        Of the pixels that the engines read.
-    whole : bool
-        Pixels, border and weights are all whole numbers, so the result can be exact.
-    low, high : int
-        No result, nor any part of its sum, lies outside. Only used where ``whole``.
-    terms : int
-        Weights that are not zero.
+    height, width : int
+        Of the image.
+    kernel : (rows, columns)
+    stride, dilation, padding
+        As in ``conv2d``, spelled out for both axes.
     """
 
-    batch: int
-    channels: int
     height: int
     width: int
-    outputs: int
     kernel: Pair
-    groups: int
-    stride: Pair
-    dilation: Pair
-    padding: Padding
-    dtype: np.dtype[Any]
-    whole: bool
-    low: int
-    high: int
-    terms: int
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
 
     @property
     def span(self) -> Pair:
@@ -107,6 +89,44 @@ class Problem:
         )
         return rows, columns
 
+    def window(self, tile: Pair) -> Pair:
+        """Rows and columns of padded input that a tile of output needs."""
+        rows, columns = (
+            (t - 1) * s + w for t, s, w in zip(tile, self.stride, self.span, strict=True)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(Geometry):
+    """One correlation, by its shapes.
+
+    Attributes
+    ----------
+    batch, channels : int
+        The image is (N, C, H, W).
+    outputs, groups : int
+        The weights are (O, C/groups, kh, kw).
+    dtype : numpy.dtype
+        Of the pixels that the engines read.
+    whole : bool
+        Pixels, border and weights are all whole numbers, so the result can be exact.
+    low, high : int
+        No result, nor any part of its sum, lies outside. Only used where ``whole``.
+    terms : int
+        Weights that are not zero.
+    """
+
+    batch: int
+    channels: int
+    outputs: int
+    groups: int
+    dtype: np.dtype[Any]
+    whole: bool
+    low: int
+    high: int
+    terms: int
+
     @property
     def magnitude(self) -> int:
         """The largest that a sum of whole numbers can be, sign aside."""
@@ -116,13 +136,6 @@ class Problem:
     def group_shape(self) -> Pair:
         """Outputs and input channels of one group."""
         return self.outputs // self.groups, self.channels // self.groups
-
-    def window(self, tile: Pair) -> Pair:
-        """Rows and columns of padded input that a tile of output needs."""
-        rows, columns = (
-            (t - 1) * s + w for t, s, w in zip(tile, self.stride, self.span, strict=True)
-        )
-        return rows, columns
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class Picture:
         Raises one of `DECODER_ERRORS` for a damaged file; the picture is of no use then.
         """
         icc, dropped = self._profile()
-        dpi = metadata.usable_dpi(self.pillow.info.get("dpi"))
+        dpi = self._dpi()
         exif = _tiff_exif(self.pillow) if self.decoder == "tiff" else self.exif
         pixels = self._pixels()
         notes = (*self._frames(), *self.layout.notes, *dropped, *self.extra_notes)
@@ -90,7 +90,7 @@ class Picture:
             alpha=self.layout.alpha,
             exif=exif,
             icc=icc,
-            dpi=dpi[::-1] if dpi and self.sideways else dpi,
+            dpi=dpi,
             format=self.format,
             notes=notes,
         )
@@ -103,6 +103,12 @@ class Picture:
         if metadata.profile_fits(icc, self.layout.channels):
             return icc, ()
         return None, ("the colour profile is dropped: it does not fit the pixels",)
+
+    def _dpi(self) -> tuple[float, float] | None:
+        dpi = metadata.usable_dpi(self.pillow.info.get("dpi"))
+        if dpi == (1, 1) and self.decoder == "tiff":
+            return None  # what Pillow says of a file that says nothing
+        return dpi[::-1] if dpi and self.sideways else dpi
 
     def _frames(self) -> tuple[str, ...]:
         """Name the frames that are not read."""

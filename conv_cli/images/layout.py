@@ -155,18 +155,18 @@ def _jpeg2000(depths: list[int], layout: Layout) -> Layout:
         return layout
     if min(depths) != depth:
         raise ImageError("has channels of unequal depths, which are not supported; convert it")
-    full, white = np.iinfo(layout.dtype).max, 2**depth - 1
+    return replace(layout, finish=lambda values: _spread(values >> (top - depth), depth))
 
-    def spread(values: NDArray[Any]) -> NDArray[Any]:
-        small = (values >> (top - depth)).astype(np.uint32)
-        return ((small * full + white // 2) // white).astype(layout.dtype)
 
-    return replace(layout, finish=spread)
+def _spread(values: NDArray[Any], depth: int) -> NDArray[Any]:
+    """Scale samples of `depth` bits to the full range of their dtype, rounded to nearest."""
+    full, white = np.iinfo(values.dtype).max, 2**depth - 1
+    return ((values.astype(np.uint32) * full + white // 2) // white).astype(values.dtype)
 
 
 # Single channels deeper than 8 bits that Pillow reads exactly.
 _TIFF_GREYS = {
-    "I;12": Layout(_U16, finish=lambda values: values << 4 | values >> 8),
+    "I;12": Layout(_U16, finish=lambda values: _spread(values, 12)),
     "I;16": Layout(_U16),
     "I;16B": Layout(_U16),
     "I;16N": Layout(_U16),

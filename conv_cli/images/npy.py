@@ -38,7 +38,7 @@ class Header(NamedTuple):
 def read_header(stream: BinaryIO) -> Header:
     """Read the header and leave the stream behind it.
 
-    Raises ImageError for an array that is no image, or that is longer than the file.
+    Raises ImageError for an array that is no image.
     """
     version = npy_format.read_magic(stream)
     if version not in _HEADERS:
@@ -48,17 +48,19 @@ def read_header(stream: BinaryIO) -> Header:
         raise ImageError(f"holds {dtype}, not numbers that pixels can be; save it as float32")
     if len(shape) not in (2, 3) or min(shape) < 1 or shape[2:] > (4,):
         raise ImageError(f"has the shape {shape}; save one image as (H, W) or (H, W, 1 to 4)")
-    start = stream.tell()
-    length = stream.seek(0, os.SEEK_END) - start
-    stream.seek(start)
-    if length < math.prod(shape) * dtype.itemsize:
-        raise ImageError("cannot be read: truncated or damaged (too few bytes for its shape)")
     return Header(shape, "F" if by_columns else "C", dtype)
 
 
 def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
-    """Read the array behind the header: (H, W) for one channel, else (H, W, C)."""
-    data = stream.read(math.prod(header.shape) * header.stored.itemsize)
+    """Read the array behind the header: (H, W) for one channel, else (H, W, C).
+
+    Raises ImageError if the file is too short for it, before memory is taken.
+    """
+    start, length = stream.tell(), math.prod(header.shape) * header.stored.itemsize
+    if stream.seek(0, os.SEEK_END) - start < length:
+        raise ImageError("cannot be read: truncated or damaged (too few bytes for its shape)")
+    stream.seek(start)
+    data = stream.read(length)
     array = np.frombuffer(data, header.stored)
     array = array.reshape(header.shape, order="F" if header.order == "F" else "C")
     if header.channels == 1:

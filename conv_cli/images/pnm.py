@@ -119,11 +119,11 @@ def _plain(text: bytes, header: Header) -> NDArray[Any]:
 
 
 def _scaled(values: NDArray[Any], header: Header) -> NDArray[Any]:
-    white = np.iinfo(header.dtype).max
-    if header.top == white:
+    full, white = np.iinfo(header.dtype).max, int(header.top)
+    if white == full:
         return values.astype(header.dtype)
-    table = np.rint(np.arange(white + 1) * (white / header.top))
-    return np.minimum(table, white).astype(header.dtype)[values]
+    table = (np.arange(full + 1) * full + white // 2) // white
+    return np.minimum(table, full).astype(header.dtype)[values]
 
 
 def _damaged(what: str) -> ImageError:
