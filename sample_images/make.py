@@ -7,20 +7,23 @@ real ones does: what a filter does to them, it does to yours.
 
 import sys
 from collections.abc import Callable
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
+
+from conv_cli import write_image
 from studio.balloon import balloon
+from studio.feature_maps import feature_maps
 from studio.landscape import landscape
 from studio.leaf import leaf
 from studio.painting import Array
 from studio.printed import chart, page, square
 from studio.still_life import still_life
 from studio.sunset import sunset
-
-from conv_cli import write_image
 
 
 class Sample(NamedTuple):
@@ -42,8 +45,22 @@ def turned_clockwise() -> Image.Exif:
     return exif
 
 
+@cache
+def landscape_once() -> Array:
+    """The landscape, which two files are made of."""
+    return landscape()
+
+
+def landscape_maps() -> Array:
+    """The README's picture, of the landscape as it is stored."""
+    stream = BytesIO()
+    Image.fromarray(landscape_once()).save(stream, "jpeg", **SAMPLES["landscape.jpg"].options)
+    return feature_maps(np.asarray(Image.open(stream)))
+
+
 SAMPLES = {
-    "landscape.jpg": Sample(landscape, {"quality": 90}),
+    "landscape.jpg": Sample(landscape_once, {"quality": 90}),
+    "feature-maps.jpg": Sample(landscape_maps, {"quality": 88}),
     "still-life.png": Sample(still_life, {"optimize": True}),
     "sunset-16bit.png": Sample(sunset, {}),
     "leaf.png": Sample(leaf, {"optimize": True}),

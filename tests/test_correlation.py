@@ -4,9 +4,9 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
-import oracle
 import pytest
 
+import oracle
 from conv_cli.borders import NAMES, Border
 from conv_cli.correlation.correlate import ENGINES, Source, correlate, state_problem
 from conv_cli.correlation.plan import choose_plan, plans

@@ -2,11 +2,11 @@
 
 import hypothesis.extra.numpy as arrays
 import numpy as np
-import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import oracle
 from conv_cli import Conv2D, Kernel, conv2d, corr2d
 from conv_cli.borders import NAMES
 from conv_cli.errors import ConvError

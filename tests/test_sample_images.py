@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 FOLDER = Path(__file__).parents[1] / "sample_images"
 LOSSLESS = ["chart.png", "leaf.png", "page.png", "square.png", "still-life.png", "sunset-16bit.png"]
-LOSSY = ["landscape.jpg", "rotated.jpg"]
+LOSSY = ["feature-maps.jpg", "landscape.jpg", "rotated.jpg"]
 
 Pixels = npt.NDArray[Any]
 

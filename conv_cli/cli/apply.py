@@ -314,6 +314,6 @@ def _words(result: "Result") -> Iterator[str]:
         share, low, high = result.clipped, result.min, result.max
         count = round(share * math.prod(result.shape or ()))
         yield (
-            f"{result.output}: {count:,} values clipped ({share:.2%}), the true range is "
+            f"{result.output}: {count:,} values clipped ({share * 100:.3g} %), the true range is "
             f"{low:g} to {high:g}; to keep them use --range signed, abs, shift or stretch"
         )

@@ -16,6 +16,7 @@ from conv_cli.images.pillow import DECODER_ERRORS, open_with
 
 # Rows of 4,000 pixels that fit the L2 cache: the whole picture at once takes three times as long.
 _BAND_ROWS = 128
+_TILE_SIZE = (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH)
 _XMP = ("xmp", "XML:com.adobe.xmp")
 
 # From pixels that stand upright to the same pixels as a file of each orientation has them: views,
@@ -178,6 +179,8 @@ def _open(stream: BinaryIO, decoder: str, max_pixels: int) -> Picture:
     check_size(*pillow.size, max_pixels)
     layout = layout_of(decoder, pillow, stream)
     if isinstance(pillow, TiffImagePlugin.TiffImageFile):  # turned upright by Pillow itself
+        tile = [pillow.tag_v2.get(tag, 1) for tag in _TILE_SIZE]
+        check_size(*tile, max_pixels)  # a buffer of one tile is taken, however small the picture
         sideways = pillow.tag_v2.get(metadata.ORIENTATION, 1) in (5, 6, 7, 8)
         return Picture(stream, decoder, decoder, pillow, layout, 1, sideways, None)
     orientation, exif = 1, _exif(pillow, stream)

@@ -4,6 +4,7 @@ import importlib
 import logging
 import struct
 import threading
+import tokenize
 import warnings
 import zlib
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ DECODER_ERRORS = (
     ValueError,
     PilImage.DecompressionBombError,
     struct.error,
+    tokenize.TokenError,
     zlib.error,
 )
 

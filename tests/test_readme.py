@@ -1,0 +1,103 @@
+"""The README: every command and option stands in it, and its examples work as written."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from conv_cli.cli.main import cli
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+EXAMPLES = [
+    line
+    for language, block in BLOCKS[2:]
+    if language == "sh"
+    for line in block.splitlines()
+    if line.startswith("conv-cli")
+]
+COMMANDS = dict(cli.commands)
+
+
+def options():
+    for name, command in COMMANDS.items():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                yield pytest.param(parameter, id=f"{name} {parameter.opts[-1]}")
+
+
+@pytest.mark.parametrize("option", list(options()))
+def test_option_has_help_and_stands_in_the_readme(option):
+    assert option.help
+    assert f"`{max(option.opts, key=len)}" in README.replace("/--", "`--")
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_command_has_help_examples_and_an_example_in_the_readme(name):
+    command = COMMANDS[name]
+    assert command.help
+    assert f"conv-cli {name} " in command.epilog
+    assert any(example.startswith(f"conv-cli {name} ") for example in EXAMPLES)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder as a user has it: the sample images, and conv-cli on the path."""
+    folder = tmp_path_factory.mktemp("user")
+    shutil.copytree(ROOT / "sample_images", folder / "sample_images")
+    bin_folder = folder / "bin"
+    bin_folder.mkdir()
+    script = bin_folder / "conv-cli"
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m conv_cli "$@"\n')
+    script.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+    }
+    return folder, environment
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_works_as_written(workplace, example):
+    folder, environment = workplace
+    before = set(folder.rglob("*"))
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", example], cwd=folder, env=environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert set(folder.rglob("*")) - before or "--dry-run" in example
+
+
+def test_python_example_works_as_written(workplace):
+    folder, environment = workplace
+    (code,) = [block for language, block in BLOCKS if language == "python"]
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_quick_start_has_the_two_blocks_that_ci_runs():
+    section = README.split("## Quick start", 1)[1].split("\n## ", 1)[0]
+    first, second = re.findall(r"^```sh\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert "conv-cli apply sample_images/" in first
+    assert "-m pytest" in second
+    for block in (first, second):
+        assert len(block.strip().splitlines()) == 1
+
+
+def test_pictures_of_the_readme_are_there():
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).is_file()
