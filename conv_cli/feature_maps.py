@@ -29,6 +29,8 @@ CombineName = Literal["magnitude", "max", "sum", "mean"]
 
 _NEEDS_EXTREMES = ("signed", "stretch")
 _STRIP_ROWS = 64
+_NOISE = 1e-12
+"""A map whose values differ by less than this share of white is flat: they differ by rounding."""
 
 
 def combine(values: Values, how: CombineName) -> Values:
@@ -99,6 +101,7 @@ class FeatureMap:
         self._scale = _rescaling(units, dtype)
         self._bottom, self._top = _limits(units, dtype)
         self._half = {1: 128.0, 2: 32768.0}.get(dtype.itemsize, self._top / 2)
+        self._noise = _NOISE * white(units)
         self._mode = mode
         self._target = self.pixels[..., :channels].transpose(2, 0, 1)
         self._kept: Values | None = None
@@ -165,12 +168,12 @@ class FeatureMap:
         """Return the values in the units of the pixels, neither rounded nor limited."""
         if self._mode == "stretch":
             spread = self._high - self._low
-            wide = values.astype(np.float64)
-            return (wide - self._low) * (self._top / spread if spread else 0.0)
+            factor = self._top / spread if spread > self._noise else 0.0
+            return (values.astype(np.float64) - self._low) * factor
         if self._mode == "signed":
             largest = max(abs(self._low), abs(self._high))
-            wide = values.astype(np.float64)
-            return wide * (self._top / 2 / largest if largest else 0.0) + self._top / 2
+            factor = self._top / 2 / largest if largest > self._noise else 0.0
+            return values.astype(np.float64) * factor + self._top / 2
         if self._scale != 1:
             values = values * np.result_type(values.dtype, np.float32).type(self._scale)
         if self._mode == "abs":

@@ -79,22 +79,20 @@ class Job:
     outputs: tuple[Output, ...]
 
 
-def collect_inputs(names: Sequence[str], *, recursive: bool, output: str) -> list[Input]:
-    """Return the images that names stand for: files, folders, globs, and "-" for stdin.
+def collect_inputs(name: str, *, recursive: bool, output: str) -> list[Input]:
+    """Return the images that a name stands for: a file, a folder, a glob, or "-" for stdin.
 
     A folder stands for the images in it by their suffix, sorted, ``recursive`` for those of its
     whole tree; links to folders are not followed and the output folder is left out. A name that is
     none of these is kept, for the attempt to read it to fail.
     """
-    inputs: list[Input] = []
-    for name in names:
-        if name != STDIO and Path(name).is_dir():
-            inputs += _folder_inputs(Path(name), recursive, output)
-        elif name != STDIO and _is_pattern(name):
-            inputs += [Input(match) for match in sorted(glob.glob(name))]  # noqa: PTH207  # absolute ones too
-        else:
-            inputs.append(Input(name))
-    return inputs
+    if name == STDIO:
+        return [Input(name)]
+    if Path(name).is_dir():
+        return list(_folder_inputs(Path(name), recursive, output))
+    if _is_pattern(name):
+        return [Input(match) for match in sorted(glob.glob(name))]  # noqa: PTH207  # absolute too
+    return [Input(name)]
 
 
 def _is_pattern(name: str) -> bool:

@@ -167,6 +167,16 @@ def test_window_larger_than_the_image_is_refused_with_both_sizes():
         run(image_of("uint8", (1, 5, 6)), weights_of((1, 1, 5, 3)), dilation=(2, 1))
 
 
+@pytest.mark.parametrize("border", ["edge", "reflect", "symmetric", "wrap"])
+def test_fractions_that_sum_to_zero_find_nothing_in_a_constant_image(border):
+    weights = weights_of((1, 1, 7, 5), whole=False)
+    weights -= weights.mean()
+    for strategy in ENGINES:
+        flat = np.full((1, 30, 30), 60000, np.uint16)
+        result = run(flat, weights, strategy, padding=((3, 3), (2, 2)), border=border)
+        assert np.abs(result).max() < 1e-7
+
+
 def test_float32_keeps_its_error_bound_for_a_kernel_of_a_thousand_weights():
     x = image_of("uint8", (1, 64, 64))
     weights = weights_of((1, 1, 33, 33), whole=False)

@@ -188,8 +188,7 @@ def test_name_of_255_bytes_is_written(tmp_path):
 def test_name_that_is_no_text_is_written(tmp_path):
     name = os.fsencode(tmp_path) + b"/\xff\n.png"
     write_atomically(os.fsdecode(name), put(b"x"))
-    with open(name, "rb") as stream:
-        assert stream.read() == b"x"
+    assert Path(os.fsdecode(name)).read_bytes() == b"x"
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o000])

@@ -35,6 +35,12 @@ def by_tifffile(channels, dtype, **options):
     return stream.getvalue()
 
 
+def float_tiff(**options):
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, photograph(3).astype(np.float32), photometric="rgb", **options)
+    return stream.getvalue()
+
+
 def png16(channels):
     stream = io.BytesIO()
     encode_png(stream, photograph(channels, np.uint16))
@@ -69,6 +75,8 @@ FILES = {
     "tiff tiles": by_tifffile(3, np.uint8, tile=(32, 32)),
     "tiff tiles 16": by_tifffile(3, np.uint16, tile=(32, 32), compression="zlib"),
     "tiff 16": by_tifffile(1, np.uint16),
+    "tiff float colour": float_tiff(),
+    "tiff float colour packed": float_tiff(compression="zlib", rowsperstrip=8),
     "webp": by_pillow("WEBP"),
     "webp lossless": by_pillow("WEBP", lossless=True),
     "bmp": by_pillow("BMP"),

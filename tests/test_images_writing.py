@@ -71,12 +71,9 @@ CASES = [
 def test_what_a_format_holds_comes_back(format, dtype, channels):
     pixels = calm(channels, dtype) if format in LOSSY else noise(channels, dtype)
     data, notes = encoded(pixels, format)
-    if format == "tiff" and formats.uses_extra(format, np.dtype(dtype), channels):
-        back = tifffile.imread(io.BytesIO(data))
-    else:
-        image = read_image(io.BytesIO(data))
-        back = image.pixels
-        assert image.alpha == (channels in (2, 4) and format != "npy")
+    image = read_image(io.BytesIO(data))
+    back = image.pixels
+    assert image.alpha == (channels in (2, 4) and format != "npy")
     assert notes == ()
     if format == "webp" and channels < 3:  # which has colours only
         assert (back[..., 0] == back[..., 1]).all()
@@ -98,17 +95,18 @@ def test_16_bit_png_is_read_by_another_library(tmp_path, channels):
     pixels = noise(channels, np.uint16)
     write_image(tmp_path / "a.png", pixels)
     back = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
-    order = {1: ..., 3: [2, 1, 0], 4: [2, 1, 0, 3]}[channels]
-    assert np.array_equal(back[..., order], pixels)
+    if channels > 1:
+        back = back[..., [2, 1, 0, 3][:channels]]
+    assert np.array_equal(back, pixels)
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [("uint8", 3), ("uint16", 1), ("float32", 1)])
 def test_tiff_is_packed_without_loss_and_read_by_another_library(tmp_path, dtype, channels):
     pixels = noise(channels, dtype)
     write_image(tmp_path / "a.tif", pixels)
-    assert np.array_equal(cv2.imread(str(tmp_path / "a.tif"), -1)[..., ::-1], pixels[..., ::-1]) or (
-        np.array_equal(cv2.imread(str(tmp_path / "a.tif"), -1)[..., ::-1], pixels)
-    )
+    assert np.array_equal(
+        cv2.imread(str(tmp_path / "a.tif"), -1)[..., ::-1], pixels[..., ::-1]
+    ) or (np.array_equal(cv2.imread(str(tmp_path / "a.tif"), -1)[..., ::-1], pixels))
 
 
 def test_npz_holds_one_array():
@@ -224,7 +222,7 @@ def test_suffix_that_cannot_be_written_is_refused_with_those_that_can(name):
 
 
 def test_what_is_written_can_be_read_but_for_archives():
-    assert WRITABLE_SUFFIXES - READABLE_SUFFIXES == {".npz"}
+    assert {".npz"} == WRITABLE_SUFFIXES - READABLE_SUFFIXES
 
 
 @pytest.mark.parametrize(
@@ -364,9 +362,7 @@ def test_metadata_never_stop_a_picture(format):
 def test_profile_for_colour_is_dropped_from_grey_and_that_is_said():
     data, notes = encoded(Image(noise(1, np.uint8), icc=SRGB), "png")
     assert read_image(io.BytesIO(data)).icc is None
-    assert notes == (
-        "the colour profile is dropped: it does not fit pixels that are grey",
-    )
+    assert notes == ("the colour profile is dropped: it does not fit pixels that are grey",)
 
 
 def test_exif_too_long_for_jpeg_is_dropped_and_that_is_said():

@@ -46,7 +46,7 @@ Examples
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(epilog=EPILOG, short_help="Filter images with kernels.")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @click.option(
     "-k",
@@ -197,9 +197,12 @@ def apply(**options: Any) -> int:
     names, output = options["images"], options["output"]
     single = is_single(output, names, len(rule.maps()))
     to = _destination(options, single)
-    inputs = collect_inputs(names, recursive=options["recursive"], output=output)
+    found = {n: collect_inputs(n, recursive=options["recursive"], output=output) for n in names}
+    inputs = [each for name in names for each in found[name]]
+    if nothing := ", ".join(name for name in names if not found[name]):
+        lead = "" if inputs else "Error: "
+        boundary.say(f"{lead}{nothing}: no images found; check the name, or add --recursive")
     if not inputs:
-        boundary.say(f"Error: {names[0]}: no images found; check the name, or add --recursive")
         return boundary.NOTHING
     jobs = plan_jobs(inputs, rule, to)
     boundary.require_stdout(output == "-" or options["as_json"] or options["dry_run"])

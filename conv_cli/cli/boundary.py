@@ -108,7 +108,7 @@ def _parameter_name(error: click.BadParameter) -> str:
     if error.param is None:
         return str(error.param_hint or "argument")
     if isinstance(error.param, click.Argument):
-        return error.param.make_metavar(error.ctx) if error.ctx else error.param.human_readable_name
+        return error.param.human_readable_name.rstrip(".")
     return max(error.param.opts, key=len)
 
 

@@ -8,7 +8,10 @@ from conv_cli.cli import boundary
 from conv_cli.cli.apply import apply
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="conv-cli", prog_name="conv-cli")
 def cli() -> None:
     """Filter images with any kernel: cross-correlation, exact and fast.

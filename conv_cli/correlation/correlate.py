@@ -102,10 +102,17 @@ def state_problem(
         padding=padding,
         dtype=dtype if whole else np.result_type(dtype, np.float32),
         whole=whole,
+        cancels=_cancels(weights),
         low=low,
         high=high,
         terms=int(np.count_nonzero(weights)),
     )
+
+
+def _cancels(weights: Pixels) -> bool:
+    """Tell whether the weights of an output sum to zero, but for the rounding of float32."""
+    flat = weights.reshape(len(weights), -1).astype(np.float64)
+    return bool((np.abs(flat.sum(axis=1)) <= 1e-6 * np.abs(flat).sum(axis=1)).any())
 
 
 def _reach(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:

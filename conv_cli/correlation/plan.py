@@ -111,6 +111,8 @@ class Problem(Geometry):
         Of the pixels that the engines read.
     whole : bool
         Pixels, border and weights are all whole numbers, so the result can be exact.
+    cancels : bool
+        The weights of an output sum to zero, so what is left of large pixels can be very small.
     low, high : int
         No result, nor any part of its sum, lies outside. Only used where ``whole``.
     terms : int
@@ -123,6 +125,7 @@ class Problem(Geometry):
     groups: int
     dtype: np.dtype[Any]
     whole: bool
+    cancels: bool
     low: int
     high: int
     terms: int
@@ -249,7 +252,8 @@ def _accumulator(problem: Problem, candidates: tuple[str, ...]) -> np.dtype[Any]
         If whole numbers could exceed 64 bits.
     """
     if not problem.whole:
-        return np.dtype(np.float64 if problem.dtype == np.float64 else np.float32)
+        wide = problem.cancels or problem.dtype == np.float64
+        return np.dtype(np.float64 if wide else np.float32)
     limits = {"float32": 2**24, "float64": 2**53}
     for name in candidates:
         limit = limits.get(name) or int(np.iinfo(name).max)

@@ -1,6 +1,6 @@
 """Pictures that Pillow decodes: opened by their header, then read band by band, upright."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
@@ -18,19 +18,6 @@ from conv_cli.images.pillow import DECODER_ERRORS, open_with
 _BAND_ROWS = 128
 _TILE_SIZE = (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH)
 _XMP = ("xmp", "XML:com.adobe.xmp")
-
-# From pixels that stand upright to the same pixels as a file of each orientation has them: views,
-# so that rows of the file are written straight to where they belong.
-_AS_STORED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
-    1: lambda upright: upright,
-    2: lambda upright: upright[:, ::-1],
-    3: lambda upright: upright[::-1, ::-1],
-    4: lambda upright: upright[::-1],
-    5: lambda upright: upright.swapaxes(0, 1),
-    6: lambda upright: np.rot90(upright, 1),
-    7: lambda upright: upright.swapaxes(0, 1)[::-1, ::-1],
-    8: lambda upright: np.rot90(upright, -1),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +114,7 @@ class Picture:
     def _pixels(self) -> NDArray[Any]:
         kind = self.layout
         upright = np.empty(self.info.shape, kind.dtype)
-        stored = _AS_STORED[self.orientation](upright)
+        stored = metadata.as_stored(upright, self.orientation)
         if kind.key is None:
             self._fill(stored)
         else:
@@ -179,8 +166,8 @@ def _open(stream: BinaryIO, decoder: str, max_pixels: int) -> Picture:
     check_size(*pillow.size, max_pixels)
     layout = layout_of(decoder, pillow, stream)
     if isinstance(pillow, TiffImagePlugin.TiffImageFile):  # turned upright by Pillow itself
-        tile = [pillow.tag_v2.get(tag, 1) for tag in _TILE_SIZE]
-        check_size(*tile, max_pixels)  # a buffer of one tile is taken, however small the picture
+        width, height = (pillow.tag_v2.get(tag, 1) for tag in _TILE_SIZE)
+        check_size(width, height, max_pixels)  # memory is taken for a tile, whatever the picture
         sideways = pillow.tag_v2.get(metadata.ORIENTATION, 1) in (5, 6, 7, 8)
         return Picture(stream, decoder, decoder, pillow, layout, 1, sideways, None)
     orientation, exif = 1, _exif(pillow, stream)
@@ -205,7 +192,7 @@ def _exif(pillow: ImageFile.ImageFile, stream: BinaryIO) -> bytes | None:
 
 def _tiff_exif(pillow: ImageFile.ImageFile) -> bytes | None:
     try:
-        return metadata.descriptive(pillow.getexif())
+        return metadata.describing_exif(pillow.getexif())
     except DECODER_ERRORS:
         return None  # no pixel depends on it
 

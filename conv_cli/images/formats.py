@@ -113,8 +113,12 @@ def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
     if _fits(channels, alpha, kind.holds.get(name, ())):
         return
     if _fits(channels, alpha, kind.extra.get(name, ())):
-        needs_tiff_extra(f"{describe(name, channels)} TIFF")
-        return
+        if has_tiff_extra():
+            return
+        raise ImageError(
+            f"{describe(name, channels)} TIFF needs the tiff extra: pip install 'conv-cli[tiff]', "
+            f"or {'write PNG' if name == 'uint16' else 'write .npy'}"
+        )
     raise ImageError(_refusal(kind, name, channels, alpha))
 
 
@@ -123,13 +127,9 @@ def uses_extra(format: str, dtype: np.dtype[Any], channels: int) -> bool:
     return channels in FORMATS[format].extra.get(dtype.name, ())
 
 
-def needs_tiff_extra(what: str) -> None:
-    """Raise ImageError unless the tiff extra is installed."""
-    if find_spec("tifffile") is None:
-        raise ImageError(
-            f"{what} needs the tiff extra: pip install 'conv-cli[tiff]', or use PNG, .npy or "
-            "--depth 8"
-        )
+def has_tiff_extra() -> bool:
+    """Tell whether the tiff extra is installed."""
+    return find_spec("tifffile") is not None
 
 
 def describe(dtype: str, channels: int) -> str:

@@ -1,7 +1,8 @@
 """What an image is once it is read: pixels, and what is carried over with them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -81,6 +82,13 @@ class ImageInfo:
         """(H, W) for one channel, else (H, W, C)."""
         size = (self.height, self.width)
         return size if self.channels == 1 else (*size, self.channels)
+
+
+class Opened(NamedTuple):
+    """An image whose header is read: what it says, and what reads the pixels, once."""
+
+    info: ImageInfo
+    read: Callable[[], Image]
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

@@ -183,6 +183,7 @@ _TIFF_GREYS = {
 _TWINS = {"I;16BS": "I;16S", "I;32BS": "I;32S", "F;32BF": "F;32F"}
 _NATIVE = _TWINS if _LITTLE else {little: big for big, little in _TWINS.items()}
 _TIFF_COLOURS = ("RGB;16", "RGBA;16", "RGBX;16")
+_YCBCR, _SIGNED = 6, 2
 _LEFT_OUT = ("an extra channel without a meaning is left out",)
 
 
@@ -220,10 +221,20 @@ def _tiff_grey(picture: TiffImagePlugin.TiffImageFile, rawmode: str) -> Layout:
     return layout
 
 
+def _ycbcr_is_exact(picture: TiffImagePlugin.TiffImageFile) -> bool:
+    """Compressed, libtiff gives RGB; otherwise Pillow reads three samples a pixel, if at all."""
+    if picture.tile[0].codec_name == "libtiff":
+        return True
+    sampling = picture.tag_v2.get(TiffImagePlugin.YCBCRSUBSAMPLING)
+    return picture.mode == "YCbCr" and sampling == (1, 1)
+
+
 def _tiff_bytes(picture: TiffImagePlugin.TiffImageFile, layout: Layout) -> Layout:
     tags, rawmode = picture.tag_v2, _rawmode(picture)
-    if picture.mode == "YCbCr" and tags.get(TiffImagePlugin.YCBCRSUBSAMPLING) != (1, 1):
-        raise ImageError("uncompressed YCbCr with fewer colours cannot be read; store it as RGB")
-    if picture.mode == "L" and 2 in tags.get(TiffImagePlugin.SAMPLEFORMAT, ()):
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _YCBCR and not _ycbcr_is_exact(
+        picture
+    ):
+        raise ImageError("uncompressed YCbCr TIFF of this kind cannot be read; store it as RGB")
+    if picture.mode == "L" and _SIGNED in tags.get(TiffImagePlugin.SAMPLEFORMAT, ()):
         return Layout(_I32, finish=lambda values: values.view(np.int8).astype(_I32))
     return replace(layout, notes=layout.notes + (_LEFT_OUT if "X" in rawmode else ()))

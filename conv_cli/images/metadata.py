@@ -4,6 +4,8 @@ import math
 import struct
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags
 from PIL import Image as PilImage
 
@@ -48,19 +50,42 @@ def reset_orientation(exif: bytes) -> tuple[int, bytes]:
     return 1, bytes(block)
 
 
-def descriptive(tags: PilImage.Exif) -> bytes | None:
+def descriptions(tags: PilImage.Exif) -> dict[int, str]:
+    """Return the texts among the tags that describe a picture."""
+    found = {int(tag): tags.get(tag) for tag in _DESCRIPTIVE}
+    return {tag: text for tag, text in found.items() if isinstance(text, str)}
+
+
+def groups(tags: PilImage.Exif) -> dict[int, dict[int, Any]]:
+    """Return the tags of how, when and where a picture was taken, by the tag of their group."""
+    found = {int(group): dict(tags.get_ifd(group)) for group in _GROUPS}
+    for values in found.values():
+        values.pop(int(ExifTags.IFD.Interop), None)  # an address in the old file
+    return {group: values for group, values in found.items() if values}
+
+
+def describing_exif(tags: PilImage.Exif) -> bytes | None:
     """Return an EXIF block of the tags that describe a picture, None if there are none.
 
     For TIFF, where these stand among those that say how the pixels are stored.
     """
     kept = PilImage.Exif()
-    for tag in _DESCRIPTIVE:
-        if tag in tags:
-            kept[tag] = tags[tag]
-    for group in _GROUPS:
-        if group in tags and (values := tags.get_ifd(group)):
-            kept[group] = values
+    kept.update({**descriptions(tags), **groups(tags)})
     return kept.tobytes().removeprefix(EXIF_HEAD) if len(kept) else None
+
+
+def as_stored(upright: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return a view of upright pixels, (H, W) or (H, W, C), as a file of an orientation has them.
+
+    What is written to it lands where it belongs.
+    """
+    if orientation in (5, 7):
+        upright = upright.swapaxes(0, 1)
+    if orientation in (6, 8):
+        return np.rot90(upright, 7 - orientation)
+    if orientation in (2, 3, 7):
+        upright = upright[:, ::-1]
+    return upright[::-1] if orientation in (3, 4, 7) else upright
 
 
 def profile_fits(icc: bytes, channels: int) -> bool:

@@ -4,17 +4,18 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from conv_cli.errors import ImageError
 from conv_cli.images import headers, npy, pnm
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import SUPPORTED
-from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, check_size
+from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, Opened, check_size
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
+from conv_cli.images.tiff import open_deep
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -29,13 +30,6 @@ _REASONS = {
     errno.ENFILE: "too many files are open; use fewer jobs",
     errno.EIO: "the disk reports an error; copy the file elsewhere first",
 }
-
-
-class _Opened(NamedTuple):
-    """What the header says, and what reads the rest."""
-
-    info: ImageInfo
-    read: Callable[[], Image]
 
 
 def read_image(source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "stdin") -> Image:
@@ -79,7 +73,7 @@ def probe_image(source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "st
 
 
 @contextmanager
-def _opened(source: Source, max_pixels: int, name: str) -> Iterator[_Opened]:
+def _opened(source: Source, max_pixels: int, name: str) -> Iterator[Opened]:
     """Open a source; whatever goes wrong with it is told as an ImageError that names it."""
     shown = os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else name
     try:
@@ -134,27 +128,32 @@ def _identified(start: bytes) -> str:
     return format
 
 
-def _open(stream: BinaryIO, max_pixels: int) -> _Opened:
+def _open(stream: BinaryIO, max_pixels: int) -> Opened:
     format = _identified(stream.read(headers.SIGNATURE_BYTES))
     stream.seek(0)
     if format == "npy":
         return _open_npy(stream, max_pixels)
     if format in ("pnm", "pfm"):
         return _open_pnm(stream, format, max_pixels)
-    picture = open_picture(stream, format, max_pixels)
-    return _Opened(picture.info, picture.read)
+    try:
+        picture = open_picture(stream, format, max_pixels)
+    except SyntaxError as error:
+        if "unknown pixel mode" not in str(error):
+            raise
+        return open_deep(stream, max_pixels)
+    return Opened(picture.info, picture.read)
 
 
-def _open_npy(stream: BinaryIO, max_pixels: int) -> _Opened:
+def _open_npy(stream: BinaryIO, max_pixels: int) -> Opened:
     header = npy.read_header(stream)
     height, width = header.shape[:2]
     check_size(width, height, max_pixels)
     info = ImageInfo(height, width, header.channels, False, header.dtype, "npy")
-    return _Opened(info, lambda: Image(npy.read_pixels(stream, header), format="npy"))
+    return Opened(info, lambda: Image(npy.read_pixels(stream, header), format="npy"))
 
 
-def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> _Opened:
+def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> Opened:
     header = pnm.read_header(stream)
     check_size(header.width, header.height, max_pixels)
     info = ImageInfo(header.height, header.width, header.channels, False, header.dtype, format)
-    return _Opened(info, lambda: Image(pnm.read_pixels(stream, header), format=format))
+    return Opened(info, lambda: Image(pnm.read_pixels(stream, header), format=format))

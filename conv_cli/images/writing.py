@@ -14,7 +14,7 @@ from PIL import TiffImagePlugin
 
 from conv_cli.errors import ImageError
 from conv_cli.files import write_atomically
-from conv_cli.images import metadata, npy, pnm
+from conv_cli.images import metadata, npy, pnm, tiff
 from conv_cli.images.formats import can_hold, format_of, uses_extra
 from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
@@ -126,33 +126,27 @@ def _encode(stream: BinaryIO, image: Image, format: str) -> tuple[str, ...]:
         npy.write_npz(stream, image.pixels)
     elif format in ("pgm", "ppm", "pnm", "pfm"):
         pnm.write_pnm(stream, image.pixels)
-    elif uses_extra(format, image.dtype, image.channels):
-        _write_deep_tiff(stream, image)
+    elif format == "tiff":
+        return _encode_tiff(stream, image)
     else:
         return _encode_with_pillow(stream, image, format)
     return ()
 
 
-def _write_deep_tiff(stream: BinaryIO, image: Image) -> None:
-    """Write what Pillow cannot, with the tiff extra: colour of 16 bits and in floats."""
-    from tifffile import imwrite
-
-    whole_numbers = image.dtype.kind == "u"
-    imwrite(
-        stream,
-        image.pixels,
-        photometric="minisblack" if image.channels == 2 else "rgb",
-        planarconfig="contig",
-        extrasamples=["unassalpha"] if image.alpha else None,
-        compression="zlib",
-        compressionargs={"level": 1},
-        predictor=whole_numbers,
-        resolution=image.dpi,
-        resolutionunit="INCH" if image.dpi else None,
-        iccprofile=image.icc,
-        metadata=None,
-        software=False,
-    )
+def _encode_tiff(stream: BinaryIO, image: Image) -> tuple[str, ...]:
+    buffer = BytesIO()
+    if uses_extra("tiff", image.dtype, image.channels):
+        tiff.write_deep(buffer, image)
+    else:
+        _encode_with_pillow(buffer, image, "tiff")
+    data, notes = buffer.getvalue(), tuple[str, ...]()
+    if image.exif is not None:
+        try:
+            data = tiff.with_exif(data, image.exif)
+        except DECODER_ERRORS:
+            notes = _EXIF_DROPPED
+    stream.write(data)
+    return notes
 
 
 class _Codec(NamedTuple):
@@ -163,24 +157,22 @@ class _Codec(NamedTuple):
     carries: tuple[str, ...] = ()
 
 
-_ALL = ("exif", "icc_profile", "dpi")
 _CODECS = {
-    "jpeg": _Codec("JPEG", {"quality": 95, "subsampling": 0}, _ALL),
-    "tiff": _Codec("TIFF", {"compression": "tiff_lzw"}, _ALL),
+    "jpeg": _Codec("JPEG", {"quality": 95, "subsampling": 0}, ("exif", "icc_profile", "dpi")),
+    "tiff": _Codec("TIFF", {"compression": "tiff_lzw"}, ("icc_profile", "dpi")),
     "webp": _Codec(
         "WEBP",
-        {"lossless": True, "exact": True, "quality": 25, "method": 2},
+        {"lossless": True, "exact": True, "quality": 25, "method": 2},  # of effort
         ("exif", "icc_profile"),
     ),
     "avif": _Codec("AVIF", {"quality": 90}, ("exif", "icc_profile")),
     "bmp": _Codec("BMP", carries=("dpi",)),
-    "gif": _Codec("GIF"),
+    "gif": _Codec("GIF", {"optimize": False}),  # which would leave out greys, and make it a palette
     "tga": _Codec("TGA"),
     "jp2": _Codec("JPEG2000"),
     "j2k": _Codec("JPEG2000", {"no_jp2": True}),
 }
-
-
+_EXIF_DROPPED = ("EXIF is dropped: damaged, or too long for the format",)
 _JPEG_MARKER_BYTES = 65_533 - len(metadata.EXIF_HEAD)
 
 
@@ -192,24 +184,14 @@ def _encode_with_pillow(stream: BinaryIO, image: Image, format: str) -> tuple[st
         picture = picture.convert("RGBA" if image.alpha else "RGB")
     if format == "avif" and image.channels > 2:
         options["subsampling"] = "4:4:4"
-    if format == "tiff":
-        options["exif"] = _tiff_tags(image, options.get("exif"))
+    if format == "tiff" and image.dtype.kind == "u":
+        options["tiffinfo"] = {TiffImagePlugin.PREDICTOR: 2}  # differences pack to half the size
     try:
         picture.save(stream, codec.name, **codec.options, **options)
     except DECODER_ERRORS as error:
         words = " ".join(str(error).split())[:100] or type(error).__name__
         raise ImageError(f"cannot be written as {codec.name} ({words}); write PNG") from error
     return notes
-
-
-def _tiff_tags(image: Image, exif: bytes | None) -> PilImage.Exif:
-    """Return the descriptive tags; differences of whole numbers pack to half the size."""
-    tags = PilImage.Exif()
-    if exif is not None:
-        tags.load(exif)
-    if image.dtype.kind == "u":
-        tags[TiffImagePlugin.PREDICTOR] = 2
-    return tags
 
 
 def _carried(image: Image, codec: _Codec, format: str) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -220,7 +202,7 @@ def _carried(image: Image, codec: _Codec, format: str) -> tuple[dict[str, Any], 
     exif = options.pop("exif", None)
     if isinstance(exif, bytes):
         fitting = _fitting_exif(exif, format)
-        notes = () if fitting else ("EXIF is dropped: damaged, or too long for the format",)
+        notes = () if fitting else _EXIF_DROPPED
         options |= {"exif": fitting} if fitting else {}
     return options, notes
 
@@ -231,9 +213,9 @@ def _fitting_exif(exif: bytes, format: str) -> bytes | None:
         return metadata.EXIF_HEAD + exif if len(exif) <= _JPEG_MARKER_BYTES else None
     if format == "webp":
         return exif
-    try:  # the others build it anew
+    try:  # Pillow builds it anew for AVIF
         tags = PilImage.Exif()
         tags.load(exif)
-        return metadata.descriptive(tags) if format == "tiff" else tags.tobytes()
+        return tags.tobytes()
     except DECODER_ERRORS:
         return None
