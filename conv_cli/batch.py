@@ -110,7 +110,7 @@ class Report:
 
 
 def output_pixels(
-    dtype: np.dtype[Any], kind: str, destination: Destination
+    dtype: np.dtype[Any], kind: str, channels: int, alpha: bool, destination: Destination
 ) -> tuple[np.dtype[Any], RangeName]:
     """Return the dtype of a map's pixels and the range that makes them.
 
@@ -120,20 +120,30 @@ def output_pixels(
         Of the input.
     kind : str
         The output's format.
+    channels, alpha : int, bool
+        Of the map.
     """
     chosen = destination.range
     if destination.depth:
         made = np.dtype(_DEPTHS[destination.depth])
     elif kind in _ARRAY_FORMATS or chosen == "raw":
         made = np.dtype(np.float32)
-    elif dtype.kind == "f":
-        given_way = chosen is not None and kind not in FLOAT_FORMATS
-        made = np.dtype(np.uint16 if given_way else np.float32)
+    elif dtype.kind == "f" and (chosen is None or kind in FLOAT_FORMATS):
+        made = np.dtype(np.float32)
     elif dtype.itemsize > 2 and chosen is not None:
-        made = np.dtype(np.uint16)
+        deep = _holds(kind, np.dtype(np.uint16), channels, alpha)
+        made = np.dtype(np.uint16 if deep else np.uint8)
     else:
         made = dtype
     return made, chosen or ("raw" if made.kind == "f" else "clip")
+
+
+def _holds(kind: str, dtype: np.dtype[Any], channels: int, alpha: bool) -> bool:
+    try:
+        can_hold(kind, dtype, channels, alpha)
+    except ImageError:
+        return False
+    return True
 
 
 class _Stopped(BaseException):
@@ -294,7 +304,7 @@ class Run:
         self, units: np.dtype[Any], channels: int, alpha: bool, output: Output
     ) -> tuple[np.dtype[Any], RangeName]:
         """Return the dtype of a map and its range, once the format is known to hold them."""
-        dtype, mode = output_pixels(units, output.format, self._to)
+        dtype, mode = output_pixels(units, output.format, channels, alpha, self._to)
         try:
             can_hold(output.format, dtype, channels, alpha)
         except ImageError as error:

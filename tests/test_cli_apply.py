@@ -258,6 +258,14 @@ class TestDepth:
         y = read_image(tmp_path / "y.png")
         assert np.asarray(y).tolist() == np.rint(x / 2 * np.iinfo(y.dtype).max).tolist()
 
+    @pytest.mark.parametrize(("name", "top"), [("y.png", 65535), ("y.bmp", 255), ("y.npy", 1)])
+    def test_stretched_floats_take_the_deepest_pixels_that_the_format_holds(
+        self, tmp_path, name, top
+    ):
+        np.save(tmp_path / "x.npy", np.array([[-3.0, 1.5]], np.float32))
+        succeed("apply", "x.npy", "-k", "identity", "--range", "stretch", "-o", name, cwd=tmp_path)
+        assert np.asarray(read_image(tmp_path / name)).tolist() == [[0, top]]
+
     def test_nan_in_whole_number_pixels_is_refused(self, tmp_path):
         np.save(tmp_path / "x.npy", np.array([[0, np.nan, 1]], np.float32))
         done = conv_cli(
