@@ -126,9 +126,11 @@ def output_pixels(
     chosen = destination.range
     if destination.depth:
         made = np.dtype(_DEPTHS[destination.depth])
-    elif kind in _ARRAY_FORMATS or chosen == "raw":
-        made = np.dtype(np.float32)
-    elif dtype.kind == "f" and (chosen is None or kind in FLOAT_FORMATS):
+    elif (
+        kind in _ARRAY_FORMATS
+        or chosen == "raw"
+        or (dtype.kind == "f" and (chosen is None or kind in FLOAT_FORMATS))
+    ):
         made = np.dtype(np.float32)
     elif dtype.itemsize > 2 and chosen is not None:
         deep = _holds(kind, np.dtype(np.uint16), channels, alpha)

@@ -12,6 +12,8 @@ from conv_cli.correlation.correlate import ENGINES, Source, correlate, state_pro
 from conv_cli.correlation.plan import choose_plan, plans
 from conv_cli.errors import ConvError
 
+GENERAL = [name for name in ENGINES if name != "separable"]
+"""Engines for every kernel; the separable one has tests of its own at the end."""
 KERNELS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (2, 5), (4, 3)]
 PADDINGS = [((0, 0), (0, 0)), ((1, 1), (1, 1)), ((0, 3), (2, 1))]
 STEPS = [(1, 1), (2, 1), (1, 3)]
@@ -58,7 +60,7 @@ def assert_equal(actual, expected):
         assert np.abs(actual - expected).max() <= 1e-5 * largest
 
 
-@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("strategy", GENERAL)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_engine_equals_the_loops_for_every_padding_border_stride_and_dilation(
@@ -77,7 +79,7 @@ def test_engine_equals_the_loops_for_every_padding_border_stride_and_dilation(
             assert_equal(run(x, weights, strategy, **options), expected)
 
 
-@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("strategy", GENERAL)
 @pytest.mark.parametrize(("groups", "channels", "outputs"), [(1, 3, 4), (2, 2, 3), (3, 1, 1)])
 def test_engine_equals_the_loops_for_channels_outputs_and_groups(
     groups, channels, outputs, strategy
@@ -89,7 +91,7 @@ def test_engine_equals_the_loops_for_channels_outputs_and_groups(
     assert_equal(run(x, weights, strategy, **options), expected)
 
 
-@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("strategy", GENERAL)
 @pytest.mark.parametrize("tile", [(1, 1), (3, 4), (8, 5), (100, 100)])
 def test_tiles_of_any_size_join_without_a_seam(tile, strategy):
     x = image_of("uint8", (2, 21, 17))
@@ -99,7 +101,7 @@ def test_tiles_of_any_size_join_without_a_seam(tile, strategy):
     assert_equal(run(x, weights, strategy, tile, **options), expected)
 
 
-@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("strategy", GENERAL)
 def test_every_number_of_threads_gives_the_same_bits(strategy):
     x = image_of("float32", (1, 150, 700))
     weights = weights_of((3, 1, 5, 5), whole=False)
@@ -108,7 +110,7 @@ def test_every_number_of_threads_gives_the_same_bits(strategy):
         assert (run(x, weights, strategy, (16, 100), threads=threads) == once).all()
 
 
-@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("strategy", GENERAL)
 def test_bank_gives_what_its_kernels_give_alone(strategy):
     x = image_of("uint8", (1, 10, 10))
     bank = weights_of((4, 1, 3, 3))
@@ -117,7 +119,7 @@ def test_bank_gives_what_its_kernels_give_alone(strategy):
         assert (together[o] == run(x, bank[o : o + 1], strategy)[0]).all()
 
 
-@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("strategy", GENERAL)
 def test_extremes_of_16_bits_never_wrap(strategy):
     x = np.full((1, 6, 6), 65535, np.uint16)
     weights = np.full((1, 1, 5, 5), 400)
@@ -137,7 +139,7 @@ def test_more_than_64_bits_is_refused():
         run(x, np.array([[[[1, 1]]]]))
 
 
-@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("strategy", GENERAL)
 @pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
 def test_pixel_that_is_not_finite_stays_within_the_windows_that_hold_it(hole, strategy):
     x = image_of("float32", (1, 40, 40))
@@ -149,7 +151,7 @@ def test_pixel_that_is_not_finite_stays_within_the_windows_that_hold_it(hole, st
     assert (np.isfinite(result) == ~reached).all()
 
 
-@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("strategy", GENERAL)
 def test_weight_of_zero_reads_nothing(strategy):
     x = image_of("float32", (1, 5, 5))
     x[0, 2, 2] = np.nan
@@ -157,7 +159,7 @@ def test_weight_of_zero_reads_nothing(strategy):
     assert np.isfinite(result[2, 1])
 
 
-@pytest.mark.parametrize("strategy", ENGINES)
+@pytest.mark.parametrize("strategy", GENERAL)
 def test_kernel_of_zeros_gives_zeros(strategy):
     assert (run(image_of("uint8", (1, 5, 6)), np.zeros((1, 1, 3, 3)), strategy) == 0).all()
 
@@ -171,7 +173,7 @@ def test_window_larger_than_the_image_is_refused_with_both_sizes():
 def test_fractions_that_sum_to_zero_find_nothing_in_a_constant_image(border):
     weights = weights_of((1, 1, 7, 5), whole=False)
     weights -= weights.mean()
-    for strategy in ENGINES:
+    for strategy in GENERAL:
         flat = np.full((1, 30, 30), 60000, np.uint16)
         result = run(flat, weights, strategy, padding=((3, 3), (2, 2)), border=border)
         assert np.abs(result).max() < 1e-7
@@ -180,5 +182,62 @@ def test_fractions_that_sum_to_zero_find_nothing_in_a_constant_image(border):
 def test_float32_keeps_its_error_bound_for_a_kernel_of_a_thousand_weights():
     x = image_of("uint8", (1, 64, 64))
     weights = weights_of((1, 1, 33, 33), whole=False)
-    for strategy in ENGINES:
+    for strategy in GENERAL:
         assert_equal(run(x, weights, strategy), oracle.correlate(x, weights))
+
+
+def separable_weights(outputs, rows, columns, seed=2):
+    rng = np.random.default_rng(seed)
+    factors = rng.standard_normal((outputs, rows, 1)), rng.standard_normal((outputs, 1, columns))
+    return (factors[0] * factors[1])[:, None]
+
+
+class TestSeparable:
+    @pytest.mark.parametrize("kernel", [*KERNELS, (1, 9), (17, 4)])
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_equals_the_loops_for_every_padding_border_stride_and_dilation(self, dtype, kernel):
+        x = image_of(dtype, (1, 51, 28))
+        weights = separable_weights(1, *kernel)
+        for padding, stride, dilation in itertools.product(PADDINGS[::2], STEPS, STEPS):
+            for border in ("reflect", 3) if padding != PADDINGS[0] else ("zero",):
+                options = {
+                    "padding": padding, "border": border, "stride": stride, "dilation": dilation
+                }  # fmt: skip
+                expected = oracle.correlate(x, weights, **options)
+                assert_equal(run(x, weights, "separable", **options), expected)
+
+    def test_groups_of_one_channel_keep_their_kernels_apart(self):
+        x, weights = image_of("uint8", (3, 20, 22)), separable_weights(6, 4, 5)
+        expected = oracle.correlate(x, weights, groups=3)
+        assert_equal(run(x, weights, "separable", groups=3), expected)
+
+    @pytest.mark.parametrize("tile", [(1, 1), (3, 4), (17, 33), (100, 100)])
+    def test_tiles_of_any_size_join_without_a_seam(self, tile):
+        x, weights = image_of("uint8", (1, 60, 70)), separable_weights(2, 6, 3)
+        options = {"padding": ((2, 1), (1, 1)), "border": "reflect", "stride": (2, 1)}
+        expected = oracle.correlate(x, weights, **options)
+        assert_equal(run(x, weights, "separable", tile, **options), expected)
+
+    @pytest.mark.parametrize("hole", [np.nan, np.inf])
+    def test_pixel_that_is_not_finite_stays_within_its_windows(self, hole):
+        x = image_of("float32", (1, 40, 40))
+        x[0, 17, 21] = hole
+        result = run(x, np.abs(separable_weights(1, 3, 3)), "separable")[0]
+        reached = np.zeros((38, 38), bool)
+        reached[15:18, 19:22] = True
+        assert (np.isfinite(result) == ~reached).all()
+
+    @pytest.mark.parametrize(
+        ("weights", "whole", "offered"),
+        [
+            (np.outer([1.5, 2, 1], [1, 0, -1]), False, True),
+            (np.outer([1, 2, 1], [1, 0, -1]), True, False),
+            (np.outer([1.5, 2, 1], [1, 0, -1]) + np.eye(3) * 1e-9, False, False),
+            (np.eye(3) / 2, False, False),
+        ],
+    )
+    def test_is_offered_for_fractions_of_rank_1_alone(self, weights, whole, offered):
+        source = Source.of(image_of("uint8", (1, 1, 9, 9)))
+        problem = state_problem(source, weights[None, None], border=Border("edge"))
+        assert problem.whole == whole
+        assert ("separable" in {plan.strategy for plan in plans(problem)}) == offered

@@ -9,9 +9,9 @@ from conv_cli.correlation.plan import Problem, choose_plan, plans
 
 SOBEL = Problem(
     batch=1, channels=1, height=3000, width=4000, outputs=1, kernel=(3, 3), groups=1,
-    padding=((1, 1), (1, 1)), dtype=np.dtype(np.uint8), whole=True, cancels=True, low=-1020, high=1020, terms=6,
+    padding=((1, 1), (1, 1)), dtype=np.dtype(np.uint8), whole=True, balance=0, low=-1020, high=1020, terms=6,
 )  # fmt: skip
-DENSE = replace(SOBEL, dtype=np.dtype(np.float32), whole=False, cancels=False, low=0, high=0)
+DENSE = replace(SOBEL, dtype=np.dtype(np.float32), whole=False, balance=1, low=0, high=0)
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,11 @@ DENSE = replace(SOBEL, dtype=np.dtype(np.float32), whole=False, cancels=False, l
         (SOBEL, "direct", "int16"),
         (replace(DENSE, kernel=(9, 9), terms=81), "gemm", "float32"),
         (replace(DENSE, kernel=(1, 1), terms=1), "direct", "float32"),
+        (replace(DENSE, kernel=(9, 9), terms=81, separable=True), "separable", "float32"),
+        (replace(DENSE, kernel=(9, 9), terms=81, separable=True, balance=0.02), "separable", "float64"),
         (replace(DENSE, channels=64, outputs=64, height=224, width=224, terms=36864), "gemm", "float32"),
         (replace(DENSE, kernel=(9, 9), terms=81, dtype=np.dtype(np.float64)), "gemm", "float64"),
-        (replace(DENSE, kernel=(9, 9), terms=81, cancels=True), "gemm", "float64"),
+        (replace(DENSE, kernel=(9, 9), terms=81, balance=0), "gemm", "float64"),
         (replace(SOBEL, low=-(2**60), high=2**60, dtype=np.dtype(np.int64)), "direct", "int64"),
     ],
 )  # fmt: skip

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Border, PaddedImage, Padding, Span
-from conv_cli.correlation import direct, gemm
+from conv_cli.correlation import direct, gemm, separable
 from conv_cli.correlation.plan import Pair, Plan, Problem, choose_plan, whole_numbers
 from conv_cli.correlation.scratch import Scratch
 from conv_cli.errors import ConvError
 
-ENGINES: dict[str, Any] = {"direct": direct, "gemm": gemm}
+ENGINES: dict[str, Any] = {"direct": direct, "gemm": gemm, "separable": separable}
 _SCRATCH = Scratch()
 
 Pixels = npt.NDArray[Any]
@@ -102,17 +102,22 @@ def state_problem(
         padding=padding,
         dtype=dtype if whole else np.result_type(dtype, np.float32),
         whole=whole,
-        cancels=_cancels(weights),
+        balance=_balance(weights),
         low=low,
         high=high,
         terms=int(np.count_nonzero(weights)),
+        separable=group_channels == 1 and all(separable.factors(k) for k in weights[:, 0]),
     )
 
 
-def _cancels(weights: Pixels) -> bool:
-    """Tell whether the weights of an output sum to zero, but for the rounding of float32."""
+def _balance(weights: Pixels) -> float:
+    """Return the least |sum| / sum of magnitudes among the outputs; 1 where all weights are 0."""
     flat = weights.reshape(len(weights), -1).astype(np.float64)
-    return bool((np.abs(flat.sum(axis=1)) <= 1e-6 * np.abs(flat).sum(axis=1)).any())
+    magnitudes = np.abs(flat).sum(axis=1)
+    shares = np.divide(
+        np.abs(flat.sum(axis=1)), magnitudes, out=np.ones(len(flat)), where=magnitudes > 0
+    )
+    return float(shares.min())
 
 
 def _reach(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:

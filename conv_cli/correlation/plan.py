@@ -13,7 +13,7 @@ import numpy.typing as npt
 from conv_cli.borders import Padding
 from conv_cli.errors import ConvError
 
-Strategy = Literal["direct", "gemm"]
+Strategy = Literal["direct", "gemm", "separable"]
 Pair = tuple[int, int]
 
 # Nanoseconds on one core, from tests/benchmarks/calibrate.py: AMD EPYC (Zen 4, AVX-512),
@@ -27,6 +27,8 @@ _FLOP_NS = {"float32": 0.026, "float64": 0.052}
 
 _BAND_ROWS = (1, 2, 4, 8, 16, 32)
 """Output rows that one banded product may cover."""
+_SEPARABLE_BAND = 16
+"""Output rows, or columns, of one banded product of a 1-D pass."""
 _FULL_PANEL = 8
 """A product of fewer rows than this leaves the units of BLAS idle, and costs as much."""
 _TILE_ROWS = 128
@@ -111,12 +113,15 @@ class Problem(Geometry):
         Of the pixels that the engines read.
     whole : bool
         Pixels, border and weights are all whole numbers, so the result can be exact.
-    cancels : bool
-        The weights of an output sum to zero, so what is left of large pixels can be very small.
+    balance : float
+        The sum of an output's weights by the sum of their magnitudes, of the output where that is
+        least: 1 for a blur, 0 for a derivative, which leaves little of large pixels.
     low, high : int
         No result, nor any part of its sum, lies outside. Only used where ``whole``.
     terms : int
         Weights that are not zero.
+    separable : bool
+        Each output has one input channel, and its kernel is a column times a row.
     """
 
     batch: int
@@ -125,10 +130,11 @@ class Problem(Geometry):
     groups: int
     dtype: np.dtype[Any]
     whole: bool
-    cancels: bool
+    balance: float
     low: int
     high: int
     terms: int
+    separable: bool = False
 
     @property
     def magnitude(self) -> int:
@@ -194,7 +200,7 @@ def choose_plan(problem: Problem) -> Plan:
 
 def plans(problem: Problem) -> list[Plan]:
     """Return the plan of every strategy that is able to keep the promise of exactness."""
-    return [_direct_plan(problem), *_gemm_plans(problem)]
+    return [_direct_plan(problem), *_gemm_plans(problem), *_separable_plans(problem)]
 
 
 def _direct_plan(problem: Problem) -> Plan:
@@ -234,6 +240,25 @@ def _gemm_plans(problem: Problem) -> list[Plan]:
     return [Plan("gemm", dtype, (rows, columns), band, scratch, {"gemm": cost}, "")]
 
 
+def _separable_plans(problem: Problem) -> list[Plan]:
+    """Return the two passes, or nothing where there are no factors or whole numbers are at stake.
+
+    The factors of whole numbers are fractions, so what they make need not be whole again.
+    """
+    if not problem.separable or problem.whole:
+        return []
+    # What one pass rounds, the other may find to be most of the rest.
+    dtype = _accumulator(problem, (), least_balance=0.05)
+    band = _SEPARABLE_BAND
+    depths = problem.window((band, band))
+    pixels = problem.batch * problem.outputs * problem.output[0] * problem.output[1]
+    cost = pixels * (sum(depths) * _FLOP_NS[dtype.name] + 2 * _COPY_NS[dtype.name]) / 1e6
+    per_pixel = (problem.stride[0] * problem.stride[1] + 2) * problem.batch * problem.outputs
+    rows, columns = _tile(problem, per_pixel * dtype.itemsize)
+    scratch = per_pixel * dtype.itemsize * rows * columns
+    return [Plan("separable", dtype, (rows, columns), band, scratch, {"separable": cost}, "")]
+
+
 def _tile(problem: Problem, bytes_per_pixel: float) -> Pair:
     """Return a tile whose scratch is of about the right size."""
     height, width = problem.output
@@ -243,8 +268,13 @@ def _tile(problem: Problem, bytes_per_pixel: float) -> Pair:
     return rows, -(-width // parts)
 
 
-def _accumulator(problem: Problem, candidates: tuple[str, ...]) -> np.dtype[Any]:
+def _accumulator(
+    problem: Problem, candidates: tuple[str, ...], least_balance: float = 1e-6
+) -> np.dtype[Any]:
     """Return the first of the candidate dtypes in which no sum can wrap or lose a bit.
+
+    Fractions are summed in float32, or in float64 if the image is, or if the balance of the
+    weights is not above the least with which float32 leaves enough of them.
 
     Raises
     ------
@@ -252,7 +282,7 @@ def _accumulator(problem: Problem, candidates: tuple[str, ...]) -> np.dtype[Any]
         If whole numbers could exceed 64 bits.
     """
     if not problem.whole:
-        wide = problem.cancels or problem.dtype == np.float64
+        wide = problem.balance <= least_balance or problem.dtype == np.float64
         return np.dtype(np.float64 if wide else np.float32)
     limits = {"float32": 2**24, "float64": 2**53}
     for name in candidates:
