@@ -12,8 +12,8 @@ from conv_cli.correlation.correlate import ENGINES, Source, correlate, state_pro
 from conv_cli.correlation.plan import choose_plan, plans
 from conv_cli.errors import ConvError
 
-GENERAL = [name for name in ENGINES if name != "separable"]
-"""Engines for every kernel; the separable one has tests of its own at the end."""
+GENERAL = ["direct", "gemm"]
+"""Engines for every kernel; those for fractions alone have tests of their own at the end."""
 KERNELS = [(1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (2, 5), (4, 3)]
 PADDINGS = [((0, 0), (0, 0)), ((1, 1), (1, 1)), ((0, 3), (2, 1))]
 STEPS = [(1, 1), (2, 1), (1, 3)]
@@ -133,6 +133,25 @@ def test_64_bits_are_exact_to_the_last_one():
     assert (run(x, weights) == oracle.correlate(x, weights)).all()
 
 
+def test_fft_is_not_offered_where_rounding_might_not_find_the_whole_number():
+    weights = np.full((1, 1, 64, 64), 2**20)
+    source = Source.of(np.zeros((1, 1, 600, 600), np.uint16))
+    problem = state_problem(source, weights, border=Border("edge"))
+    assert {plan.strategy for plan in plans(problem)} == {"direct", "gemm"}
+
+
+@pytest.mark.parametrize("shape", [(1, 1_000_003), (1_000_003, 1), (1001, 1001)])
+@pytest.mark.parametrize("whole", [True, False])
+def test_scratch_stays_bounded_for_kernels_of_a_million_weights(shape, whole):
+    weights = np.full((1, 1, *shape), 1 if whole else 0.5)
+    weights[0, 0, 0, 0] = 3
+    source = Source.of(np.zeros((1, 1, 50, 40), np.uint8))
+    padding = tuple((n - 1, 0) for n in shape)
+    problem = state_problem(source, weights, border=Border("edge"), padding=padding)
+    plan = choose_plan(problem)
+    assert plan.scratch <= 256 * 2**20
+
+
 def test_more_than_64_bits_is_refused():
     x = np.full((1, 2, 2), 2**62, np.int64)
     with pytest.raises(ConvError, match="64-bit"):
@@ -192,52 +211,89 @@ def separable_weights(outputs, rows, columns, seed=2):
     return (factors[0] * factors[1])[:, None]
 
 
-class TestSeparable:
+def dense_weights(outputs, rows, columns, seed=2):
+    return np.random.default_rng(seed).standard_normal((outputs, 1, rows, columns))
+
+
+FRACTIONS = {"separable": separable_weights, "fft": dense_weights}
+
+
+def test_every_engine_is_tested():
+    assert set(GENERAL) | set(FRACTIONS) == set(ENGINES)
+
+
+@pytest.mark.parametrize("strategy", FRACTIONS)
+class TestFractions:
     @pytest.mark.parametrize("kernel", [*KERNELS, (1, 9), (17, 4)])
     @pytest.mark.parametrize("dtype", DTYPES)
-    def test_equals_the_loops_for_every_padding_border_stride_and_dilation(self, dtype, kernel):
+    def test_equals_the_loops_for_every_padding_border_stride_and_dilation(
+        self, dtype, kernel, strategy
+    ):
         x = image_of(dtype, (1, 51, 28))
-        weights = separable_weights(1, *kernel)
+        weights = FRACTIONS[strategy](1, *kernel)
         for padding, stride, dilation in itertools.product(PADDINGS[::2], STEPS, STEPS):
             for border in ("reflect", 3) if padding != PADDINGS[0] else ("zero",):
                 options = {
                     "padding": padding, "border": border, "stride": stride, "dilation": dilation
                 }  # fmt: skip
                 expected = oracle.correlate(x, weights, **options)
-                assert_equal(run(x, weights, "separable", **options), expected)
+                assert_equal(run(x, weights, strategy, **options), expected)
 
-    def test_groups_of_one_channel_keep_their_kernels_apart(self):
-        x, weights = image_of("uint8", (3, 20, 22)), separable_weights(6, 4, 5)
+    def test_groups_of_one_channel_keep_their_kernels_apart(self, strategy):
+        x, weights = image_of("uint8", (3, 20, 22)), FRACTIONS[strategy](6, 4, 5)
         expected = oracle.correlate(x, weights, groups=3)
-        assert_equal(run(x, weights, "separable", groups=3), expected)
+        assert_equal(run(x, weights, strategy, groups=3), expected)
 
     @pytest.mark.parametrize("tile", [(1, 1), (3, 4), (17, 33), (100, 100)])
-    def test_tiles_of_any_size_join_without_a_seam(self, tile):
-        x, weights = image_of("uint8", (1, 60, 70)), separable_weights(2, 6, 3)
+    def test_tiles_of_any_size_join_without_a_seam(self, tile, strategy):
+        x, weights = image_of("uint8", (1, 60, 70)), FRACTIONS[strategy](2, 6, 3)
         options = {"padding": ((2, 1), (1, 1)), "border": "reflect", "stride": (2, 1)}
         expected = oracle.correlate(x, weights, **options)
-        assert_equal(run(x, weights, "separable", tile, **options), expected)
+        assert_equal(run(x, weights, strategy, tile, **options), expected)
 
     @pytest.mark.parametrize("hole", [np.nan, np.inf])
-    def test_pixel_that_is_not_finite_stays_within_its_windows(self, hole):
+    def test_pixel_that_is_not_finite_stays_within_its_windows(self, hole, strategy):
         x = image_of("float32", (1, 40, 40))
         x[0, 17, 21] = hole
-        result = run(x, np.abs(separable_weights(1, 3, 3)), "separable")[0]
+        result = run(x, np.abs(FRACTIONS[strategy](1, 3, 3)), strategy)[0]
         reached = np.zeros((38, 38), bool)
         reached[15:18, 19:22] = True
         assert (np.isfinite(result) == ~reached).all()
 
-    @pytest.mark.parametrize(
-        ("weights", "whole", "offered"),
-        [
-            (np.outer([1.5, 2, 1], [1, 0, -1]), False, True),
-            (np.outer([1, 2, 1], [1, 0, -1]), True, False),
-            (np.outer([1.5, 2, 1], [1, 0, -1]) + np.eye(3) * 1e-9, False, False),
-            (np.eye(3) / 2, False, False),
-        ],
-    )
-    def test_is_offered_for_fractions_of_rank_1_alone(self, weights, whole, offered):
-        source = Source.of(image_of("uint8", (1, 1, 9, 9)))
-        problem = state_problem(source, weights[None, None], border=Border("edge"))
-        assert problem.whole == whole
-        assert ("separable" in {plan.strategy for plan in plans(problem)}) == offered
+    def test_every_number_of_threads_gives_the_same_bits(self, strategy):
+        x, weights = image_of("float32", (1, 150, 300)), FRACTIONS[strategy](2, 9, 7)
+        once = run(x, weights, strategy, (48, 100), threads=1)
+        for threads in (2, 5):
+            assert (run(x, weights, strategy, (48, 100), threads=threads) == once).all()
+
+
+@pytest.mark.parametrize(("groups", "channels", "outputs"), [(1, 3, 4), (2, 2, 3)])
+def test_fft_of_whole_numbers_is_exact(groups, channels, outputs):
+    x = image_of("uint16", (groups * channels, 30, 41))
+    weights = weights_of((groups * outputs, channels, 9, 12))
+    expected = oracle.correlate(x, weights, groups=groups)
+    assert_equal(run(x, weights, "fft", groups=groups), expected)
+
+
+@pytest.mark.parametrize(("groups", "channels", "outputs"), [(1, 3, 4), (2, 2, 3)])
+def test_fft_sums_over_the_channels_of_a_group(groups, channels, outputs):
+    x = image_of("uint8", (groups * channels, 22, 19))
+    weights = weights_of((groups * outputs, channels, 5, 4), whole=False)
+    options = {"padding": ((1, 0), (2, 1)), "stride": (2, 1), "groups": groups}
+    assert_equal(run(x, weights, "fft", **options), oracle.correlate(x, weights, **options))
+
+
+@pytest.mark.parametrize(
+    ("weights", "whole", "offered"),
+    [
+        (np.outer([1.5, 2, 1], [1, 0, -1]), False, True),
+        (np.outer([1, 2, 1], [1, 0, -1]), True, False),
+        (np.outer([1.5, 2, 1], [1, 0, -1]) + np.eye(3) * 1e-9, False, False),
+        (np.eye(3) / 2, False, False),
+    ],
+)
+def test_separable_is_offered_for_fractions_of_rank_1_alone(weights, whole, offered):
+    source = Source.of(image_of("uint8", (1, 1, 9, 9)))
+    problem = state_problem(source, weights[None, None], border=Border("edge"))
+    assert problem.whole == whole
+    assert ("separable" in {plan.strategy for plan in plans(problem)}) == offered

@@ -20,6 +20,7 @@ DENSE = replace(SOBEL, dtype=np.dtype(np.float32), whole=False, balance=1, low=0
         (SOBEL, "direct", "int16"),
         (replace(DENSE, kernel=(9, 9), terms=81), "gemm", "float32"),
         (replace(DENSE, kernel=(1, 1), terms=1), "direct", "float32"),
+        (replace(DENSE, kernel=(31, 31), terms=961), "fft", "float32"),
         (replace(DENSE, kernel=(9, 9), terms=81, separable=True), "separable", "float32"),
         (replace(DENSE, kernel=(9, 9), terms=81, separable=True, balance=0.02), "separable", "float64"),
         (replace(DENSE, channels=64, outputs=64, height=224, width=224, terms=36864), "gemm", "float32"),
@@ -60,7 +61,7 @@ def test_scratch_stays_small_whatever_the_image(width, kernel):
 
 def test_plan_says_why_with_the_cost_of_every_strategy():
     plan = choose_plan(DENSE)
-    assert set(plan.costs) == {"direct", "gemm"}
+    assert set(plan.costs) == {"direct", "gemm", "fft"}
     for name, cost in plan.costs.items():
         assert f"{name} {cost:.1f} ms" in plan.reason
 

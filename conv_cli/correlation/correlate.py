@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Border, PaddedImage, Padding, Span
-from conv_cli.correlation import direct, gemm, separable
+from conv_cli.correlation import direct, fft, gemm, separable
 from conv_cli.correlation.plan import Pair, Plan, Problem, choose_plan, whole_numbers
 from conv_cli.correlation.scratch import Scratch
 from conv_cli.errors import ConvError
 
-ENGINES: dict[str, Any] = {"direct": direct, "gemm": gemm, "separable": separable}
+ENGINES: dict[str, Any] = {"direct": direct, "gemm": gemm, "separable": separable, "fft": fft}
 _SCRATCH = Scratch()
 
 Pixels = npt.NDArray[Any]

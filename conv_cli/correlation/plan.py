@@ -4,7 +4,10 @@ A Problem states what is to be computed; ``choose_plan`` picks the arithmetic th
 of exactness, estimates what every strategy would cost, and takes the cheapest that is able.
 """
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +16,7 @@ import numpy.typing as npt
 from conv_cli.borders import Padding
 from conv_cli.errors import ConvError
 
-Strategy = Literal["direct", "gemm", "separable"]
+Strategy = Literal["direct", "gemm", "separable", "fft"]
 Pair = tuple[int, int]
 
 # Nanoseconds on one core, from tests/benchmarks/calibrate.py: AMD EPYC (Zen 4, AVX-512),
@@ -29,6 +32,15 @@ _BAND_ROWS = (1, 2, 4, 8, 16, 32)
 """Output rows that one banded product may cover."""
 _SEPARABLE_BAND = 16
 """Output rows, or columns, of one banded product of a 1-D pass."""
+_FFT_NS = {"float32": 4.5, "float64": 5.5}
+"""FFT: one point of a tile's window, one transform; twice as much in windows beyond the cache."""
+_FFT_CACHED_POINTS = 512 * 512
+_PRODUCT_NS = {"float32": 1.0, "float64": 2.0}
+"""FFT: one point of a tile's window, one kernel's spectrum times one channel's."""
+_FFT_SIDES = tuple(sorted(2**a * 3**b for a in range(3, 14) for b in (0, 1)))
+"""Rows or columns of an FFT: powers of two, and one and a half times these."""
+_MOST_BYTES = 256 << 20
+"""What a tile and its scratch may take at most, however large the kernel."""
 _FULL_PANEL = 8
 """A product of fewer rows than this leaves the units of BLAS idle, and costs as much."""
 _TILE_ROWS = 128
@@ -200,7 +212,12 @@ def choose_plan(problem: Problem) -> Plan:
 
 def plans(problem: Problem) -> list[Plan]:
     """Return the plan of every strategy that is able to keep the promise of exactness."""
-    return [_direct_plan(problem), *_gemm_plans(problem), *_separable_plans(problem)]
+    return [
+        _direct_plan(problem),
+        *_gemm_plans(problem),
+        *_separable_plans(problem),
+        *_fft_plans(problem),
+    ]
 
 
 def _direct_plan(problem: Problem) -> Plan:
@@ -215,7 +232,7 @@ def _direct_plan(problem: Problem) -> Plan:
 
 
 def _gemm_plans(problem: Problem) -> list[Plan]:
-    """Return the banded GEMM with its best band, or nothing where BLAS cannot be exact."""
+    """Return the banded GEMM with its best band, or nothing where it is too large or not exact."""
     if problem.whole and problem.magnitude > 2**53:
         return []
     dtype = _accumulator(problem, ("float32", "float64"))
@@ -229,15 +246,20 @@ def _gemm_plans(problem: Problem) -> list[Plan]:
         copies = channels * problem.kernel[1] * problem.stride[0] * _COPY_NS[dtype.name]
         cost = problem.batch * problem.groups * height * width * (flops + copies) / 1e6
         if best is None or cost < best[0]:
-            best = cost, band, depth
+            best = cost, band
     assert best is not None
-    cost, band, depth = best
-    # Per output pixel: its share of the shifted copies, and the result.
-    per_pixel = (depth / band + problem.outputs) * dtype.itemsize
-    rows, columns = _tile(problem, problem.batch * per_pixel)
-    rows = max(band, rows // band * band)
-    scratch = int(problem.batch * per_pixel * rows * columns)
-    return [Plan("gemm", dtype, (rows, columns), band, scratch, {"gemm": cost}, "")]
+    cost, band = best
+    rows = max(band, min(_TILE_ROWS, height) // band * band)
+    # Per column of a tile: the window, the shifted copies of one group, and the result.
+    window_rows = problem.window((rows, 1))[0]
+    window = problem.batch * problem.channels * window_rows * problem.stride[1]
+    copies = channels * problem.kernel[1] * window_rows
+    per_column = (window + copies + problem.batch * problem.outputs * rows) * dtype.itemsize
+    columns = min(width, max(_MIN_COLUMNS, _TILE_BYTES // per_column))
+    columns = -(-width // -(-width // columns))
+    if per_column * columns > _MOST_BYTES:
+        return []
+    return [Plan("gemm", dtype, (rows, columns), band, per_column * columns, {"gemm": cost}, "")]
 
 
 def _separable_plans(problem: Problem) -> list[Plan]:
@@ -257,6 +279,61 @@ def _separable_plans(problem: Problem) -> list[Plan]:
     rows, columns = _tile(problem, per_pixel * dtype.itemsize)
     scratch = per_pixel * dtype.itemsize * rows * columns
     return [Plan("separable", dtype, (rows, columns), band, scratch, {"separable": cost}, "")]
+
+
+def _fft_plans(problem: Problem) -> list[Plan]:
+    """Return the FFT with its best tile, or nothing where it is too large or not exact.
+
+    Whole numbers are found again by rounding, in float64.
+    """
+    dtype = np.dtype(np.float64) if problem.whole else _accumulator(problem, ())
+    transforms = problem.channels + problem.outputs
+    products = problem.outputs * problem.group_shape[1]
+    best = None
+    for tile in _fft_tiles(problem):
+        points = math.prod(fft_size(problem, tile))
+        tiles = math.prod(-(-n // t) for n, t in zip(problem.output, tile, strict=True))
+        scratch = points * dtype.itemsize * (problem.batch * (transforms + products) + products)
+        slower = 2 if points > _FFT_CACHED_POINTS else 1
+        per_point = transforms * slower * _FFT_NS[dtype.name] + products * _PRODUCT_NS[dtype.name]
+        cost = problem.batch * tiles * points * per_point / 1e6
+        able = scratch <= _MOST_BYTES and (not problem.whole or _rounds_right(problem, points))
+        if able and (best is None or cost < best[0]):
+            best = cost, tile, scratch
+    if best is None:
+        return []
+    cost, tile, scratch = best
+    return [Plan("fft", dtype, tile, 1, scratch, {"fft": cost}, "")]
+
+
+def _rounds_right(problem: Problem, points: int) -> bool:
+    """Tell whether an FFT of so many points is off by less than a quarter in whole numbers.
+
+    The error of each place grows with the norms of window and kernel and the number of stages
+    (Higham, "Accuracy and Stability of Numerical Algorithms", 24.1); the norms are bounded by the
+    largest sum and the points of the window, and the factor of 16 is for the constant.
+    """
+    error = 2.0**-53 * 16 * math.log2(points) * math.sqrt(points) * 2 * problem.magnitude
+    return error < 0.25
+
+
+def _fft_tiles(problem: Problem) -> Iterator[Pair]:
+    """Yield the tiles whose windows are of a size that FFT likes, in both directions."""
+    sides = [
+        [
+            min((size - span) // stride + 1, length)
+            for size in _FFT_SIDES
+            if span <= size < 2 * (length * stride + span)
+        ]
+        for span, stride, length in zip(problem.span, problem.stride, problem.output, strict=True)
+    ]
+    return product(*sides)
+
+
+def fft_size(problem: Problem, tile: Pair) -> Pair:
+    """Return the least rows and columns of an FFT that holds the window of a tile."""
+    rows, columns = (next(s for s in _FFT_SIDES if s >= n) for n in problem.window(tile))
+    return rows, columns
 
 
 def _tile(problem: Problem, bytes_per_pixel: float) -> Pair:
