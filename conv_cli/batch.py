@@ -345,12 +345,16 @@ def _failure(job: Job, output: Output | None, error: BaseException) -> Result:
     """Return the result of a failure, its message led by the name of a file."""
     if isinstance(error, MemoryError):
         message = "not enough memory; use fewer --jobs, or a smaller image"
+    elif isinstance(error, OSError) and output is not None and output.path == STDIO:
+        message = f"stdout: {error.strerror or error}; send the image elsewhere"
     elif isinstance(error, OSError):
         message = f"{error.strerror or error}; check the folder and the disk"
     else:
         message = str(error)
     name = job.source.path
-    if not message.startswith((f"{name}:", f"{output.path}:" if output else f"{name}:", "stdin:")):
+    if not message.startswith(
+        (f"{name}:", f"{output.path}:" if output else f"{name}:", "stdin:", "stdout:")
+    ):
         message = f"{name}: {message}"
     if output is None:
         return Result(name, error=message)
