@@ -135,6 +135,12 @@ def plan_jobs(inputs: Sequence[Input], rule: Filter, destination: Destination) -
             f"-o -: takes one image and one map, not {len(inputs)} and {len(maps)}; give an output "
             "folder, or --combine the maps"
         )
+    folder = Path(destination.output)
+    if destination.makes_folders and os.path.lexists(folder) and not folder.is_dir():
+        raise ConvError(
+            f"{destination.output}: is a file, and these results need a folder; choose another "
+            "name, or --combine the maps of a single image"
+        )
     jobs = [
         Job(
             source,

@@ -549,6 +549,7 @@ class TestErrors:
             (("gray.png", "-k", "box", "-o", "out/", "--name", "../x.png"), 2, "--name"),
             (("gray.png", "-k", "sobel-x", "-k", "box", "-o", "-"), 2, "-o -"),
             (("gray.png", "-k", "box", "-o", "-", "--json"), 2, "--json"),
+            (("gray.png", "-k", "sobel", "-o", "text.png", "-f"), 2, "text.png: is a file"),
             (("gray.png", "-k", "box", "-k", "box", "-o", "out"), 2, "gray.box.png: .*twice"),
             (("none", "-k", "box", "-o", "out"), 3, "none: no images"),
             (("*.gif", "-k", "box", "-o", "out"), 3, r"\*\.gif"),
