@@ -368,7 +368,7 @@ def _finite(value: float) -> float | None:
 def _identity(path: str) -> tuple[int, int] | None:
     """Return what tells a file from all others under any name, or None if there is none."""
     try:
-        status = os.stat(path)  # noqa: PTH116  # Path.stat() would need a second try for "-"
+        status = Path(path).stat()
     except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
