@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from conv_cli.correlation.correlate import available_threads
+from conv_cli.correlation.tiles import available_threads
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.feature_maps import RangeName
 from conv_cli.filtering import Filter, MapResult, filter_image, output_shape

@@ -15,6 +15,7 @@ Each is NumPy's padding mode of the same name, so ``reflect`` does not repeat th
 ``symmetric`` does (SciPy calls these two ``mirror`` and ``reflect``).
 """
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,6 +100,10 @@ class Border:
         return np.pad(places, (before, after), mode=self.mode)  # type: ignore[call-overload]
 
 
+_ANY = Border("edge")
+"""The border of an image that has no padding."""
+
+
 class PaddedImage:
     """An image with its border, read tile by tile; the padded image never exists whole.
 
@@ -111,45 +116,125 @@ class PaddedImage:
     load : callable, optional
         A pointwise map over the pixels of a tile, (N, C, h, w) -> (N', C', h, w), such as the way
         to linear light; the border's constant goes through it too.
+    samples : int
+        How many neighbours in a row are one pixel: 3 for interleaved RGB, whose width and padding
+        are counted in samples then.
     """
 
     def __init__(
         self,
         x: npt.NDArray[Any],
-        padding: Padding,
-        border: Border,
+        padding: Padding = ((0, 0), (0, 0)),
+        border: Border = _ANY,
         load: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None,
+        *,
+        samples: int = 1,
     ) -> None:
         self._x = x
         self._load = load or (lambda tile: tile)
-        self._rows = border.sources(x.shape[2], *padding[0])
-        self._columns = border.sources(x.shape[3], *padding[1])
-        self._inside = (padding[1][0], padding[1][0] + x.shape[3])
+        (top, bottom), (left, right) = padding
+        height, width = x.shape[2:]
+        self._inside = (top, top + height), (left, left + width)
+        self._rows = border.sources(height, top, bottom)
+        columns = border.sources(width // samples, left // samples, right // samples)
+        self._columns = _as_samples(columns, samples) if samples > 1 else columns
         pixel = np.full((*x.shape[:2], 1, 1), border.value, np.float64)
-        self._constant = self._load(pixel)
+        self._constant = self._load(pixel) if border.mode == "constant" else None
+        self._shifts: npt.NDArray[Any] | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What holds its pixels and its border as they are, if there is no ``load``."""
+        if self._constant is None:
+            return self._x.dtype
+        value = float(self._constant.flat[0])
+        least = np.min_scalar_type(int(value)) if value.is_integer() else np.dtype(np.float32)
+        return np.result_type(self._x.dtype, least)
+
+    def part(self, item: int, channels: slice) -> Self:
+        """Return one image of the batch and some of its channels; there must be no ``load``."""
+        if self._x.shape[:2] == (1, channels.stop - channels.start):
+            return self
+        part = copy.copy(self)
+        part._x, part._shifts = self._x[item : item + 1, channels], None
+        if self._constant is not None:
+            part._constant = self._constant[item : item + 1, channels]
+        return part
+
+    def shifted(
+        self, rows: Span, columns: Span, shifts: int, gap: int, step: int
+    ) -> tuple[int, int, npt.NDArray[Any]] | None:
+        """Return what some columns of output read under each of several columns of a kernel.
+
+        Parameters
+        ----------
+        rows : span
+            Of the padded image.
+        columns : span
+            Of output; the first of them reads at the padded image's column ``step`` times as far.
+        shifts, gap : int
+            Columns of the kernel, and how far apart they lie.
+
+        Returns
+        -------
+        (start, stop, views) or None
+            The columns of output that read nothing but the image, and a view of it, shape
+            (rows, C, shifts, stop - start), its batch being of one; None if there are none.
+        """
+        (top, bottom), (left, right) = self._inside
+        start = max(columns[0], -(-left // step))
+        stop = min(columns[1], (right - (shifts - 1) * gap - 1) // step + 1)
+        if rows[0] < top or rows[1] > bottom or start >= stop:
+            return None
+        if self._shifts is None:
+            # One view of the whole image serves all tiles, which take their parts of it.
+            _, channel, line, item = self._x.strides
+            _, channels, height, width = self._x.shape
+            shape = (height, channels, shifts, width - (shifts - 1) * gap)
+            self._shifts = np.lib.stride_tricks.as_strided(
+                self._x, shape, (line, channel, gap * item, item), writeable=False
+            )
+        first, last = start * step - left, (stop - 1) * step - left + 1
+        return start, stop, self._shifts[rows[0] - top : rows[1] - top, ..., first:last:step]
 
     def read(self, rows: Span, columns: Span, out: npt.NDArray[Any]) -> None:
         """Write the pixels of those padded rows and columns to ``out``, cast to its dtype.
 
         ``out`` has shape (N', C', rows, columns).
         """
-        row_sources = self._rows[slice(*rows)]
-        column_sources = self._columns[slice(*columns)]
-        lines = self._x[:, :, _as_slice(np.maximum(row_sources, 0))]
-        start = min(max(self._inside[0] - columns[0], 0), len(column_sources))
-        stop = max(min(self._inside[1] - columns[0], len(column_sources)), start)
-        for part in (slice(0, start), slice(start, stop), slice(stop, None)):
-            sources = np.maximum(column_sources[part], 0)
-            if sources.size:
-                out[..., part] = self._load(lines[..., _as_slice(sources)])
-        out[:, :, row_sources == _OUTSIDE] = self._constant
-        out[..., column_sources == _OUTSIDE] = self._constant
+        (top, bottom), (left, right) = self._inside
+        inside = rows[0] >= top and rows[1] <= bottom
+        sources = slice(rows[0] - top, rows[1] - top) if inside else _read_from(self._rows, rows)
+        lines = self._x[:, :, sources]
+        first, last = columns
+        start = min(max(left, first), last)
+        stop = max(min(right, last), start)
+        if start < stop:
+            image_columns = lines[..., start - left : stop - left]
+            out[..., start - first : stop - first] = self._load(image_columns)
+        for begin, end in ((first, start), (stop, last)):
+            if begin == end:
+                continue
+            beside = out[..., begin - first : end - first]
+            if self._constant is not None:
+                beside[...] = self._constant
+            else:
+                beside[...] = self._load(lines[..., _read_from(self._columns, (begin, end))])
+        if self._constant is not None and not inside:
+            out[:, :, self._rows[slice(*rows)] == _OUTSIDE] = self._constant
 
 
-def _as_slice(places: npt.NDArray[np.intp]) -> "slice | npt.NDArray[np.intp]":
-    """Return consecutive places as a slice, which reads without a copy, and others as they are."""
+def _as_samples(pixels: npt.NDArray[np.intp], samples: int) -> npt.NDArray[np.intp]:
+    """Return the index map of interleaved samples that goes with one of pixels."""
+    expanded = pixels[:, None] * samples + np.arange(samples)
+    return np.where(pixels[:, None] == _OUTSIDE, _OUTSIDE, expanded).ravel()
+
+
+def _read_from(sources: npt.NDArray[np.intp], span: Span) -> "slice | npt.NDArray[np.intp]":
+    """Return where a span of places reads: consecutive ones as a slice, which makes no copy."""
+    places = np.maximum(sources[slice(*span)], 0)
     first, last = int(places[0]), int(places[-1])
-    if last - first == len(places) - 1 and np.all(np.diff(places) == 1):
+    if last - first == len(places) - 1 and (np.diff(places) == 1).all():
         return slice(first, last + 1)
     return places
 

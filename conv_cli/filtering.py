@@ -7,10 +7,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import Border, Padding, Span, pad
+from conv_cli.borders import Border, Padding, pad
 from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, weigh, white
-from conv_cli.correlation.correlate import Source, correlate, state_problem
-from conv_cli.correlation.plan import Geometry, Pair, Plan, choose_plan
+from conv_cli.correlation.correlate import correlate
+from conv_cli.correlation.plan import Plan, choose_plan
+from conv_cli.correlation.problem import Geometry, Pair, Source, Tile, state_problem
 from conv_cli.feature_maps import CombineName, FeatureMap, RangeName, Statistics, combine, rescaled
 from conv_cli.images import Image, ImageInfo
 from conv_cli.kernels.kernel import Kernel
@@ -166,14 +167,14 @@ def filter_image(
     feature_map = FeatureMap(shape, made, planes.dtype, dtype, mode)
     step = plan.tile[0] * plan.tile[1] / (problem.output[0] * problem.output[1])
 
-    def store(values: Array, rows: Span, columns: Span) -> None:
+    def develop(values: Array, tile: Tile) -> None:
         if weighted:
             values = _by_opacity(values, made, kernels)
-        feature_map.take(_finish(values, rule, kernels, top), rows, columns)
+        feature_map.take(_finish(values, rule, kernels, top), *tile.output)
         if progress is not None:
             progress(step)
 
-    correlate(source, weights, problem, rule.border, store, plan=plan, threads=threads)
+    correlate(source, weights, problem, rule.border, develop, plan=plan, threads=threads)
     statistics = feature_map.finish()
     if image.alpha and not rule.filter_alpha:
         opacity = _placed_opacity(planes[-1, 0], rule, kernels[0], problem)

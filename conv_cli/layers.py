@@ -6,9 +6,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import Border, Padding, Span
-from conv_cli.correlation.correlate import Source, correlate, state_problem
-from conv_cli.correlation.plan import Pair, Problem
+from conv_cli.borders import Border, Padding
+from conv_cli.correlation.correlate import correlate
+from conv_cli.correlation.problem import Pair, Problem, Source, Tile, state_problem
 from conv_cli.errors import ConvError
 
 Array = npt.NDArray[Any]
@@ -122,13 +122,10 @@ def conv2d(
     result = np.empty((problem.batch, problem.outputs, *problem.output), dtype)
     column = offsets.astype(dtype)[:, None, None]
 
-    def store(values: Array, rows: Span, columns: Span) -> None:
-        target = result[:, :, slice(*rows), slice(*columns)]
-        target[...] = values
-        if bias is not None:
-            target += column
+    def add_bias(values: Array, _: Tile) -> None:
+        np.add(values, column, out=values)
 
-    correlate(source, weights, problem, edge, store)
+    correlate(source, weights, problem, edge, None if bias is None else add_bias, out=result)
     return result if image.ndim == 4 else result[0]
 
 

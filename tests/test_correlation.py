@@ -8,8 +8,9 @@ import pytest
 
 import oracle
 from conv_cli.borders import NAMES, Border
-from conv_cli.correlation.correlate import ENGINES, Source, correlate, state_problem
+from conv_cli.correlation.correlate import ENGINES, correlate
 from conv_cli.correlation.plan import choose_plan, plans
+from conv_cli.correlation.problem import Source, state_problem
 from conv_cli.errors import ConvError
 
 GENERAL = ["direct", "gemm"]
@@ -35,17 +36,18 @@ def weights_of(shape, whole=True, seed=1):
 def run(x, weights, strategy=None, tile=None, threads=1, **options):
     """Correlate (C, H, W) through the door, with an engine and a tile size of the test's choice."""
     border = Border.named(options.pop("border", "zero"))
-    source = Source.of(x[None])
+    source = Source.of(x[None], samples=options.pop("samples", 1))
     problem = state_problem(source, weights, border=border, **options)
     plan = choose_plan(problem)
     if strategy:
         plan = next(plan for plan in plans(problem) if plan.strategy == strategy)
     if tile:
-        plan = replace(plan, tile=(max(tile[0] // plan.band_rows, 1) * plan.band_rows, tile[1]))
+        plan = replace(plan, tile=tile)
     out = np.full((problem.outputs, *problem.output), np.nan)
     out = out.astype(object) if problem.whole else out
 
-    def store(values, rows, columns):
+    def store(values, tile):
+        rows, columns = tile.output
         out[:, slice(*rows), slice(*columns)] = values[0]
 
     correlate(source, weights, problem, border, store, plan=plan, threads=threads)
@@ -135,6 +137,7 @@ def test_64_bits_are_exact_to_the_last_one():
 
 def test_fft_is_not_offered_where_rounding_might_not_find_the_whole_number():
     weights = np.full((1, 1, 64, 64), 2**20)
+    weights[0, 0, 5, 7] = 1
     source = Source.of(np.zeros((1, 1, 600, 600), np.uint16))
     problem = state_problem(source, weights, border=Border("edge"))
     assert {plan.strategy for plan in plans(problem)} == {"direct", "gemm"}
@@ -215,22 +218,32 @@ def dense_weights(outputs, rows, columns, seed=2):
     return np.random.default_rng(seed).standard_normal((outputs, 1, rows, columns))
 
 
-FRACTIONS = {"separable": separable_weights, "fft": dense_weights}
+def low_rank_weights(outputs, rows, columns, seed=2):
+    """Two terms where two 1-D passes each can pay, else one."""
+    terms = 2 if rows * columns >= 2 * (rows + columns) else 1
+    return sum(separable_weights(outputs, rows, columns, seed + term) for term in range(terms))
+
+
+FRACTIONS = [
+    pytest.param("separable", separable_weights, id="separable"),
+    pytest.param("separable", low_rank_weights, id="low rank"),
+    pytest.param("fft", dense_weights, id="fft"),
+]
 
 
 def test_every_engine_is_tested():
-    assert set(GENERAL) | set(FRACTIONS) == set(ENGINES)
+    assert {*GENERAL, *(case.values[0] for case in FRACTIONS)} == set(ENGINES)
 
 
-@pytest.mark.parametrize("strategy", FRACTIONS)
+@pytest.mark.parametrize(("strategy", "weights_like"), FRACTIONS)
 class TestFractions:
     @pytest.mark.parametrize("kernel", [*KERNELS, (1, 9), (17, 4)])
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_equals_the_loops_for_every_padding_border_stride_and_dilation(
-        self, dtype, kernel, strategy
+        self, dtype, kernel, strategy, weights_like
     ):
         x = image_of(dtype, (1, 51, 28))
-        weights = FRACTIONS[strategy](1, *kernel)
+        weights = weights_like(1, *kernel)
         for padding, stride, dilation in itertools.product(PADDINGS[::2], STEPS, STEPS):
             for border in ("reflect", 3) if padding != PADDINGS[0] else ("zero",):
                 options = {
@@ -239,29 +252,29 @@ class TestFractions:
                 expected = oracle.correlate(x, weights, **options)
                 assert_equal(run(x, weights, strategy, **options), expected)
 
-    def test_groups_of_one_channel_keep_their_kernels_apart(self, strategy):
-        x, weights = image_of("uint8", (3, 20, 22)), FRACTIONS[strategy](6, 4, 5)
+    def test_groups_of_one_channel_keep_their_kernels_apart(self, strategy, weights_like):
+        x, weights = image_of("uint8", (3, 20, 22)), weights_like(6, 4, 5)
         expected = oracle.correlate(x, weights, groups=3)
         assert_equal(run(x, weights, strategy, groups=3), expected)
 
     @pytest.mark.parametrize("tile", [(1, 1), (3, 4), (17, 33), (100, 100)])
-    def test_tiles_of_any_size_join_without_a_seam(self, tile, strategy):
-        x, weights = image_of("uint8", (1, 60, 70)), FRACTIONS[strategy](2, 6, 3)
+    def test_tiles_of_any_size_join_without_a_seam(self, tile, strategy, weights_like):
+        x, weights = image_of("uint8", (1, 60, 70)), weights_like(2, 6, 3)
         options = {"padding": ((2, 1), (1, 1)), "border": "reflect", "stride": (2, 1)}
         expected = oracle.correlate(x, weights, **options)
         assert_equal(run(x, weights, strategy, tile, **options), expected)
 
     @pytest.mark.parametrize("hole", [np.nan, np.inf])
-    def test_pixel_that_is_not_finite_stays_within_its_windows(self, hole, strategy):
+    def test_pixel_that_is_not_finite_stays_within_its_windows(self, hole, strategy, weights_like):
         x = image_of("float32", (1, 40, 40))
         x[0, 17, 21] = hole
-        result = run(x, np.abs(FRACTIONS[strategy](1, 3, 3)), strategy)[0]
+        result = run(x, np.abs(weights_like(1, 3, 3)), strategy)[0]
         reached = np.zeros((38, 38), bool)
         reached[15:18, 19:22] = True
         assert (np.isfinite(result) == ~reached).all()
 
-    def test_every_number_of_threads_gives_the_same_bits(self, strategy):
-        x, weights = image_of("float32", (1, 150, 300)), FRACTIONS[strategy](2, 9, 7)
+    def test_every_number_of_threads_gives_the_same_bits(self, strategy, weights_like):
+        x, weights = image_of("float32", (1, 150, 300)), weights_like(2, 9, 7)
         once = run(x, weights, strategy, (48, 100), threads=1)
         for threads in (2, 5):
             assert (run(x, weights, strategy, (48, 100), threads=threads) == once).all()
@@ -287,13 +300,53 @@ def test_fft_sums_over_the_channels_of_a_group(groups, channels, outputs):
     ("weights", "whole", "offered"),
     [
         (np.outer([1.5, 2, 1], [1, 0, -1]), False, True),
-        (np.outer([1, 2, 1], [1, 0, -1]), True, False),
+        (np.outer([4, 2, 6], [1, 0, -1]), True, True),
         (np.outer([1.5, 2, 1], [1, 0, -1]) + np.eye(3) * 1e-9, False, False),
         (np.eye(3) / 2, False, False),
+        (np.eye(3), True, False),
+        (np.diag([1.5, 2, 0, 0, 0]), False, True),
+        (np.diag([1, 2, 0, 0, 0]), True, False),
+        (np.zeros((3, 3)), True, False),
     ],
 )
-def test_separable_is_offered_for_fractions_of_rank_1_alone(weights, whole, offered):
+def test_separable_is_offered_for_kernels_of_low_rank(weights, whole, offered):
     source = Source.of(image_of("uint8", (1, 1, 9, 9)))
     problem = state_problem(source, weights[None, None], border=Border("edge"))
     assert problem.whole == whole
     assert ("separable" in {plan.strategy for plan in plans(problem)}) == offered
+
+
+@pytest.mark.parametrize(
+    ("weights", "dtype"),
+    [
+        (np.outer([3, -2, 5], [7, 0, 1, -4]), "uint8"),
+        (np.outer([-(10**4), 9], [10**4, 3, 1]), "uint16"),
+    ],
+)
+def test_separable_whole_numbers_are_exact(weights, dtype):
+    x = image_of(dtype, (1, 60, 70))
+    expected = oracle.correlate(x, weights[None, None])
+    assert (run(x, weights[None, None], "separable") == expected).all()
+
+
+@pytest.mark.parametrize("value", [300, -2.5, 0.1])
+def test_border_of_a_value_that_pixels_cannot_hold_is_kept(value):
+    x, weights = image_of("uint8", (1, 9, 12)), weights_of((1, 1, 3, 4), whole=False)
+    options = {"padding": ((1, 1), (2, 1)), "border": value}
+    expected = oracle.correlate(x.astype(np.float64), weights, **options)
+    for strategy in ("direct", "gemm", "fft"):
+        assert_equal(run(x, weights, strategy, **options), expected)
+
+
+@pytest.mark.parametrize("samples", [2, 3])
+@pytest.mark.parametrize("border", [*NAMES, 7])
+@pytest.mark.parametrize("strategy", [*GENERAL, "separable", "fft"])
+def test_interleaved_samples_give_what_their_planes_give(strategy, border, samples):
+    x = image_of("uint8", (samples, 40, 33))
+    weights = separable_weights(1, 4, 3)
+    options = {"padding": ((3, 1), (2, 4)), "border": border, "dilation": (1, 2)}
+    expected = run(x, weights.repeat(samples, axis=0), groups=samples, **options)
+    interleaved = np.ascontiguousarray(x.transpose(1, 2, 0)).reshape(1, 40, -1)
+    options |= {"padding": ((3, 1), (2 * samples, 4 * samples)), "dilation": (1, 2 * samples)}
+    result = run(interleaved, weights, strategy, samples=samples, **options)[0]
+    assert_equal(result.reshape(len(result), -1, samples).transpose(2, 0, 1), expected)

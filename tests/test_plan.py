@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from conv_cli.correlation.plan import Problem, choose_plan, plans
+from conv_cli.correlation.plan import choose_plan, plans
+from conv_cli.correlation.problem import Problem
 
 SOBEL = Problem(
     batch=1, channels=1, height=3000, width=4000, outputs=1, kernel=(3, 3), groups=1,
-    padding=((1, 1), (1, 1)), dtype=np.dtype(np.uint8), whole=True, balance=0, low=-1020, high=1020, terms=6,
+    padding=((1, 1), (1, 1)), dtype=np.dtype(np.uint8), whole=True, balance=0, low=-1020, high=1020, steps=6,
 )  # fmt: skip
 DENSE = replace(SOBEL, dtype=np.dtype(np.float32), whole=False, balance=1, low=0, high=0)
 
@@ -18,14 +19,14 @@ DENSE = replace(SOBEL, dtype=np.dtype(np.float32), whole=False, balance=1, low=0
     ("problem", "strategy", "dtype"),
     [
         (SOBEL, "direct", "int16"),
-        (replace(DENSE, kernel=(9, 9), terms=81), "gemm", "float32"),
-        (replace(DENSE, kernel=(1, 1), terms=1), "direct", "float32"),
-        (replace(DENSE, kernel=(31, 31), terms=961), "fft", "float32"),
-        (replace(DENSE, kernel=(9, 9), terms=81, separable=True), "separable", "float32"),
-        (replace(DENSE, kernel=(9, 9), terms=81, separable=True, balance=0.02), "separable", "float64"),
-        (replace(DENSE, channels=64, outputs=64, height=224, width=224, terms=36864), "gemm", "float32"),
-        (replace(DENSE, kernel=(9, 9), terms=81, dtype=np.dtype(np.float64)), "gemm", "float64"),
-        (replace(DENSE, kernel=(9, 9), terms=81, balance=0), "gemm", "float64"),
+        (replace(DENSE, kernel=(9, 9), steps=81), "gemm", "float32"),
+        (replace(DENSE, kernel=(1, 1), steps=1), "direct", "float32"),
+        (replace(DENSE, kernel=(31, 31), steps=961), "fft", "float32"),
+        (replace(DENSE, kernel=(9, 9), steps=81, rank=1), "separable", "float32"),
+        (replace(DENSE, kernel=(9, 9), steps=81, rank=1, balance=0.02), "separable", "float64"),
+        (replace(DENSE, channels=64, outputs=64, height=224, width=224, steps=36864), "gemm", "float32"),
+        (replace(DENSE, kernel=(9, 9), steps=81, dtype=np.dtype(np.float64)), "gemm", "float64"),
+        (replace(DENSE, kernel=(9, 9), steps=81, balance=0), "gemm", "float64"),
         (replace(SOBEL, low=-(2**60), high=2**60, dtype=np.dtype(np.int64)), "direct", "int64"),
     ],
 )  # fmt: skip
@@ -53,7 +54,7 @@ def test_gemm_is_not_offered_where_floats_would_round():
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (31, 31), (1, 501)])
 def test_scratch_stays_small_whatever_the_image(width, kernel):
     problem = replace(
-        DENSE, height=5000, width=width + 501, kernel=kernel, terms=kernel[0] * kernel[1]
+        DENSE, height=5000, width=width + 501, kernel=kernel, steps=kernel[0] * kernel[1]
     )
     for plan in plans(problem):
         assert plan.scratch < 64 * 2**20
@@ -68,5 +69,5 @@ def test_plan_says_why_with_the_cost_of_every_strategy():
 
 def test_chosen_plan_is_the_cheapest():
     for terms in (1, 9, 25, 121):
-        plan = choose_plan(replace(DENSE, kernel=(11, 11), terms=terms))
+        plan = choose_plan(replace(DENSE, kernel=(11, 11), steps=terms))
         assert plan.costs[plan.strategy] == min(plan.costs.values())

@@ -1,78 +1,141 @@
-"""Shift-and-add: one scaled and shifted copy of the tile for each weight that is not zero.
+"""Shift-and-add: whole-image sums of shifted copies of the tile, in integers where these are exact.
 
 The cheapest way for a few weights, the only one for 64-bit integers, and the one that keeps a pixel
 that is not a finite number away from results whose windows do not hold it.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.correlation.plan import Plan, Problem
+from conv_cli.borders import PaddedImage
+from conv_cli.correlation.plan import Plan
+from conv_cli.correlation.problem import Pair, Problem, Tile
+from conv_cli.correlation.program import Group, Tap, groups, passes
 from conv_cli.correlation.scratch import Scratch
 
-
-@dataclass(frozen=True)
-class Term:
-    """One weight that is not zero, and where in the tile its pixels lie."""
-
-    channel: int
-    row: int
-    column: int
-    weight: np.generic
+Array = npt.NDArray[Any]
 
 
-Prepared = list[list[Term]]
-"""The terms of each output."""
+class Pass(NamedTuple):
+    """One kernel of several that are applied one after the other.
+
+    Attributes
+    ----------
+    groups : list of Group
+    span, stride : (rows, columns)
+    """
+
+    groups: list[Group]
+    span: Pair
+    stride: Pair
 
 
-def prepare(weights: npt.NDArray[Any], problem: Problem, plan: Plan) -> Prepared:
-    """Return the terms of every output, in the order of the kernel."""
-    outputs, channels = problem.group_shape
-    return [
-        [
-            Term(
-                int(c) + o // outputs * channels,
-                int(i) * problem.dilation[0],
-                int(j) * problem.dilation[1],
-                weights[o, c, i, j].astype(plan.dtype),
+class Step(NamedTuple):
+    """One operation on arrays, ``target = operation(left, right)``.
+
+    None stands for the values of the output at hand, wherever they are to be written.
+    """
+
+    operation: np.ufunc
+    left: Array | None
+    right: Any
+    target: Array | None
+
+
+class Direct:
+    """Shift-and-add of a problem."""
+
+    def __init__(self, weights: Array, problem: Problem, plan: Plan) -> None:
+        self._problem, self._dtype = problem, plan.dtype
+        self._programs = [self._program(kernel) for kernel in weights]
+
+    def _program(self, kernel: Array) -> list[Pass]:
+        """Return the passes of one output's kernel (C, kh, kw)."""
+        stride, dilation = self._problem.stride, self._problem.dilation
+        if len(kernel) > 1 or stride != (1, 1):
+            return [Pass(groups(kernel, dilation), self._problem.span, stride)]
+        return [
+            Pass(
+                groups(part[None], dilation),
+                ((part.shape[0] - 1) * dilation[0] + 1, (part.shape[1] - 1) * dilation[1] + 1),
+                stride,
             )
-            for c, i, j in np.argwhere(weights[o])
-        ]
-        for o in range(problem.outputs)
-    ]
-
-
-def run(
-    window: npt.NDArray[Any], terms: Prepared, problem: Problem, plan: Plan, scratch: Scratch
-) -> npt.NDArray[Any]:
-    """Return the tile of output, shape (N, O, rows, columns), that a window (N, C, h, w) gives."""
-    (row_step, column_step), span = problem.stride, problem.span
-    rows = (window.shape[2] - span[0]) // row_step + 1
-    columns = (window.shape[3] - span[1]) // column_step + 1
-    total = scratch.array("total", (problem.outputs, window.shape[0], rows, columns), plan.dtype)
-    product = scratch.array("product", (window.shape[0], rows, columns), plan.dtype)
-
-    def shifted(term: Term) -> npt.NDArray[Any]:
-        row_stop = term.row + (rows - 1) * row_step + 1
-        column_stop = term.column + (columns - 1) * column_step + 1
-        return window[
-            :, term.channel, term.row : row_stop : row_step, term.column : column_stop : column_step
+            for part in passes(kernel[0], whole=self._problem.whole)
         ]
 
-    for target, own in zip(total, terms, strict=True):
-        if not own:
-            target[...] = 0
-            continue
-        np.multiply(shifted(own[0]), own[0].weight, out=target)
-        for term in own[1:]:
-            if term.weight == 1:
-                np.add(target, shifted(term), out=target)
-            elif term.weight == -1:
-                np.subtract(target, shifted(term), out=target)
+    def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
+        """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
+        problem = self._problem
+        window, steps = scratch.keep(("steps", tile.shape), lambda: self._steps(tile, scratch))
+        image.read(*tile.input, window)
+        if out is None:
+            shape = (problem.batch, problem.outputs, *tile.shape)
+            out = scratch.array("values", shape, self._dtype)
+        for o, own in enumerate(steps):
+            values = out[:, o]
+            if not own:
+                values[...] = 0
+            for operation, left, right, target in own:
+                operation(
+                    values if left is None else left,
+                    right,
+                    out=values if target is None else target,
+                )
+        return out
+
+    def _steps(self, tile: Tile, scratch: Scratch) -> tuple[Array, list[list[Step]]]:
+        """Return the window (N, C, h, w) of tiles of this shape, and the steps of every output."""
+        batch, (outputs, channels) = self._problem.batch, self._problem.group_shape
+        shape = (batch, self._problem.channels, *tile.window)
+        window = scratch.array("window", shape, self._dtype)
+        steps = []
+        for o, program in enumerate(self._programs):
+            first = o // outputs * channels
+            current, own = window[:, first : first + channels], list[Step]()
+            for number, step in enumerate(program):
+                places = (batch, *_places(current, step))
+                product = scratch.array("product", places, self._dtype)
+                target = None
+                if step is not program[-1]:
+                    name = ("even pass", "odd pass")[number % 2]
+                    target = scratch.array(name, places, self._dtype)
+                own += self._added_up(step, current, product, target)
+                current = current if target is None else target[:, None]
+            steps.append(own)
+        return window, steps
+
+    def _added_up(
+        self, kernel: Pass, window: Array, product: Array, target: Array | None
+    ) -> list[Step]:
+        """Return the steps that write the sum of a kernel's groups over a window to the target."""
+        (down, across), (rows, columns) = kernel.stride, _places(window, kernel)
+
+        def at(tap: Tap) -> Array:
+            bottom, right = tap.row + (rows - 1) * down + 1, tap.column + (columns - 1) * across + 1
+            return window[:, tap.channel, tap.row : bottom : down, tap.column : right : across]
+
+        steps = []
+        for number, group in enumerate(kernel.groups):
+            into = product if number else target
+            weight = group.weight.astype(self._dtype)
+            terms: list[tuple[np.ufunc, Array]] = [(np.add, at(tap)) for tap in group.plus[1:]]
+            terms += [(np.subtract, at(tap)) for tap in group.minus]
+            if terms:
+                steps.append(Step(terms[0][0], at(group.plus[0]), terms[0][1], into))
+                steps += [Step(operation, into, term, into) for operation, term in terms[1:]]
+                steps += [Step(np.multiply, into, weight, into)] if weight != 1 else []
             else:
-                np.multiply(shifted(term), term.weight, out=product)
-                np.add(target, product, out=target)
-    return total.swapaxes(0, 1)
+                steps.append(Step(np.multiply, at(group.plus[0]), weight, into))
+            steps += [Step(np.add, target, product, target)] if number else []
+        return steps
+
+
+def _places(window: Array, kernel: Pass) -> Pair:
+    """Return how many rows and columns a kernel has to stand on in a window (N, C, h, w)."""
+    rows, columns = (
+        (n - span) // stride + 1
+        for n, span, stride in zip(window.shape[2:], kernel.span, kernel.stride, strict=True)
+    )
+    return rows, columns

@@ -1,7 +1,8 @@
 """Banded GEMM: the kernel written once per output row into a band, so that BLAS does all the work.
 
-The window's rows are laid out with their kw horizontal shifts side by side, row after row. Any R
-output rows then need one contiguous block of that layout, times the same matrix::
+The window's rows are laid out with their kw horizontal shifts side by side, row after row, straight
+from the image. Any R output rows then need one contiguous block of that layout, times the same
+matrix::
 
     band (2 rows of output, kernel of 2 rows a, b):     layout:
         [ a b 0 ]                                           [ row 0, shifted 0 … kw-1 ]
@@ -12,81 +13,130 @@ More outputs are more rows of the band, more channels more columns; stride and d
 which rows and shifts are taken. Blocks overlap, so one batched product covers a whole tile.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.correlation.plan import Plan, Problem
-from conv_cli.correlation.scratch import Scratch
+from conv_cli.borders import PaddedImage
+from conv_cli.correlation.plan import Plan
+from conv_cli.correlation.problem import Problem, Tile
+from conv_cli.correlation.scratch import Scratch, overlapping
 
-Prepared = npt.NDArray[Any]
-"""The bands, shape (groups, R·O/groups, depth): a row for each output row and output, a column for
-each input row, channel and shift."""
-
-
-def prepare(weights: npt.NDArray[Any], problem: Problem, plan: Plan) -> Prepared:
-    """Return the band of every group."""
-    outputs, channels = problem.group_shape
-    kernel_rows, kernel_columns = problem.kernel
-    window_rows = problem.window((plan.band_rows, 1))[0]
-    band = np.zeros(
-        (problem.groups, plan.band_rows, outputs, window_rows, channels, kernel_columns), plan.dtype
-    )
-    grouped = weights.reshape(problem.groups, outputs, channels, kernel_rows, kernel_columns)
-    for row in range(plan.band_rows):
-        for i in range(kernel_rows):
-            source = row * problem.stride[0] + i * problem.dilation[0]
-            band[:, row, :, source] = grouped[:, :, :, i]
-    return band.reshape(problem.groups, plan.band_rows * outputs, -1)
+Array = npt.NDArray[Any]
 
 
-def run(
-    window: npt.NDArray[Any], bands: Prepared, problem: Problem, plan: Plan, scratch: Scratch
-) -> npt.NDArray[Any]:
-    """Return the tile of output, shape (N, O, rows, columns), that a window (N, C, h, w) gives."""
-    batch, (outputs, channels) = window.shape[0], problem.group_shape
-    rows = (window.shape[2] - problem.span[0]) // problem.stride[0] + 1
-    columns = (window.shape[3] - problem.span[1]) // problem.stride[1] + 1
-    blocks = -(-rows // plan.band_rows)
-    # The last block may reach below the window; what it computes there is cut off again.
-    laid_rows = (blocks - 1) * plan.band_rows * problem.stride[0] + problem.window(
-        (plan.band_rows, 1)
-    )[0]
-    layout = scratch.array("layout", (laid_rows, channels, problem.kernel[1], columns), plan.dtype)
-    layout[window.shape[2] :] = 0
-    result = scratch.array(
-        "result",
-        (batch, problem.groups, blocks, plan.band_rows * outputs, columns),
-        plan.dtype,
-    )
-    for n in range(batch):
-        for group in range(problem.groups):
-            own = window[n, group * channels : (group + 1) * channels].swapaxes(0, 1)
-            _lay_out(own, problem, layout)
-            operands = _overlapping_blocks(layout, blocks, bands.shape[2], problem, plan)
-            np.matmul(bands[group], operands, out=result[n, group])
-    by_row = result.reshape(batch, problem.groups, blocks * plan.band_rows, outputs, columns)
-    values = by_row[:, :, :rows].transpose(0, 1, 3, 2, 4)
-    if problem.groups == 1:
-        return values[:, 0]
-    return values.reshape(batch, problem.outputs, rows, columns)
+class Gemm:
+    """Banded products of a problem."""
+
+    def __init__(self, weights: Array, problem: Problem, plan: Plan) -> None:
+        self._problem, self._dtype, self._rows = problem, plan.dtype, plan.band
+        self._depth_rows = problem.window((plan.band, 1))[0]
+        self._bands = self._spread(weights)
+
+    def _spread(self, weights: Array) -> Array:
+        """Return the bands, shape (groups, R·O/groups, depth).
+
+        There is a row for each output row and output, a column for each input row, channel and
+        shift.
+        """
+        problem, (outputs, channels) = self._problem, self._problem.group_shape
+        kernel_rows, shifts = problem.kernel
+        shape = (problem.groups, self._rows, outputs, self._depth_rows, channels, shifts)
+        band = np.zeros(shape, self._dtype)
+        grouped = weights.reshape(problem.groups, outputs, channels, kernel_rows, shifts)
+        for row in range(self._rows):
+            for i in range(kernel_rows):
+                source = row * problem.stride[0] + i * problem.dilation[0]
+                band[:, row, :, source] = grouped[:, :, :, i]
+        return band.reshape(problem.groups, self._rows * outputs, -1)
+
+    def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
+        """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
+        problem, (outputs, channels) = self._problem, self._problem.group_shape
+        room = scratch.keep(("room", tile.shape), lambda: self._room(tile, scratch))
+        if out is None:
+            out = scratch.array(
+                "values", (problem.batch, problem.outputs, *tile.shape), self._dtype
+            )
+        for n in range(problem.batch):
+            for group in range(problem.groups):
+                first = slice(group * channels, (group + 1) * channels)
+                self._lay_out(image.part(n, first), tile, room.layout, scratch)
+                target = out[n, group * outputs : (group + 1) * outputs]
+                self._multiply(self._bands[group], room, target)
+        return out
+
+    def _room(self, tile: Tile, scratch: Scratch) -> "Room":
+        """Return the scratch of tiles of this shape."""
+        rows, columns = tile.shape
+        blocks, advance = -(-rows // self._rows), self._rows * self._problem.stride[0]
+        outputs, channels = self._problem.group_shape
+        # The last block may reach below the window; what it computes there is cut off again.
+        laid_rows = (blocks - 1) * advance + self._depth_rows
+        shape = (laid_rows, channels, self._problem.kernel[1], columns)
+        layout = scratch.array("layout", shape, self._dtype)
+        layout[tile.window[0] :] = 0
+        line, _, step, item = layout.strides
+        _, products, depth = self._bands.shape
+        operands = overlapping(layout, (blocks, depth, columns), (advance * line, step, item))
+        # In a product the outputs of one row follow each other, in the result they lie apart.
+        straight = rows // self._rows if 1 in (outputs, self._rows) else 0
+        rest = scratch.array("products", (blocks - straight, products, columns), self._dtype)
+        return Room(layout[: tile.window[0]], operands[:straight], operands[straight:], rest)
+
+    def _lay_out(self, image: PaddedImage, tile: Tile, layout: Array, scratch: Scratch) -> None:
+        """Write the shifted copies of a window into the layout (rows, channels, shifts, columns).
+
+        Where all shifts of a column lie in the image they are copied straight from there.
+        """
+        step, gap = self._problem.stride[1], self._problem.dilation[1]
+        shifts, (first, last) = layout.shape[2], tile.output.columns
+        ends = [(first, last)]
+        straight = image.shifted(tile.input.rows, (first, last), shifts, gap, step)
+        if straight is not None:
+            start, stop, views = straight
+            layout[..., start - first : stop - first] = views
+            ends = [(first, start), (stop, last)]
+        for left, right in ends:
+            if left < right:
+                columns = left * step, (right - 1) * step + self._problem.span[1]
+                shape = (1, layout.shape[1], tile.window[0], columns[1] - columns[0])
+                window = scratch.array("window", shape, image.dtype)
+                image.read(tile.input.rows, columns, window)
+                _, channel, line, item = window.strides
+                shape = (*layout.shape[:3], right - left)
+                views = overlapping(window, shape, (line, channel, gap * item, step * item))
+                layout[..., left - first : right - first] = views
+
+    def _multiply(self, band: Array, room: "Room", out: Array) -> None:
+        """Write the products to out (outputs, rows, columns)."""
+        outputs, rows, columns = out.shape
+        straight = len(room.straight)
+        top = straight * self._rows
+        if straight:
+            by_row = out[0, :top] if outputs == 1 else out.swapaxes(0, 1)
+            np.matmul(band, room.straight, out=by_row.reshape(straight, len(band), columns))
+        if top < rows:
+            np.matmul(band, room.rest, out=room.products)
+            by_row = room.products.reshape(-1, outputs, columns).swapaxes(0, 1)
+            out[:, top:] = by_row[:, : rows - top]
 
 
-def _lay_out(window: npt.NDArray[Any], problem: Problem, layout: npt.NDArray[Any]) -> None:
-    """Write the shifted copies of a window (rows, channels, columns) into the layout."""
-    step, dilation = problem.stride[1], problem.dilation[1]
-    rows, reach = window.shape[0], (layout.shape[3] - 1) * step + 1
-    for j in range(problem.kernel[1]):
-        layout[:rows, :, j] = window[:, :, j * dilation : j * dilation + reach : step]
+class Room(NamedTuple):
+    """Scratch for tiles of one shape.
 
+    Attributes
+    ----------
+    layout : ndarray, shape (rows, channels, shifts, columns)
+        The shifted copies of the window.
+    straight, rest : ndarray, shape (blocks, depth, columns)
+        The layout in overlapping blocks: those whose product is written where it belongs, and those
+        from which it has to be copied.
+    products : ndarray, shape (blocks of the rest, rows of a band, columns)
+    """
 
-def _overlapping_blocks(
-    layout: npt.NDArray[Any], blocks: int, depth: int, problem: Problem, plan: Plan
-) -> npt.NDArray[Any]:
-    """Return the layout as (blocks, depth, columns), each block one band further down; no copy."""
-    line = layout.strides[2]
-    advance = plan.band_rows * problem.stride[0] * layout.strides[0]
-    return np.lib.stride_tricks.as_strided(
-        layout, (blocks, depth, layout.shape[3]), (advance, line, layout.itemsize), writeable=False
-    )
+    layout: Array
+    straight: Array
+    rest: Array
+    products: Array

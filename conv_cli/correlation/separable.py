@@ -1,4 +1,4 @@
-"""Two 1-D passes for a kernel that is a column times a row: k + k weights a pixel in place of k·k.
+"""Two 1-D passes for each term of a kernel that is a sum of columns times rows.
 
 Both passes are products with a band that holds the factor once per output row or column, so that
 BLAS does all the work: the columns' band from the left, the rows' band from the right::
@@ -8,63 +8,140 @@ BLAS does all the work: the columns' band from the left, the rows' band from the
 The window is cut into overlapping blocks of rows, then of columns, which costs no copy.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.correlation.plan import Plan, Problem
-from conv_cli.correlation.scratch import Scratch
+from conv_cli.borders import PaddedImage
+from conv_cli.correlation.bank import bank_of
+from conv_cli.correlation.plan import Plan
+from conv_cli.correlation.problem import Problem, Tile
+from conv_cli.correlation.scratch import Scratch, overlapping
 
 Array = npt.NDArray[Any]
 
+_ROWS = 32
+"""Rows of one product along rows: more of them lie too far apart for the cache."""
 
-@dataclass(frozen=True)
-class Bands:
-    """The factors of one output, spread out.
+
+class Bands(NamedTuple):
+    """One term, its factors spread out.
 
     Attributes
     ----------
     column : ndarray, shape (R, window rows of R)
-    row : ndarray, shape (window columns of R, R)
+    row : ndarray, shape (window columns of B, B)
     """
 
     column: Array
     row: Array
 
 
-Prepared = list[Bands]
+class Room(NamedTuple):
+    """Scratch for tiles of one shape.
 
-
-def factors(weights: Array) -> tuple[Array, Array] | None:
-    """Return the column and the row whose product the weights (kh, kw) are, or None.
-
-    A matrix of rank 1 is any of its columns times any of its rows, over the weight where they
-    cross; the largest weight is taken, and the product must be right to the last bits of float64.
+    Attributes
+    ----------
+    window : ndarray, shape (rows, columns)
+        What the tile reads, whole blocks both ways: what lies behind the image is zero.
+    across : ndarray, shape (blocks, depth, columns)
+        The window in overlapping blocks of rows, as the first pass reads it.
+    between : ndarray, shape (blocks, R, columns)
+        What that pass writes.
+    down : list of ndarray, shape (row blocks, blocks, rows, depth)
+        The same in overlapping blocks of columns, as the second pass reads it: whole row blocks,
+        and the rest of the rows.
+    result : ndarray, shape (rows, columns)
+        What that pass writes, where it cannot write to the output.
     """
-    weights = weights.astype(np.float64)
-    i, j = np.unravel_index(np.abs(weights).argmax(), weights.shape)
-    largest = weights[i, j]
-    if largest == 0:
-        return None
-    column, row = weights[:, j], weights[i] / largest
-    exact = np.abs(np.outer(column, row) - weights).max() <= 1e-14 * abs(largest)
-    return (column, row) if exact else None
+
+    window: Array
+    across: Array
+    between: Array
+    down: list[Array]
+    result: Array
 
 
-def prepare(weights: Array, problem: Problem, plan: Plan) -> Prepared:
-    """Return the bands of every output; each must have factors."""
-    prepared = []
-    for kernel in weights[:, 0]:
-        found = factors(kernel)
-        assert found is not None
-        column, row = (
-            _band(factor, plan.band_rows, problem.stride[axis], problem.dilation[axis])
-            for axis, factor in enumerate(found)
-        )
-        prepared.append(Bands(column.astype(plan.dtype), row.T.astype(plan.dtype)))
-    return prepared
+class Separable:
+    """The passes of a problem whose kernels have factors."""
+
+    def __init__(self, weights: Array, problem: Problem, plan: Plan) -> None:
+        self._problem, self._plan = problem, plan
+        bank = bank_of(weights)
+        several = bank.whole_terms if problem.whole else bank.terms
+        self._terms = [[self._spread(*term) for term in terms] for terms in several]
+
+    def _spread(self, column: Array, row: Array) -> Bands:
+        (down, across), (row_gap, column_gap) = self._problem.stride, self._problem.dilation
+        left = _band(column, self._plan.band, down, row_gap)
+        right = _band(row, self._plan.block, across, column_gap).T
+        return Bands(left.astype(self._plan.dtype), np.ascontiguousarray(right, self._plan.dtype))
+
+    def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
+        """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
+        problem, (height, width) = self._problem, tile.window
+        room = scratch.keep(("room", tile.shape), lambda: self._room(tile, scratch))
+        if out is None:
+            shape = (problem.batch, problem.outputs, *tile.shape)
+            out = scratch.array("values", shape, self._plan.dtype)
+        per_group, _ = problem.group_shape
+        for n in range(problem.batch):
+            for o, terms in enumerate(self._terms):
+                if o % per_group == 0:
+                    part = image.part(n, slice(o // per_group, o // per_group + 1))
+                    part.read(*tile.input, room.window[None, None, :height, :width])
+                self._add_up(terms, room, out[n, o])
+        return out
+
+    def _room(self, tile: Tile, scratch: Scratch) -> Room:
+        """Return the scratch of tiles of this shape."""
+        problem, plan, (rows, columns) = self._problem, self._plan, tile.shape
+        blocks, places = -(-rows // plan.band), -(-columns // plan.block)
+        height, width = problem.window((blocks * plan.band, places * plan.block))
+        window = scratch.array("window", (height, width), plan.dtype)
+        window[tile.window[0] :] = 0
+        window[:, tile.window[1] :] = 0
+        between = scratch.array("between", (blocks, plan.band, width), plan.dtype)
+        result = scratch.array("result", (rows, places * plan.block), plan.dtype)
+        line, item = window.strides
+        depth_rows, depth_columns = problem.window((plan.band, plan.block))
+        step = plan.band * problem.stride[0] * line
+        across = overlapping(window, (blocks, depth_rows, width), (step, line, item))
+        step = plan.block * problem.stride[1] * item
+        down = [
+            overlapping(
+                between.reshape(-1, width)[part],
+                (count, places, high, depth_columns),
+                (high * line, step, line, item),
+            )
+            for part, count, high in _row_blocks(rows)
+        ]
+        return Room(window, across, between, down, result)
+
+    def _add_up(self, terms: list[Bands], room: Room, out: Array) -> None:
+        """Write the sum of both passes of each term to the output (rows, columns)."""
+        fits = out.shape == room.result.shape
+        for number, (column, row) in enumerate(terms):
+            np.matmul(column, room.across, out=room.between)
+            target = out if fits and not number else room.result
+            for views, (part, count, high) in zip(room.down, _row_blocks(len(out)), strict=True):
+                by_block = target[part].reshape(count, high, -1, self._plan.block).swapaxes(1, 2)
+                np.matmul(views, row, out=by_block)
+            if number:
+                out += room.result[:, : out.shape[1]]
+            elif not fits:
+                out[...] = room.result[:, : out.shape[1]]
+
+
+def _row_blocks(rows: int) -> list[tuple[slice, int, int]]:
+    """Return parts of some rows, how many blocks each part has, and how many rows a block.
+
+    Some rows at a time are taken from left to right, so that memory is read in its order.
+    """
+    count, rest = divmod(rows, _ROWS)
+    whole = (slice(0, rows - rest), count, _ROWS)
+    return ([whole] if count else []) + ([(slice(rows - rest, rows), 1, rest)] if rest else [])
 
 
 def _band(factor: Array, places: int, stride: int, dilation: int) -> Array:
@@ -75,55 +152,3 @@ def _band(factor: Array, places: int, stride: int, dilation: int) -> Array:
         start = place * stride
         band[place, start : start + (len(factor) - 1) * dilation + 1 : dilation] = factor
     return band
-
-
-def run(window: Array, bands: Prepared, problem: Problem, plan: Plan, scratch: Scratch) -> Array:
-    """Return the tile of output, shape (N, O, rows, columns), that a window (N, C, h, w) gives.
-
-    The window is read in whole blocks: what lies behind it is taken for zero and cut off again.
-    """
-    (row_step, column_step), block = problem.stride, plan.band_rows
-    rows = (window.shape[2] - problem.span[0]) // row_step + 1
-    columns = (window.shape[3] - problem.span[1]) // column_step + 1
-    down, across = -(-rows // block), -(-columns // block)
-    height, width = problem.window((down * block, across * block))
-    padded = scratch.array("padded", (height, width), plan.dtype)
-    between = scratch.array("between", (down * block, width), plan.dtype)
-    shape = (window.shape[0], problem.outputs, down * block, across * block)
-    result = scratch.array("result", shape, plan.dtype)
-    padded[window.shape[2] :] = 0
-    padded[:, window.shape[3] :] = 0
-    per_group, _ = problem.group_shape
-    for n in range(len(window)):
-        for o, band in enumerate(bands):
-            if o % per_group == 0:
-                padded[: window.shape[2], : window.shape[3]] = window[n, o // per_group]
-            _columns(padded, band.column, between, row_step, down)
-            _rows(between, band.row, result[n, o], column_step, across)
-    return result[:, :, :rows, :columns]
-
-
-def _columns(source: Array, band: Array, out: Array, stride: int, blocks: int) -> None:
-    """Correlate every column of ``source`` with a factor."""
-    places, depth = band.shape
-    line, item = source.strides
-    views = np.lib.stride_tricks.as_strided(
-        source,
-        (blocks, depth, source.shape[1]),
-        (places * stride * line, line, item),
-        writeable=False,
-    )
-    np.matmul(band, views, out=out.reshape(blocks, places, -1))
-
-
-def _rows(source: Array, band: Array, out: Array, stride: int, blocks: int) -> None:
-    """Correlate every row of ``source`` with a factor."""
-    depth, places = band.shape
-    line, item = source.strides
-    views = np.lib.stride_tricks.as_strided(
-        source,
-        (blocks, source.shape[0], depth),
-        (places * stride * item, line, item),
-        writeable=False,
-    )
-    np.matmul(views, band, out=out.reshape(-1, blocks, places).swapaxes(0, 1))

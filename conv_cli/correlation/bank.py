@@ -1,0 +1,81 @@
+"""What the weights of a correlation are like, whatever the image: found once for each bank."""
+
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.correlation import program
+from conv_cli.correlation.factors import Factors, factors, whole_factors
+
+Weights = npt.NDArray[Any]
+_REMEMBERED = 64
+
+
+class Bank:
+    """The kernels of a problem, shape (O, C/groups, kh, kw).
+
+    Attributes
+    ----------
+    whole : bool
+        All are finite and have no fraction.
+    balance : float
+        The least |sum| / sum of magnitudes among the outputs; 1 where all weights are 0.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+        self._finite = bool(np.isfinite(weights).all())
+        self.whole = weights.dtype.kind in "bui" or (
+            self._finite and bool((weights == np.rint(weights)).all())
+        )
+        flat = weights.reshape(len(weights), -1).astype(np.float64)
+        sums, magnitudes = np.abs(flat.sum(axis=1)), np.abs(flat).sum(axis=1)
+        shares = np.divide(sums, magnitudes, out=np.ones(len(flat)), where=magnitudes > 0)
+        self.balance = float(shares.min())
+
+    @cached_property
+    def steps(self) -> int:
+        """Operations on whole arrays that shift-and-add takes."""
+        return sum(map(program.steps, self._weights))
+
+    @cached_property
+    def steps_apart(self) -> int:
+        """The same where whole-number kernels are taken apart."""
+        if self._weights.shape[1] > 1:
+            return self.steps
+        several = (program.passes(kernel, whole=True) for kernel in self._weights[:, 0])
+        return sum(program.steps(part) for parts in several for part in parts)
+
+    @cached_property
+    def terms(self) -> list[Factors]:
+        """The terms of every output's kernel; empty where one has none, or several channels."""
+        return self._all_terms(factors)
+
+    @cached_property
+    def whole_terms(self) -> list[Factors]:
+        """The same with factors that are whole numbers."""
+        return self._all_terms(whole_factors)
+
+    def _all_terms(self, find: Callable[[Weights], Factors | None]) -> list[Factors]:
+        found: list[Factors] = []
+        if self._weights.shape[1] > 1 or not self._finite:
+            return []
+        for kernel in self._weights[:, 0]:
+            terms = find(kernel)
+            if not terms:
+                return []
+            found.append(terms)
+        return found
+
+
+def bank_of(weights: Weights) -> Bank:
+    """Return the bank of these weights, the same one as for the last image if it can be."""
+    return _bank(np.ascontiguousarray(weights).tobytes(), weights.dtype.str, weights.shape)
+
+
+@lru_cache(_REMEMBERED)
+def _bank(data: bytes, dtype: str, shape: tuple[int, ...]) -> Bank:
+    return Bank(np.frombuffer(data, dtype).reshape(shape))

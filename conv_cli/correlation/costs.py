@@ -1,0 +1,89 @@
+"""What every strategy costs on one core, in nanoseconds, from shapes alone.
+
+The constants were measured by tests/benchmarks/calibrate.py: Intel Xeon (Sapphire Rapids,
+AVX-512), NumPy 2.4 with OpenBLAS on one thread, 2026-11-25. Only their ratios matter.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from conv_cli.correlation.problem import Problem
+
+_WIDE = {4: 1.0, 8: 2.0}
+"""By the bytes of a number: twice as many, half as many numbers in a register."""
+
+STEP_NS = {2: 0.06, 4: 0.15, 8: 0.45}
+"""Shift-and-add: one operation on two arrays that are in cache, by the bytes of a number."""
+READ_NS = 0.1
+"""One sample copied out of the image, and converted."""
+MAC_NS: Mapping[int, float] = {
+    1: 0.045, 2: 0.030, 4: 0.020, 8: 0.0175, 16: 0.0175, 32: 0.0165, 64: 0.0145, 128: 0.0135,
+}  # fmt: skip
+"""One multiply-add in BLAS, by the rows of the matrix on the left; few rows leave it idle."""
+WRITE_NS = 0.12
+"""One value written by BLAS, whatever the depth of the product."""
+TRANSFORM_NS = 1.0
+"""One point of a window through one pass of an FFT, down or across."""
+PRODUCT_NS = 0.15
+"""One point of a spectrum times one of a kernel's."""
+TILE_NS = 40_000
+"""What Python and its lock take for a tile."""
+CACHED_POINTS = 384 * 384
+"""An FFT of more points leaves the cache, and takes more for each doubling."""
+
+
+def direct_ns(problem: Problem, itemsize: int) -> float:
+    """Return the cost of an output pixel by shift-and-add."""
+    reads = problem.channels * problem.stride[0] * problem.stride[1] * READ_NS
+    return problem.batch * (reads + problem.steps * STEP_NS[itemsize])
+
+
+def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float:
+    """Return the cost of an output pixel by banded products."""
+    outputs, channels = problem.group_shape
+    depth = channels * problem.kernel[1] * problem.window((band, 1))[0]
+    shifts = channels * problem.kernel[1] * problem.window((tile_rows, 1))[0] / tile_rows
+    product = outputs * (depth * mac_ns(band * outputs) + WRITE_NS)
+    # Copies of several outputs are put into the order of the planes.
+    ordered = outputs * READ_NS if outputs > 1 and band > 1 else 0
+    work = product + ordered + shifts * READ_NS
+    return problem.batch * problem.groups * work * _WIDE[itemsize]
+
+
+def mac_ns(rows: int) -> float:
+    """Return the cost of a multiply-add with so many rows on the left."""
+    return MAC_NS[min(1 << int(math.log2(rows)), max(MAC_NS))]
+
+
+def separable_ns(problem: Problem, itemsize: int, band: int, block: int) -> float:
+    """Return the cost of an output pixel by two passes a term."""
+    rows, columns = problem.window((band, block))
+    # The rows' band is on the right, and its width counts in place of the rows on the left.
+    passes = rows * mac_ns(band) + columns * mac_ns(block) + 2 * WRITE_NS
+    sums = 2 * READ_NS * (problem.rank - 1)
+    reads = problem.stride[0] * problem.stride[1] * READ_NS
+    work = problem.rank * passes + sums + reads + READ_NS
+    return problem.batch * problem.outputs * work * _WIDE[itemsize]
+
+
+class Side(NamedTuple):
+    """Rows, or columns, of an FFT's window, and how many of output they give."""
+
+    size: int
+    block: int
+
+
+def fft_points(down: Side, across: Side) -> float:
+    """Return how many points of a window an output pixel takes, those beyond the cache for more."""
+    points = down.size * across.size
+    slower = max(1.0, 1 + 0.25 * math.log2(points / CACHED_POINTS))
+    return slower * points / (down.block * across.block)
+
+
+def fft_ns(problem: Problem, itemsize: int) -> float:
+    """Return the cost of a point of a window by FFT."""
+    transforms = 2 * (problem.channels + problem.outputs) * TRANSFORM_NS
+    products = problem.outputs * (2 * problem.group_shape[1] - 1) * PRODUCT_NS
+    copies = (problem.channels + problem.outputs) * READ_NS
+    return problem.batch * (transforms + products + copies) * _WIDE[itemsize]

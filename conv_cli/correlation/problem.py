@@ -1,0 +1,281 @@
+"""What is to be computed: the pixels' source, and the problem by its shapes and bounds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.borders import Border, PaddedImage, Padding, Span
+from conv_cli.correlation.bank import bank_of
+from conv_cli.errors import ConvError
+
+Pair = tuple[int, int]
+Pixels = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """How a kernel slides over an image.
+
+    Attributes
+    ----------
+    height, width : int
+        Of the image.
+    kernel : (rows, columns)
+    stride, dilation, padding
+        As in ``conv2d``, spelled out for both axes.
+    """
+
+    height: int
+    width: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    padding: Padding = ((0, 0), (0, 0))
+
+    @cached_property
+    def span(self) -> Pair:
+        """Rows and columns of the window that the dilated kernel covers."""
+        rows, columns = ((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return rows, columns
+
+    @cached_property
+    def padded(self) -> Pair:
+        """Rows and columns of the image with its border."""
+        (top, bottom), (left, right) = self.padding
+        return self.height + top + bottom, self.width + left + right
+
+    @cached_property
+    def output(self) -> Pair:
+        """Rows and columns of a feature map: floor((n - window) / stride) + 1.
+
+        Raises
+        ------
+        ConvError
+            If the window is larger than the padded image.
+        """
+        if any(w > n for w, n in zip(self.span, self.padded, strict=True)):
+            raise ConvError(
+                f"the kernel's window of {self.span[0]}x{self.span[1]} is larger than the image "
+                f"of {self.padded[0]}x{self.padded[1]} with its padding; use a smaller kernel "
+                "or more padding"
+            )
+        rows, columns = (
+            (n - w) // s + 1 for n, w, s in zip(self.padded, self.span, self.stride, strict=True)
+        )
+        return rows, columns
+
+    def window(self, tile: Pair) -> Pair:
+        """Rows and columns of padded input that a tile of output needs."""
+        rows, columns = (
+            (t - 1) * s + w for t, s, w in zip(tile, self.stride, self.span, strict=True)
+        )
+        return rows, columns
+
+
+class Region(NamedTuple):
+    """A piece of the output, or of the padded input."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def shape(self) -> Pair:
+        """How many rows and columns there are."""
+        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
+
+    def reads(self, geometry: Geometry) -> "Region":
+        """Return the padded input that a region of output needs."""
+        (height, width), (down, across) = geometry.window(self.shape), geometry.stride
+        top, left = self.rows[0] * down, self.columns[0] * across
+        return Region((top, top + height), (left, left + width))
+
+
+class Tile(NamedTuple):
+    """One piece of work, its numbers at hand.
+
+    Attributes
+    ----------
+    output, input : Region
+        What is made, and the padded input that it needs.
+    shape, window : (rows, columns)
+        Of the two.
+    """
+
+    output: Region
+    input: Region
+    shape: Pair
+    window: Pair
+
+    @classmethod
+    def of(cls, output: Region, geometry: Geometry) -> "Tile":
+        """Return the tile that makes a region of output."""
+        reads = output.reads(geometry)
+        return cls(output, reads, output.shape, reads.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(Geometry):
+    """One correlation, by its shapes.
+
+    Attributes
+    ----------
+    batch, channels : int
+        The image is (N, C, H, W).
+    outputs, groups : int
+        The weights are (O, C/groups, kh, kw).
+    dtype : numpy.dtype
+        Of the pixels that the engines read.
+    whole : bool
+        Pixels, border and weights are all whole numbers, so the result can be exact.
+    balance : float
+        The sum of an output's weights by the sum of their magnitudes, of the output where that is
+        least: 1 for a blur, 0 for a derivative, which leaves little of large pixels.
+    low, high : int
+        No result, nor any part of its sum, lies outside. Only used where ``whole``.
+    steps : int
+        Operations on whole arrays of pixels that shift-and-add takes for all outputs.
+    rank : int
+        How many terms, each a column times a row, the kernel of any output is the sum of; 0 where
+        there are too many, or several input channels, or whole numbers whose factors are not.
+    """
+
+    batch: int
+    channels: int
+    outputs: int
+    groups: int
+    dtype: np.dtype[Any]
+    whole: bool
+    balance: float
+    low: int
+    high: int
+    steps: int
+    rank: int = 0
+
+    @property
+    def magnitude(self) -> int:
+        """The largest that a sum of whole numbers can be, sign aside."""
+        return max(-self.low, self.high)
+
+    @property
+    def group_shape(self) -> Pair:
+        """Outputs and input channels of one group."""
+        return self.outputs // self.groups, self.channels // self.groups
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pixels come from: an image (N, C, H, W), and a pointwise map on the way in.
+
+    Attributes
+    ----------
+    pixels : ndarray, shape (N, C, H, W)
+        Any real dtype, any strides.
+    load : callable or None
+        (N, C, h, w) -> (N', C', h, w), applied to every tile and to the border's constant.
+    samples : int
+        How many samples of a row belong to one pixel: 3 for RGB that is left interleaved.
+    shape : (N', C', H, W)
+        After ``load``.
+    dtype : numpy.dtype
+        After ``load``.
+    """
+
+    pixels: Pixels
+    load: Callable[[Pixels], Pixels] | None
+    samples: int
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def of(
+        cls,
+        pixels: Pixels,
+        load: Callable[[Pixels], Pixels] | None = None,
+        *,
+        samples: int = 1,
+    ) -> "Source":
+        """Return the source of an image (N, C, H, W), its shape and dtype found by a trial."""
+        sample = pixels[..., :1, :1] if load is None else load(pixels[..., :1, :1])
+        return cls(pixels, load, samples, (*sample.shape[:2], *pixels.shape[2:]), sample.dtype)
+
+    def padded(self, padding: Padding, border: Border) -> PaddedImage:
+        """Return the image with its border, to be read tile by tile."""
+        return PaddedImage(self.pixels, padding, border, self.load, samples=self.samples)
+
+
+def state_problem(
+    source: Source,
+    weights: Pixels,
+    *,
+    padding: Padding = ((0, 0), (0, 0)),
+    border: Border,
+    stride: Pair = (1, 1),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Problem:
+    """Return the problem of correlating a source with weights (O, C/groups, kh, kw).
+
+    Raises
+    ------
+    ConvError
+        If the shapes do not fit together.
+    """
+    batch, channels, height, width = source.shape
+    outputs, group_channels, rows, columns = weights.shape
+    if channels % groups or outputs % groups or channels // groups != group_channels:
+        raise ConvError(
+            f"weights of shape {weights.shape} with groups={groups} do not fit an image of "
+            f"{channels} channels; expected {channels}/groups channels in each weight and a "
+            "multiple of groups outputs"
+        )
+    if 0 in source.shape:
+        raise ConvError(f"the image has shape {source.shape}; it must not be empty")
+    kind = source.dtype.kind
+    bank = bank_of(weights)
+    whole = kind in "bui" and bank.whole and border.value == int(border.value)
+    low, high = _reach(source, weights, border) if whole else (0, 0)
+    dtype = np.dtype(np.uint8) if kind == "b" else source.dtype
+    return Problem(
+        batch=batch,
+        channels=channels,
+        height=height,
+        width=width,
+        outputs=outputs,
+        kernel=(rows, columns),
+        groups=groups,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        dtype=dtype if whole else np.result_type(dtype, np.float32),
+        whole=whole,
+        balance=bank.balance,
+        low=low,
+        high=high,
+        steps=bank.steps_apart if whole and stride == (1, 1) else bank.steps,
+        rank=max(map(len, bank.whole_terms if whole else bank.terms), default=0),
+    )
+
+
+def _reach(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:
+    """Return the least and the greatest sum that whole numbers can reach, by dtype if it suffices.
+
+    Both ends of the range of a pixel lie around 0, so a part of a sum never goes beyond the whole.
+    """
+    if source.dtype.kind == "b":
+        least, greatest = 0, 1
+    elif source.dtype.itemsize < 8:
+        info = np.iinfo(source.dtype)
+        least, greatest = int(info.min), int(info.max)
+    else:
+        least, greatest = min(int(source.pixels.min()), 0), max(int(source.pixels.max()), 0)
+    least, greatest = min(least, int(border.value)), max(greatest, int(border.value))
+    flat = weights.reshape(len(weights), -1).astype(np.float64)
+    if np.abs(flat).sum() * max(-least, greatest) >= 2**53:
+        flat = weights.reshape(len(weights), -1).astype(np.int64).astype(object)
+    plus, minus = np.maximum(flat, 0).sum(axis=1), np.minimum(flat, 0).sum(axis=1)
+    low, high = plus * least + minus * greatest, plus * greatest + minus * least
+    return int(low.min()), int(high.max())
