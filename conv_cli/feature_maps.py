@@ -67,12 +67,15 @@ class Statistics:
 class FeatureMap:
     """One map in the making: takes tiles of real values, from any thread, and gives pixels.
 
+    Where the range depends on the extremes of the whole map, every tile is to be measured before
+    the first is developed; else ``take`` does both. Values that are given may be overwritten.
+
     Parameters
     ----------
     shape : (rows, columns, channels)
         Of the finished pixels; channels beyond those of the tiles are the caller's to fill.
     channels : int
-        Of the tiles.
+        Of the tiles, (channels, h, w); those of interleaved samples are (1, h, w·samples).
     units : numpy.dtype
         Of the input's pixels; it says what the values mean.
     dtype : numpy.dtype
@@ -80,6 +83,8 @@ class FeatureMap:
         rescaled but by the range.
     mode : str
         The range.
+    samples : int
+        How many samples of a pixel lie side by side in the tiles.
 
     Raises
     ------
@@ -94,22 +99,39 @@ class FeatureMap:
         units: np.dtype[Any],
         dtype: np.dtype[Any],
         mode: RangeName,
+        *,
+        samples: int = 1,
     ) -> None:
         if mode == "raw" and dtype.kind != "f":
             raise ConvError("--range raw makes floats; add --depth float32, or choose clip")
         self.pixels = np.empty(shape, dtype)
+        self.needs_extremes = mode in _NEEDS_EXTREMES
         self._scale = _rescaling(units, dtype)
         self._bottom, self._top = _limits(units, dtype)
         self._half = {1: 128.0, 2: 32768.0}.get(dtype.itemsize, self._top / 2)
         self._noise = _NOISE * white(units)
         self._mode = mode
-        self._target = self.pixels[..., :channels].transpose(2, 0, 1)
+        if samples > 1:
+            self._target = self.pixels.reshape(1, shape[0], -1)
+        else:
+            self._target = self.pixels[..., :channels].transpose(2, 0, 1)
         self._kept: Values | None = None
         self._low, self._high, self._clipped = np.inf, -np.inf, 0
         self._lock = Lock()
 
+    @property
+    def statistics(self) -> Statistics:
+        """What the map has held so far."""
+        return Statistics(self._low, self._high, self._clipped / self._target.size)
+
     def take(self, values: Values, rows: Span, columns: Span) -> None:
-        """Take the values (C, h, w) of those rows and columns; they are not kept as they are.
+        """Measure and develop the values (C, h, w) of those rows and columns."""
+        extremes = self.measure(values)
+        as_they_are = self._mode == "clip" and self._scale == 1
+        self.develop(values, rows, columns, extremes if as_they_are else None)
+
+    def measure(self, values: Values) -> tuple[float, float]:
+        """Return the least and the greatest of some values, and remember them.
 
         Raises
         ------
@@ -121,22 +143,60 @@ class FeatureMap:
             low, high = self._finite_extremes(values)
         with self._lock:
             self._low, self._high = min(self._low, float(low)), max(self._high, float(high))
-            if self._mode in _NEEDS_EXTREMES and self._kept is None:
-                self._kept = np.empty(self._target.shape, values.dtype)
-        place = (slice(None), slice(*rows), slice(*columns))
-        if self._kept is not None:
-            self._kept[place] = values
-        else:
-            self._develop(values, self._target[place])
+        return float(low), float(high)
 
-    def finish(self) -> Statistics:
-        """Complete the pixels after the last tile, and return what they were made of."""
-        if self._kept is not None:
-            for start in range(0, self._target.shape[1], _STRIP_ROWS):
-                strip = (slice(None), slice(start, start + _STRIP_ROWS))
-                self._develop(self._kept[strip], self._target[strip])
-            self._kept = None
-        return Statistics(self._low, self._high, self._clipped / self._target.size)
+    def keep(self, values: Values, rows: Span, columns: Span) -> None:
+        """Measure values and keep them as they are, for ``develop_kept``."""
+        self.measure(values)
+        with self._lock:
+            if self._kept is None:
+                self._kept = np.empty(self._target.shape, values.dtype)
+        self._kept[:, slice(*rows), slice(*columns)] = values
+
+    def develop_kept(self) -> None:
+        """Develop all values that were kept."""
+        assert self._kept is not None
+        height, width = self._target.shape[1:]
+        for start in range(0, height, _STRIP_ROWS):
+            rows = start, min(start + _STRIP_ROWS, height)
+            self.develop(self._kept[:, slice(*rows)], rows, (0, width))
+        self._kept = None
+
+    def develop(
+        self,
+        values: Values,
+        rows: Span,
+        columns: Span,
+        extremes: tuple[float, float] | None = None,
+    ) -> None:
+        """Write values to pixels: the range, then to the nearest whole number within the limits.
+
+        ``extremes`` are those of the values, if the range leaves them as they are.
+        """
+        target = self._target[:, slice(*rows), slice(*columns)]
+        ranged = self._ranged(values)
+        if target.dtype.kind == "f":
+            if self._mode == "raw":
+                target[...] = ranged
+                return
+        elif ranged.dtype.kind == "f":
+            np.rint(ranged, out=ranged)
+        low, high = extremes or (ranged.min(), ranged.max())
+        if low < self._bottom or high > self._top:
+            limited = np.clip(ranged, *self._limits_in(ranged.dtype))
+            outside = int(np.count_nonzero(limited != ranged))
+            with self._lock:
+                self._clipped += outside
+            ranged = limited
+        target[...] = ranged
+
+    def _limits_in(self, dtype: np.dtype[Any]) -> tuple[np.generic, np.generic]:
+        """Return the limits of the pixels in another dtype, so that comparing converts nothing."""
+        if dtype.kind == "f":
+            return dtype.type(self._bottom), dtype.type(self._top)
+        info = np.iinfo(dtype)
+        bottom, top = max(int(self._bottom), info.min), min(int(self._top), info.max)
+        return dtype.type(bottom), dtype.type(top)
 
     def _finite_extremes(self, values: Values) -> tuple[float, float]:
         if self.pixels.dtype.kind != "f":
@@ -146,23 +206,6 @@ class FeatureMap:
             )
         finite = values[np.isfinite(values)]
         return (finite.min(), finite.max()) if finite.size else (self._low, self._high)
-
-    def _develop(self, values: Values, target: Values) -> None:
-        """Write values to pixels: the range, then to the nearest whole number within the limits."""
-        ranged = self._ranged(values)
-        if target.dtype.kind == "f":
-            if self._mode == "raw":
-                target[...] = ranged
-                return
-        elif ranged.dtype.kind == "f":
-            ranged = np.rint(ranged)
-        low, high = ranged.min(), ranged.max()
-        if low < self._bottom or high > self._top:
-            outside = np.count_nonzero(ranged < self._bottom) + np.count_nonzero(ranged > self._top)
-            with self._lock:
-                self._clipped += int(outside)
-            ranged = np.clip(ranged, self._bottom, self._top)
-        target[...] = ranged
 
     def _ranged(self, values: Values) -> Values:
         """Return the values in the units of the pixels, neither rounded nor limited."""

@@ -1,5 +1,6 @@
 """One image, every kernel: what ``apply`` does between reading a file and writing one."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -19,6 +20,8 @@ from conv_cli.kernels.kernel import Kernel
 Array = npt.NDArray[Any]
 PaddingChoice = Literal["same", "valid", "full"] | Pair
 
+_KEPT_BYTES = 16 << 20
+"""Real values that may be kept beside the pixels until their range is known."""
 _ZERO_SUM = 1e-9
 """A kernel's sum below this share of its weights' magnitudes is zero but for rounding."""
 
@@ -147,44 +150,84 @@ def filter_image(
     ConvError
         If the kernel is larger than the image, or the pixels cannot hold the values.
     """
-    planes = _planes(image)
-    colours = len(planes) - image.alpha
+    samples = _interleaved(image, rule)
+    planes = _planes(image, samples)
+    colours = image.channels - image.alpha
     top = white(planes.dtype)
     weighted = image.alpha and not rule.filter_alpha and not all(map(_sums_to_zero, kernels))
-    source = Source.of(planes, _loader(image, rule, weighted, colours, top))
+    source = Source.of(planes, _loader(image, rule, weighted, colours, top), samples=samples)
     weights = np.stack([kernel.weights for kernel in kernels])[:, None]
+    rows, (left, right) = _padding(rule, kernels[0])
     problem = state_problem(
         source,
         weights,
-        padding=_padding(rule, kernels[0]),
+        padding=(rows, (left * samples, right * samples)),
         border=rule.border,
         stride=rule.stride,
-        dilation=rule.dilation,
+        dilation=(rule.dilation[0], rule.dilation[1] * samples),
     )
     plan = choose_plan(problem)
     shape = output_shape(image, rule, kernels[0])
     made = shape[2] - (image.alpha and not rule.filter_alpha)
-    feature_map = FeatureMap(shape, made, planes.dtype, dtype, mode)
-    step = plan.tile[0] * plan.tile[1] / (problem.output[0] * problem.output[1])
+    feature_map = FeatureMap(shape, made, planes.dtype, dtype, mode, samples=samples)
 
-    def develop(values: Array, tile: Tile) -> None:
-        if weighted:
-            values = _by_opacity(values, made, kernels)
-        feature_map.take(_finish(values, rule, kernels, top), *tile.output)
-        if progress is not None:
-            progress(step)
+    def each_tile(handle: Callable[..., object], share: float) -> None:
+        """Correlate, and hand the finished values of every tile on with its rows and columns."""
+        step = share * math.prod(plan.tile) / math.prod(problem.output)
 
-    correlate(source, weights, problem, rule.border, develop, plan=plan, threads=threads)
-    statistics = feature_map.finish()
+        def finish(values: Array, tile: Tile) -> None:
+            if weighted:
+                values = _by_opacity(values, made, kernels)
+            handle(_finish(values, rule, kernels, top), *tile.output)
+            if progress is not None:
+                progress(step)
+
+        correlate(source, weights, problem, rule.border, finish, plan=plan, threads=threads)
+
+    if not feature_map.needs_extremes:
+        each_tile(feature_map.take, 1)
+    elif _worth_keeping(plan, feature_map.pixels):
+        each_tile(feature_map.keep, 1)
+        feature_map.develop_kept()
+    else:
+        each_tile(lambda values, *_: feature_map.measure(values), 0.5)
+        each_tile(feature_map.develop, 0.5)
     if image.alpha and not rule.filter_alpha:
         opacity = _placed_opacity(planes[-1, 0], rule, kernels[0], problem)
         feature_map.pixels[..., -1] = rescaled(opacity, dtype)
     pixels = feature_map.pixels[..., 0] if shape[2] == 1 else feature_map.pixels
-    return MapResult(replace(image, pixels=pixels), statistics, plan)
+    return MapResult(replace(image, pixels=pixels), feature_map.statistics, plan)
 
 
-def _planes(image: Image) -> Array:
-    """Return the pixels as (C, 1, H, W), without a copy: each channel is an image of its own."""
+def _interleaved(image: Image, rule: Filter) -> int:
+    """Return how many samples a pixel has if they may stay side by side in a row, else 1.
+
+    A kernel whose columns lie so many samples apart then filters all channels in one plane, and
+    nothing has to be taken apart or put together.
+    """
+    treated_apart = image.alpha and (rule.linear or not rule.filter_alpha)
+    mixed = treated_apart or (rule.gray and image.channels > 1)
+    whole = rule.stride[1] == 1 and image.pixels.flags.c_contiguous
+    return image.channels if whole and not mixed else 1
+
+
+def _worth_keeping(plan: Plan, pixels: Array) -> bool:
+    """Tell whether real values are kept until the range is known, or made a second time.
+
+    A value that is kept costs about a nanosecond, and memory beside that of the pixels.
+    """
+    return pixels.size * 8 <= _KEPT_BYTES or (
+        plan.cost > pixels.size / 1e6 and pixels.size * 4 <= _KEPT_BYTES + pixels.nbytes // 2
+    )
+
+
+def _planes(image: Image, samples: int) -> Array:
+    """Return the pixels without a copy as images of one channel each, or as one, interleaved.
+
+    That is (C, 1, H, W), or (1, 1, H, W·samples).
+    """
+    if samples > 1:
+        return image.pixels.reshape(1, 1, len(image.pixels), -1)
     pixels = image.pixels[..., None] if image.pixels.ndim == 2 else image.pixels
     return pixels.transpose(2, 0, 1)[:, None]
 

@@ -25,8 +25,9 @@ Bytes = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-_STRIP_BYTES = 1 << 20
+_STRIP_BYTES = 2 << 20
 _SAMPLE_BYTES = 1 << 15
+_CACHED_BYTES = 1 << 17  # so that what a prediction makes on its way stays in the cache
 _ADLER_BASE = 65521
 _INCHES_PER_METRE = 1 / 0.0254
 
@@ -159,9 +160,14 @@ def _paeth(rows: _Rows) -> Bytes:
     nearer = np.minimum(by_left, by_above)
     between = (left < corner) != (above < corner)
     between &= np.maximum(by_left, by_above) - nearer < nearer
-    prediction = np.where(by_left <= by_above, left, above)
-    np.copyto(prediction, corner, where=between)
-    return prediction
+    prediction = _chosen(by_left <= by_above, left, above)
+    return _chosen(between, corner, prediction)
+
+
+def _chosen(mask: NDArray[np.bool_], yes: Bytes, no: Bytes) -> Bytes:
+    """What np.where gives, by bits: several times as fast for single bytes."""
+    bits = np.negative(mask.view(np.uint8))
+    return ((yes ^ no) & bits) ^ no
 
 
 # What each filter subtracts, in the order of the filter types of the specification.
@@ -196,7 +202,10 @@ def _filtered(rows: _Rows, kind: int) -> Bytes:
     height, width = rows.current.shape
     data = np.empty((height, width + 1), np.uint8)
     data[:, 0] = kind
-    np.subtract(rows.current, _PREDICTIONS[kind](rows), out=data[:, 1:])
+    step = max(1, _CACHED_BYTES // width)
+    for top in range(0, height, step):
+        some = _Rows(*(part[top : top + step] for part in rows))
+        np.subtract(some.current, _PREDICTIONS[kind](some), out=data[top : top + step, 1:])
     return data
 
 
