@@ -6,14 +6,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from conv_cli.correlation.tiles import available_threads
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.feature_maps import RangeName
 from conv_cli.filtering import Filter, MapResult, filter_image, output_shape
@@ -27,13 +25,16 @@ from conv_cli.images import (
     write_image,
 )
 from conv_cli.jobs import STDIO, Destination, Input, Job, Output
+from conv_cli.threads import available_threads
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _ARRAY_FORMATS = ("npy", "npz")
 _DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32}
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What became of one map, or of an image that gave none.
 
     ``error`` says why there is none; ``skipped`` that its file was there already; ``planned`` that
@@ -200,7 +201,12 @@ class Run:
         """
         identities = (_identity(job.source.path) for job in jobs)
         self._protected = {identity for identity in identities if identity}
-        workers = max(1, min(self._threads, len(jobs)))
+        if len(jobs) == 1:
+            yield from self._run(jobs[0], self._threads)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        workers = min(self._threads, max(1, len(jobs)))
         threads = max(1, self._threads // workers)
         waiting: deque[Future[list[Result]]] = deque()
         with ThreadPoolExecutor(workers) as pool:

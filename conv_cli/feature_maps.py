@@ -12,9 +12,8 @@ raw       v, as a float
 ========  =====================================================================
 """
 
-from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,8 +46,7 @@ def combine(values: Values, how: CombineName) -> Values:
     return total / values.shape[1] if how == "mean" else total
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """What a map held before its range was applied.
 
     Attributes
@@ -183,12 +181,12 @@ class FeatureMap:
             np.rint(ranged, out=ranged)
         low, high = extremes or (ranged.min(), ranged.max())
         if low < self._bottom or high > self._top:
-            limited = np.clip(ranged, *self._limits_in(ranged.dtype))
-            outside = int(np.count_nonzero(limited != ranged))
+            np.clip(ranged, *self._limits_in(ranged.dtype), out=target, casting="unsafe")
+            outside = int(np.count_nonzero(target != ranged))
             with self._lock:
                 self._clipped += outside
-            ranged = limited
-        target[...] = ranged
+        else:
+            target[...] = ranged
 
     def _limits_in(self, dtype: np.dtype[Any]) -> tuple[np.generic, np.generic]:
         """Return the limits of the pixels in another dtype, so that comparing converts nothing."""

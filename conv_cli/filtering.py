@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,7 @@ _ZERO_SUM = 1e-9
 """A kernel's sum below this share of its weights' magnitudes is zero but for rounding."""
 
 
-@dataclass(frozen=True)
-class Filter:
+class Filter(NamedTuple):
     """What is to be done to an image; the options of ``apply`` that concern its pixels.
 
     Attributes
@@ -51,7 +50,7 @@ class Filter:
 
     kernels: tuple[Kernel, ...]
     padding: PaddingChoice = "same"
-    border: Border = Border("edge")  # noqa: RUF009  # frozen, so shared without harm
+    border: Border = Border("edge")  # frozen, so shared without harm
     stride: Pair = (1, 1)
     dilation: Pair = (1, 1)
     bias: float | None = None
@@ -67,8 +66,7 @@ class Filter:
         return [(kernel.name, (kernel,)) for kernel in self.kernels]
 
 
-@dataclass(frozen=True)
-class MapResult:
+class MapResult(NamedTuple):
     """One finished map.
 
     Attributes

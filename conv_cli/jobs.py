@@ -5,8 +5,8 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.feature_maps import RangeName
@@ -18,8 +18,7 @@ STDIO = "-"
 _DEFAULT_FORMAT = "png"
 
 
-@dataclass(frozen=True)
-class Input:
+class Input(NamedTuple):
     """An image to be read.
 
     Attributes
@@ -39,8 +38,7 @@ class Input:
         return "stdin" if self.path == STDIO else Path(self.path).stem
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(NamedTuple):
     """Where results go and in which form; the options of ``apply`` that concern its files.
 
     ``single`` says that the output is one file and no folder.
@@ -61,8 +59,7 @@ class Destination:
         return self.output != STDIO and not self.single
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """One map that is to be written."""
 
     name: str
@@ -71,8 +68,7 @@ class Output:
     format: str
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One image and everything that is to be made of it."""
 
     source: Input

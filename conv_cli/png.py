@@ -1,32 +1,33 @@
 """A PNG encoder in strips: 8 and 16 bits, one to four channels, compressed by several threads.
 
 Pillow writes no 16-bit colour and compresses on one thread. Here an image is cut into strips of
-about a megabyte. Each is filtered and deflated on its own and becomes one IDAT chunk; as every
+up to two megabytes. Each is filtered and deflated on its own and becomes one IDAT chunk; as every
 strip but the last ends on a byte boundary, the chunks join to one valid zlib stream. The bytes do
 not depend on the number of threads, and only a few strips are in memory at a time.
 
 Reference: Portable Network Graphics (PNG) Specification, third edition, W3C, 2025.
 """
 
-import os
 import struct
+import threading
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
+from conv_cli.threads import share
 
 Bytes = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-_STRIP_BYTES = 2 << 20
-_SAMPLE_BYTES = 1 << 15
+_STRIP_BYTES = (1 << 17, 2 << 20)  # at least, and at most
+_LEAST_STRIPS = 8
+_MOST_AHEAD = 16  # strips that are made before their turn: few, so that memory stays small
+_SAMPLED = 64  # of so many rows of a strip one is tried with every filter
 _CACHED_BYTES = 1 << 17  # so that what a prediction makes on its way stays in the cache
 _ADLER_BASE = 65521
 _INCHES_PER_METRE = 1 / 0.0254
@@ -86,7 +87,7 @@ def encode_png(
         stream.write(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
     if exif:
         stream.write(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
-    _write_data(stream, rows, threads or os.cpu_count() or 1)
+    _write_data(stream, rows, threads)
     stream.write(_chunk(b"IEND", b""))
 
 
@@ -102,35 +103,64 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))
 
 
-def _write_data(stream: BinaryIO, rows: NDArray[Any], threads: int) -> None:
+def _write_data(stream: BinaryIO, rows: NDArray[Any], threads: int | None) -> None:
     """The IDAT chunks: one for the zlib header, one a strip, and one for the checksum."""
     height = rows.shape[0]
-    step = max(1, _STRIP_BYTES // rows[0].nbytes)
+    size = min(max(rows.nbytes // _LEAST_STRIPS, _STRIP_BYTES[0]), _STRIP_BYTES[1])
+    step = max(1, size // rows[0].nbytes)
+    queue = _Queue(stream)
 
-    def strip(top: int) -> _Strip:
-        return _compress(_cut(rows, top, min(top + step, height)), last=top + step >= height)
+    def worker(waiting: Iterator[tuple[int, int]]) -> None:
+        try:
+            for number, top in waiting:
+                if not queue.may_go_on(number):
+                    return
+                bottom = min(top + step, height)
+                strip = _compress(_cut(rows, top, bottom), last=bottom == height)
+                queue.hand_in(number, strip)
+        except BaseException:
+            queue.close()
+            raise
 
     stream.write(_chunk(b"IDAT", b"\x78\x01"))
-    adler = 1
-    for piece in _in_order(strip, range(0, height, step), threads):
-        stream.write(_chunk(b"IDAT", piece.deflated))
-        adler = _combined_adler(adler, piece)
-    stream.write(_chunk(b"IDAT", struct.pack(">I", adler)))
+    share(worker, list(enumerate(range(0, height, step))), threads)
+    stream.write(_chunk(b"IDAT", struct.pack(">I", queue.adler)))
 
 
-def _in_order(task: Callable[[int], _Strip], items: range, threads: int) -> Iterator[_Strip]:
-    """The results of `task`, with no more than two a thread waiting to be taken."""
-    if threads == 1 or len(items) == 1:
-        yield from map(task, items)
-        return
-    waiting: deque[Future[_Strip]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            if len(waiting) == 2 * threads:
-                yield waiting.popleft().result()
-            waiting.append(pool.submit(task, item))
-        while waiting:
-            yield waiting.popleft().result()
+class _Queue:
+    """Strips come from several threads in any order, and go to the stream in theirs.
+
+    `adler` is the checksum of what has been written.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.adler = 1
+        self._stream = stream
+        self._early: dict[int, _Strip] = {}
+        self._next, self._closed = 0, False
+        self._moved = threading.Condition()
+
+    def may_go_on(self, number: int) -> bool:
+        """Wait until a strip is not too far ahead; False when the queue is closed."""
+        with self._moved:
+            self._moved.wait_for(lambda: self._closed or number < self._next + _MOST_AHEAD)
+            return not self._closed
+
+    def hand_in(self, number: int, strip: _Strip) -> None:
+        """Write a strip when it is its turn, and those that waited for it."""
+        with self._moved:
+            self._early[number] = strip
+            while ready := self._early.pop(self._next, None):
+                self._stream.write(_chunk(b"IDAT", ready.deflated))
+                self.adler = _combined_adler(self.adler, ready)
+                self._next += 1
+            self._moved.notify_all()
+
+    def close(self) -> None:
+        """Take no more: a thread has failed."""
+        with self._moved:
+            self._closed = True
+            self._moved.notify_all()
 
 
 def _cut(rows: NDArray[Any], top: int, bottom: int) -> _Rows:
@@ -183,15 +213,16 @@ _PREDICTIONS: tuple[Callable[[_Rows], Bytes | int], ...] = (
 def _compress(rows: _Rows, *, last: bool) -> _Strip:
     """Filter and deflate one strip, in the way that makes a sample of its rows smallest.
 
-    Of repeats only runs of one byte are looked for: on photographs and edge maps zlib's search
-    for longer ones takes more time and makes the file larger.
+    Of repeats only runs of one byte are looked for, and none where that saves less than a
+    hundredth: on photographs and edge maps zlib's search for longer ones takes more time and makes
+    the file larger.
     """
-    sample = rows.sampled(-(-rows.current.size // _SAMPLE_BYTES))
+    sample = rows.sampled(min(_SAMPLED, len(rows.current)))
     costs: dict[tuple[int, int], float] = {}
     for kind in range(len(_PREDICTIONS)):
         trial = _filtered(sample, kind)
-        costs[kind, zlib.Z_RLE] = len(_deflate(trial, zlib.Z_RLE, last=True))
         costs[kind, zlib.Z_HUFFMAN_ONLY] = _huffman_bytes(trial)
+        costs[kind, zlib.Z_RLE] = 1.01 * len(_deflate(trial, zlib.Z_RLE, last=True))
     kind, strategy = min(costs, key=costs.__getitem__)
     data = _filtered(rows, kind)
     return _Strip(_deflate(data, strategy, last=last), zlib.adler32(data.data), data.nbytes)

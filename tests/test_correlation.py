@@ -1,7 +1,6 @@
 """Every engine against four plain loops."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,7 +41,7 @@ def run(x, weights, strategy=None, tile=None, threads=1, **options):
     if strategy:
         plan = next(plan for plan in plans(problem) if plan.strategy == strategy)
     if tile:
-        plan = replace(plan, tile=tile)
+        plan = plan._replace(tile=tile)
     out = np.full((problem.outputs, *problem.output), np.nan)
     out = out.astype(object) if problem.whole else out
 

@@ -12,7 +12,7 @@ from PIL import Image as PilImage
 from PIL import ImageCms
 
 from conv_cli.errors import ImageError
-from conv_cli.images import formats, probe_image, read_image
+from conv_cli.images import probe_image, read_image
 from conv_cli.png import encode_png
 
 SIZE = (131, 143)  # more rows than one band, and no round number
@@ -283,7 +283,7 @@ def test_tiff_that_pillow_does_not_know_is_read_by_the_extra(
 def test_tiff_that_pillow_does_not_know_is_refused_without_the_extra(
     monkeypatch, dtype, channels, options
 ):
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImageError, match=r"needs the tiff extra: pip install 'conv-cli\[tiff\]'"):
         read(deep_tiff(dtype, channels, options)[1])
 

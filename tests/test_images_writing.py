@@ -21,7 +21,6 @@ from conv_cli.images import (
     can_hold,
     encode_image,
     format_of,
-    formats,
     read_image,
     write_image,
 )
@@ -180,7 +179,7 @@ def test_table_and_encoders_agree():
 
 @pytest.mark.parametrize(("dtype", "channels"), [("uint16", 3), ("float32", 3), ("uint16", 2)])
 def test_deep_colour_tiff_without_the_extra_is_refused_in_one_line(monkeypatch, dtype, channels):
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImageError) as caught:
         encoded(noise(channels, dtype), "tiff")
     assert "needs the tiff extra: pip install 'conv-cli[tiff]', or" in str(caught.value)

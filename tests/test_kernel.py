@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from conv_cli.errors import ConvError, KernelError
-from conv_cli.kernels import MAX_WEIGHTS, Kernel
+from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
 
 ASYMMETRIC = [[1.0, 2.0, 4.0], [8.0, 16.0, 32.0]]
 

@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage, signal
 
+from conv_cli import load_kernel, load_kernels
 from conv_cli.errors import KernelError
-from conv_cli.kernels import CATALOGUE, Family, FamilySet, load_kernel, load_kernels
+from conv_cli.kernels.catalogue import CATALOGUE
+from conv_cli.kernels.family import Family, FamilySet
 
 Array = NDArray[np.float64]
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conv_cli import Kernel, load_kernel, load_kernels
 from conv_cli.errors import KernelError
-from conv_cli.kernels import Kernel, dump_kernel, load_kernel, load_kernels
+from conv_cli.kernels.formats import dump_kernel
 
 ASYMMETRIC = [[1.0, -2.5, 4.0], [8.0, 16.0, 1 / 3]]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conv_cli import Kernel, load_kernel, load_kernels
 from conv_cli.errors import KernelError
-from conv_cli.kernels import Kernel, load_kernel, load_kernels
 
 
 @pytest.mark.parametrize(

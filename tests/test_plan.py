@@ -62,12 +62,12 @@ def test_scratch_stays_small_whatever_the_image(width, kernel):
 
 def test_plan_says_why_with_the_cost_of_every_strategy():
     plan = choose_plan(DENSE)
-    assert set(plan.costs) == {"direct", "gemm", "fft"}
-    for name, cost in plan.costs.items():
+    assert {name for name, _ in plan.costs} == {"direct", "gemm", "fft"}
+    for name, cost in plan.costs:
         assert f"{name} {cost:.1f} ms" in plan.reason
 
 
 def test_chosen_plan_is_the_cheapest():
     for terms in (1, 9, 25, 121):
         plan = choose_plan(replace(DENSE, kernel=(11, 11), steps=terms))
-        assert plan.costs[plan.strategy] == min(plan.costs.values())
+        assert plan.cost == min(cost for _, cost in plan.costs)

@@ -1,6 +1,6 @@
 """conv-cli apply: every kernel on every image."""
 
-import json
+import gc
 import math
 import sys
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ Examples
 """
 
 
-@click.command(epilog=EPILOG, short_help="Filter images with kernels.")
+@click.command(epilog=EPILOG)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @click.option(
     "-k",
@@ -207,6 +207,8 @@ def apply(**options: Any) -> int:
     jobs = plan_jobs(inputs, rule, to)
     boundary.require_stdout(output == "-" or options["as_json"] or options["dry_run"])
     report = Report()
+    gc.freeze()
+    gc.enable()
     with Progress(
         sum(len(job.outputs) for job in jobs), shown=_shows_progress(options)
     ) as progress:
@@ -288,6 +290,8 @@ def _shows_progress(options: dict[str, Any]) -> bool:
 def _print(result: "Result", options: dict[str, Any]) -> None:
     """Print a result: data on stdout, words on stderr."""
     if options["as_json"]:
+        import json
+
         click.echo(json.dumps(result.as_dict()))
     elif result.planned:
         click.echo(boundary.escaped(f"{result.output}  {_size(result)} {result.dtype}"))

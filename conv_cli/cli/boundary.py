@@ -1,6 +1,7 @@
 """Where every error becomes one line and an exit code."""
 
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -50,6 +51,7 @@ def run(command: Callable[[], int | None]) -> NoReturn:
     except OSError as error:
         say(f"Error: stdout: {error.strerror or error}; send the output elsewhere")
         code = _undelivered()
+    gc.freeze()  # nothing of what is left will be used again, so there is nothing to search
     sys.exit(code)
 
 

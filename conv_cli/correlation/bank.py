@@ -19,6 +19,7 @@ class Bank:
 
     Attributes
     ----------
+    weights : ndarray, read-only
     whole : bool
         All are finite and have no fraction.
     balance : float
@@ -26,7 +27,7 @@ class Bank:
     """
 
     def __init__(self, weights: Weights) -> None:
-        self._weights = weights
+        self.weights = weights
         self._finite = bool(np.isfinite(weights).all())
         self.whole = weights.dtype.kind in "bui" or (
             self._finite and bool((weights == np.rint(weights)).all())
@@ -39,14 +40,14 @@ class Bank:
     @cached_property
     def steps(self) -> int:
         """Operations on whole arrays that shift-and-add takes."""
-        return sum(map(program.steps, self._weights))
+        return sum(map(program.steps, self.weights))
 
     @cached_property
     def steps_apart(self) -> int:
         """The same where whole-number kernels are taken apart."""
-        if self._weights.shape[1] > 1:
+        if self.weights.shape[1] > 1:
             return self.steps
-        several = (program.passes(kernel, whole=True) for kernel in self._weights[:, 0])
+        several = (program.passes(kernel, whole=True) for kernel in self.weights[:, 0])
         return sum(program.steps(part) for parts in several for part in parts)
 
     @cached_property
@@ -61,9 +62,9 @@ class Bank:
 
     def _all_terms(self, find: Callable[[Weights], Factors | None]) -> list[Factors]:
         found: list[Factors] = []
-        if self._weights.shape[1] > 1 or not self._finite:
+        if self.weights.shape[1] > 1 or not self._finite:
             return []
-        for kernel in self._weights[:, 0]:
+        for kernel in self.weights[:, 0]:
             terms = find(kernel)
             if not terms:
                 return []

@@ -6,13 +6,14 @@ the shapes alone, so every number of threads gives the same bits.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Border, PaddedImage
+from conv_cli.correlation.bank import Bank, bank_of
 from conv_cli.correlation.direct import Direct
 from conv_cli.correlation.fft import Fft
 from conv_cli.correlation.gemm import Gemm
@@ -69,7 +70,7 @@ def correlate(
         If whole numbers could exceed 64 bits.
     """
     chosen = plan or choose_plan(problem)
-    engine = ENGINES[chosen.strategy](weights, problem, chosen)
+    engine = _engine(bank_of(weights), problem, chosen)
     image = source.padded(problem.padding, border)
 
     def work(tile: Tile, scratch: Scratch) -> None:
@@ -78,7 +79,7 @@ def correlate(
         own, inner = (image, tile) if source.load is None else _loaded(source, image, tile, scratch)
         values = engine.run(own, inner, scratch, straight)
         if source.dtype.kind == "f" and not _all_finite(values):
-            exact = Direct(weights, problem, replace(chosen, strategy="direct"))
+            exact = _engine(bank_of(weights), problem, chosen._replace(strategy="direct"))
             values = exact.run(own, inner, scratch, straight)
         if place is not None and values is not place:
             place[...] = values
@@ -88,6 +89,12 @@ def correlate(
 
     for_each(work, cut(problem, chosen.tile), threads)
     return chosen
+
+
+@lru_cache(maxsize=8)
+def _engine(bank: Bank, problem: Problem, plan: Plan) -> Any:
+    """Return an engine ready to run, the same one for the next image of this size."""
+    return ENGINES[plan.strategy](bank.weights, problem, plan)
 
 
 def _all_finite(values: Pixels) -> bool:

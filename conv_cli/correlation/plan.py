@@ -6,10 +6,9 @@ strategy would cost, and takes the cheapest that is able.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -41,8 +40,7 @@ _TILE_NS, _MOST_PARTS = 400_000, 4
 longer than it works, and into a power of two of them, 2⁴ at most, that all cores have the same."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """How a problem will be computed.
 
     Attributes
@@ -59,8 +57,8 @@ class Plan:
         Output columns of one product, or of one window of an FFT; 1 where there is neither.
     scratch : int
         Bytes that one thread takes for a tile.
-    costs : dict
-        Milliseconds on one core, estimated for every strategy that is able.
+    costs : tuple of (strategy, float)
+        Milliseconds on one core, estimated for every strategy that is able, cheapest first.
     reason : str
         Why this strategy, in words.
     """
@@ -71,13 +69,13 @@ class Plan:
     band: int
     block: int
     scratch: int
-    costs: dict[str, float]
+    costs: tuple[tuple[Strategy, float], ...]
     reason: str = ""
 
     @property
     def cost(self) -> float:
         """Its own estimated milliseconds."""
-        return self.costs[self.strategy]
+        return dict(self.costs)[self.strategy]
 
 
 @lru_cache(maxsize=64)
@@ -91,19 +89,17 @@ def choose_plan(problem: Problem) -> Plan:
     """
     able = plans(problem)
     best = min(able, key=lambda plan: plan.cost)
-    estimates: dict[str, float] = {plan.strategy: plan.cost for plan in able}
+    estimates = sorted((cost for plan in able for cost in plan.costs), key=lambda cost: cost[1])
     rows, columns = problem.kernel
     arithmetic = f"exact in {best.dtype}" if problem.whole else f"in {best.dtype}"
     rank = f", rank {problem.rank}" if problem.rank else ""
-    ranking = ", ".join(
-        f"{name} {estimates[name]:.1f} ms" for name in sorted(estimates, key=estimates.__getitem__)
-    )
+    ranking = ", ".join(f"{name} {cost:.1f} ms" for name, cost in estimates)
     reason = (
         f"{rows}x{columns}{rank}, {problem.steps} additions and multiplications, {arithmetic}; "
         f"tiles of {best.tile[0]}x{best.tile[1]} with {best.scratch / 1e6:.1f} MB of scratch; "
         f"on one core about {ranking}"
     )
-    return replace(best, costs=estimates, reason=reason)
+    return best._replace(costs=tuple(estimates), reason=reason)
 
 
 def plans(problem: Problem) -> list[Plan]:
@@ -230,7 +226,7 @@ def _plan(
     """Return a plan, its cost an output pixel made one of the whole output."""
     tiles = math.prod(-(-n // t) for n, t in zip(problem.output, tile, strict=True))
     total = _total(problem, cost) + tiles * costs.TILE_NS / 1e6
-    return Plan(strategy, dtype, tile, band, block, int(scratch), {strategy: total})
+    return Plan(strategy, dtype, tile, band, block, int(scratch), ((strategy, total),))
 
 
 def _total(problem: Problem, cost: float) -> float:

@@ -166,8 +166,7 @@ class Problem(Geometry):
         return self.outputs // self.groups, self.channels // self.groups
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Where the pixels come from: an image (N, C, H, W), and a pointwise map on the way in.
 
     Attributes

@@ -6,8 +6,7 @@ of binomial weights becomes passes of ``1 1``: sobel-x is ``[1 0 -1]``, ``[1 1]á
 three operations in place of five additions and a multiplication.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +19,7 @@ _FEW = 1000
 """Kernels of more weights are not searched for equal ones: something else is cheaper anyway."""
 
 
-@dataclass(frozen=True)
-class Tap:
+class Tap(NamedTuple):
     """Where a weight reads, in rows and columns of the window and by channel of the group."""
 
     channel: int
@@ -29,8 +27,7 @@ class Tap:
     column: int
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Taps that share a weight, but for the sign: weight Â· (sum of plus - sum of minus).
 
     There is a ``plus`` tap in each; the weight keeps the dtype of the kernel.
@@ -72,7 +69,9 @@ def steps(weights: Array) -> int:
 
 
 def _sizes(weights: Array) -> Array:
-    return np.unique(np.abs(weights[weights != 0]))
+    # np.unique would load numpy.ma, a tenth of what NumPy itself takes.
+    sizes = np.sort(np.abs(weights[weights != 0]))
+    return sizes[np.diff(sizes, prepend=sizes[:1] - 1) != 0]
 
 
 def _taps(mask: Array, dilation: tuple[int, int]) -> tuple[Tap, ...]:

@@ -1,13 +1,12 @@
 """Pictures that Pillow decodes: opened by their header, then read band by band, upright."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
-from PIL import ImageFile, TiffImagePlugin
+from PIL import ImageFile
 
 from conv_cli.images import headers, metadata
 from conv_cli.images.image import Image, ImageInfo, check_size
@@ -16,12 +15,11 @@ from conv_cli.images.pillow import DECODER_ERRORS, open_with
 
 # Rows of 4,000 pixels that fit the L2 cache: the whole picture at once takes three times as long.
 _BAND_ROWS = 128
-_TILE_SIZE = (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.TILELENGTH)
+_TILE_SIZE = (322, 323)  # the tags TileWidth and TileLength (TIFF 6.0, section 15)
 _XMP = ("xmp", "XML:com.adobe.xmp")
 
 
-@dataclass(frozen=True, eq=False)
-class Picture:
+class Picture(NamedTuple):
     """An opened file whose header is read and whose pixels are not.
 
     Attributes
@@ -158,17 +156,18 @@ def _open_icon(stream: BinaryIO, max_pixels: int) -> Picture:
     check_size(icon.width, icon.height, max_pixels)
     picture = _open(icon.alone(), "png" if icon.is_png else "ico", max_pixels)
     notes = (f"holds {count} pictures; only the largest is read",) if count > 1 else ()
-    return replace(picture, format="ico", extra_notes=notes)
+    return picture._replace(format="ico", extra_notes=notes)
 
 
 def _open(stream: BinaryIO, decoder: str, max_pixels: int) -> Picture:
     pillow = _opened(decoder, stream)
     check_size(*pillow.size, max_pixels)
     layout = layout_of(decoder, pillow, stream)
-    if isinstance(pillow, TiffImagePlugin.TiffImageFile):  # turned upright by Pillow itself
-        width, height = (pillow.tag_v2.get(tag, 1) for tag in _TILE_SIZE)
+    if decoder == "tiff":  # turned upright by Pillow itself
+        tags: Any = pillow.tag_v2  # type: ignore[attr-defined]
+        width, height = (tags.get(tag, 1) for tag in _TILE_SIZE)
         check_size(width, height, max_pixels)  # memory is taken for a tile, whatever the picture
-        sideways = pillow.tag_v2.get(metadata.ORIENTATION, 1) in (5, 6, 7, 8)
+        sideways = tags.get(metadata.ORIENTATION, 1) in (5, 6, 7, 8)
         return Picture(stream, decoder, decoder, pillow, layout, 1, sideways, None)
     orientation, exif = 1, _exif(pillow, stream)
     if exif is not None:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -129,6 +128,8 @@ def uses_extra(format: str, dtype: np.dtype[Any], channels: int) -> bool:
 
 def has_tiff_extra() -> bool:
     """Tell whether the tiff extra is installed."""
+    from importlib.util import find_spec
+
     return find_spec("tifffile") is not None
 
 

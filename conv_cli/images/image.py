@@ -66,8 +66,7 @@ class Image:
         return np.array(self.pixels, dtype, copy=copy)
 
 
-@dataclass(frozen=True)
-class ImageInfo:
+class ImageInfo(NamedTuple):
     """What reading an image would give, told from its header: `Image` without the pixels."""
 
     height: int

@@ -15,7 +15,6 @@ from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import SUPPORTED
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, Opened, check_size
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
-from conv_cli.images.tiff import open_deep
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -140,6 +139,8 @@ def _open(stream: BinaryIO, max_pixels: int) -> Opened:
     except SyntaxError as error:
         if "unknown pixel mode" not in str(error):
             raise
+        from conv_cli.images.tiff import open_deep
+
         return open_deep(stream, max_pixels)
     return Opened(picture.info, picture.read)
 

@@ -10,11 +10,10 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
-from PIL import TiffImagePlugin
 
 from conv_cli.errors import ImageError
 from conv_cli.files import write_atomically
-from conv_cli.images import metadata, npy, pnm, tiff
+from conv_cli.images import metadata, npy, pnm
 from conv_cli.images.formats import can_hold, format_of, uses_extra
 from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
@@ -134,6 +133,8 @@ def _encode(stream: BinaryIO, image: Image, format: str) -> tuple[str, ...]:
 
 
 def _encode_tiff(stream: BinaryIO, image: Image) -> tuple[str, ...]:
+    from conv_cli.images import tiff
+
     buffer = BytesIO()
     if uses_extra("tiff", image.dtype, image.channels):
         tiff.write_deep(buffer, image)
@@ -173,6 +174,7 @@ _CODECS = {
     "j2k": _Codec("JPEG2000", {"no_jp2": True}),
 }
 _EXIF_DROPPED = ("EXIF is dropped: damaged, or too long for the format",)
+_PREDICTOR = 317  # the tag (TIFF 6.0, section 14)
 _JPEG_MARKER_BYTES = 65_533 - len(metadata.EXIF_HEAD)
 
 
@@ -185,7 +187,7 @@ def _encode_with_pillow(stream: BinaryIO, image: Image, format: str) -> tuple[st
     if format == "avif" and image.channels > 2:
         options["subsampling"] = "4:4:4"
     if format == "tiff" and image.dtype.kind == "u":
-        options["tiffinfo"] = {TiffImagePlugin.PREDICTOR: 2}  # differences pack to half the size
+        options["tiffinfo"] = {_PREDICTOR: 2}  # differences pack to half the size
     try:
         picture.save(stream, codec.name, **codec.options, **options)
     except DECODER_ERRORS as error:

@@ -6,14 +6,16 @@ header announces, and by what is taken from a stream.
 
 import io
 import warnings
-import zipfile
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from conv_cli.errors import KernelError
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
 from conv_cli.kernels.text import shown
+
+if TYPE_CHECKING:
+    import zipfile
 
 _MAX_BANK_KERNELS = 65_536
 _MAX_BANK_BYTES = 32 * MAX_WEIGHTS
@@ -52,6 +54,8 @@ def read_npz(contents: bytes, label: str) -> list[Kernel]:
         If they are no such file, a member is not what `read_npy` reads, or the members are too many
         or would unpack to more than 128 MiB.
     """
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(contents)) as archive:
             members = archive.infolist()
@@ -91,7 +95,7 @@ def _check_header(shape: tuple[int, ...], dtype: np.dtype, label: str) -> None:
         )
 
 
-def _check_bank(members: list[zipfile.ZipInfo], label: str) -> None:
+def _check_bank(members: "list[zipfile.ZipInfo]", label: str) -> None:
     if not members:
         raise KernelError(f"kernel {label}: the bank is empty")
     if len(members) > _MAX_BANK_KERNELS:
@@ -100,7 +104,7 @@ def _check_bank(members: list[zipfile.ZipInfo], label: str) -> None:
         raise KernelError(f"kernel {label}: it unpacks to more than {_MAX_BANK_BYTES:,} bytes")
 
 
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, label: str) -> Kernel:
+def _read_member(archive: "zipfile.ZipFile", member: "zipfile.ZipInfo", label: str) -> Kernel:
     """Return the kernel of one member; its name is never used as a path."""
     with archive.open(member) as stream:
         contents = stream.read(member.file_size)  # and not more, whatever the data would unpack to

@@ -1,6 +1,5 @@
 """The table of all built-ins, and how one is asked for: NAME, or NAME:PARAMETERS."""
 
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -52,6 +51,8 @@ def built_in(spec: str) -> list[Kernel]:
 
 def suggestion(spec: str) -> str:
     """Return the built-in whose name is closest to what was typed, or "" if none is close."""
+    import difflib
+
     name = _split(spec)[0][:40]
     return next(iter(difflib.get_close_matches(name, CATALOGUE, n=1)), "")
 

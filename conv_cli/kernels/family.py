@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,7 @@ Value = float | Size | None
 Builder = Callable[..., Weights]
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One parameter of a family.
 
     Attributes
@@ -43,8 +42,7 @@ class Parameter:
     read: Callable[[str], Value]
 
 
-@dataclass(frozen=True)
-class Family:
+class Family(NamedTuple):
     """A built-in that is one kernel for every choice of its parameters.
 
     Attributes
@@ -82,8 +80,7 @@ class Family:
         return Kernel(weights, bias=self.bias, name=name)
 
 
-@dataclass(frozen=True)
-class FamilySet:
+class FamilySet(NamedTuple):
     """A built-in that stands for several others, its members, in a fixed order."""
 
     name: str

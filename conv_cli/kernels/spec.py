@@ -5,7 +5,6 @@ anything that ends like a kernel file is one; what holds numbers is a matrix; an
 for as a file. Nothing that is typed is ever executed.
 """
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -16,7 +15,6 @@ import numpy.typing as npt
 
 from conv_cli.errors import KernelError
 from conv_cli.kernels.catalogue import built_in, is_built_in, suggestion
-from conv_cli.kernels.formats import READABLE, read_kernels
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.kernels.text import parse_number, parse_table, shown
 
@@ -70,6 +68,8 @@ def load_kernels(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> list[
     if isinstance(spec, str):
         return _load_text(spec)
     if isinstance(spec, os.PathLike):
+        from conv_cli.kernels.formats import read_kernels
+
         return read_kernels(os.fspath(spec))
     return [Kernel(cast("npt.NDArray[np.float64]", spec))]  # which checks that it is a matrix
 
@@ -79,10 +79,12 @@ def _load_text(spec: str) -> list[Kernel]:
         raise KernelError(
             f"kernel {spec!r}: none is named; give a built-in such as sobel-x, a matrix or a file"
         )
-    if spec.startswith("@"):
-        return read_kernels(spec[1:])
     if is_built_in(spec):
         return built_in(spec)
+    from conv_cli.kernels.formats import READABLE, read_kernels
+
+    if spec.startswith("@"):
+        return read_kernels(spec[1:])
     _refuse_other_tools(spec)
     if Path(spec).suffix.lower() in READABLE:
         return read_kernels(spec)
@@ -121,6 +123,8 @@ def _inline(text: str) -> Kernel:
         weights = _divided(weights, divisor, label)
     if len(name) > _LONGEST_NAME:
         height, width = weights.shape
+        import hashlib
+
         digest = hashlib.blake2b(weights.tobytes(), digest_size=4).hexdigest()
         name = f"matrix-{height}x{width}-{digest}"
     return Kernel(weights, name=name)
