@@ -2,13 +2,11 @@
 
 import math
 import os
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -26,9 +24,7 @@ from conv_cli.images import (
 )
 from conv_cli.jobs import STDIO, Destination, Input, Job, Output
 from conv_cli.threads import available_threads
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+from conv_cli.workers import CAN_FORK, Progress, answers
 
 _ARRAY_FORMATS = ("npy", "npz")
 _DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32}
@@ -149,10 +145,6 @@ def _holds(kind: str, dtype: np.dtype[Any], channels: int, alpha: bool) -> bool:
     return True
 
 
-class _Stopped(BaseException):
-    """Raised in a worker when the run has been stopped; never seen outside."""
-
-
 class Run:
     """One run over jobs.
 
@@ -161,13 +153,14 @@ class Run:
     rule, destination
         What is done and where it goes.
     threads : int, optional
-        In all, all cores by default: over images where there are several, over the tiles of one.
+        In all, all cores by default: over images, a process each, where there are several; over
+        the tiles of one.
     max_pixels : int
         Larger images are refused.
     stdin, stdout : BinaryIO
         For images named "-".
     progress : callable, optional
-        Is told shares of a map as they are done, from any thread.
+        Is told shares of a map as they are done.
     """
 
     def __init__(
@@ -186,7 +179,6 @@ class Run:
         self._max_pixels = max_pixels
         self._stdin, self._stdout = stdin, stdout
         self._progress = progress
-        self._stop = threading.Event()
         self._protected: set[tuple[int, int]] = set()
 
     def plan(self, jobs: Sequence[Job]) -> Generator[Result, None, None]:
@@ -197,29 +189,21 @@ class Run:
     def results(self, jobs: Sequence[Job]) -> Generator[Result, None, None]:
         """Yield what became of every map, image after image in the order of the jobs.
 
-        Closing the iterator, or an exception in it, stops the work at the next tile.
+        Closing the iterator, or an exception in it, stops the work.
         """
         identities = (_identity(job.source.path) for job in jobs)
         self._protected = {identity for identity in identities if identity}
-        if len(jobs) == 1:
-            yield from self._run(jobs[0], self._threads)
+        workers = min(self._threads, len(jobs)) if CAN_FORK else 1
+        if workers == 1:
+            for job in jobs:
+                yield from self._run(job, self._progress, self._threads)
             return
-        from concurrent.futures import ThreadPoolExecutor
 
-        workers = min(self._threads, max(1, len(jobs)))
-        threads = max(1, self._threads // workers)
-        waiting: deque[Future[list[Result]]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                for job in jobs:
-                    waiting.append(pool.submit(self._run, job, threads))
-                    if len(waiting) > 2 * workers:
-                        yield from waiting.popleft().result()
-                while waiting:
-                    yield from waiting.popleft().result()
-            finally:
-                self._stop.set()
-                pool.shutdown(wait=True, cancel_futures=True)
+        def work(job: Job, progress: Progress | None) -> list[Result]:
+            return self._run(job, progress, max(1, self._threads // workers))
+
+        for results in answers(work, jobs, workers, self._progress, _lost):
+            yield from results
 
     def _planned(self, job: Job) -> list[Result]:
         try:
@@ -238,20 +222,23 @@ class Run:
             results.append(_result(job, output, shape=shown, dtype=dtype.name, planned=True))
         return results
 
-    def _run(self, job: Job, threads: int) -> list[Result]:
+    def _run(self, job: Job, progress: Progress | None, threads: int) -> list[Result]:
         """Make the maps of one image that may be written; the others are not worth reading it."""
         results = {output: self._known(job, output) for output in job.outputs}
+        if progress is not None:
+            progress(float(sum(result is not None for result in results.values())))
         if all(results.values()):
             return [result for result in results.values() if result]
         try:
             image = read_image(self._opened(job.source), max_pixels=self._max_pixels)
         except _FAILURES as error:
-            self._advance(len(job.outputs))
+            if progress is not None:
+                progress(float(sum(result is None for result in results.values())))
             return [_failure(job, None, error)]
         notes = tuple(image.notes)
         for output, known in results.items():
             if known is None:
-                results[output] = self._made(job, output, image, notes, threads)
+                results[output] = self._made(job, output, image, notes, progress, threads)
                 notes = ()
         return [result for result in results.values() if result]
 
@@ -276,11 +263,16 @@ class Run:
             )
         else:
             return None
-        self._advance(1.0)
         return result
 
     def _made(
-        self, job: Job, output: Output, image: Image, notes: tuple[str, ...], threads: int
+        self,
+        job: Job,
+        output: Output,
+        image: Image,
+        notes: tuple[str, ...],
+        progress: Progress | None,
+        threads: int,
     ) -> Result:
         started = time.perf_counter()
         try:
@@ -288,7 +280,7 @@ class Run:
             dtype, mode = self._pixels(image.dtype, channels, image.alpha, output)
             made = filter_image(
                 image, self._rule, output.kernels, dtype, mode,
-                threads=threads, progress=self._advance,
+                threads=threads, progress=progress,
             )  # fmt: skip
             notes += self._write(made, output, threads)
         except _FAILURES as error:
@@ -332,12 +324,6 @@ class Run:
     def _opened(self, source: Input) -> str | BinaryIO:
         return self._stdin if source.path == STDIO else source.path
 
-    def _advance(self, share: float) -> None:
-        if self._stop.is_set():
-            raise _Stopped
-        if self._progress is not None:
-            self._progress(share)
-
 
 _FAILURES = (ConvError, OSError, MemoryError)
 """What costs a file and not the run."""
@@ -365,6 +351,12 @@ def _failure(job: Job, output: Output | None, error: BaseException) -> Result:
     if output is None:
         return Result(name, error=message)
     return _result(job, output, error=message)
+
+
+def _lost(job: Job, how: str) -> list[Result]:
+    """Return the result of an image whose process died."""
+    reason = f"{job.source.path}: the process that filtered it died {how}; try it alone"
+    return [Result(job.source.path, error=reason)]
 
 
 def _finite(value: float) -> float | None:

@@ -1,12 +1,20 @@
-"""The planner: what it promises, from shapes alone."""
+"""The planner: what it promises, from shapes alone, and how well it chose where it was measured."""
 
+import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from conv_cli.correlation.plan import choose_plan, plans
 from conv_cli.correlation.problem import Problem
+
+sys.path.append(str(Path(__file__).parent / "benchmarks"))
+import grid
+
+MEASURED = json.loads(grid.RECORD.read_text(encoding="utf-8"))["milliseconds"]
 
 SOBEL = Problem(
     batch=1, channels=1, height=3000, width=4000, outputs=1, kernel=(3, 3), groups=1,
@@ -71,3 +79,15 @@ def test_chosen_plan_is_the_cheapest():
     for terms in (1, 9, 25, 121):
         plan = choose_plan(replace(DENSE, kernel=(11, 11), steps=terms))
         assert plan.cost == min(cost for _, cost in plan.costs)
+
+
+@pytest.mark.parametrize("case", grid.CASES, ids=lambda case: case.name)
+def test_choice_is_within_a_third_of_the_best_where_all_were_measured(case):
+    times = MEASURED[case.name]
+    chosen = choose_plan(grid.stated(case)[2]).strategy
+    assert times[chosen] <= 1.3 * min(times.values()), times
+
+
+def test_grid_holds_choices_of_every_strategy():
+    best = {min(times, key=times.get) for times in MEASURED.values()}
+    assert best == {"direct", "gemm", "separable", "fft"}

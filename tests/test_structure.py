@@ -13,6 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ALLOWED = {
     "errors": set(),
     "threads": set(),
+    "workers": set(),
     "borders": {"errors"},
     "kernels": {"errors"},
     "files": {"errors"},
@@ -24,7 +25,7 @@ ALLOWED = {
     "layers": {"errors", "borders", "correlation"},
     "filtering": {"borders", "colors", "correlation", "errors", "feature_maps", "images", "kernels"},
     "jobs": {"errors", "feature_maps", "filtering", "images", "kernels"},
-    "batch": {"errors", "feature_maps", "filtering", "images", "jobs", "threads"},
+    "batch": {"errors", "feature_maps", "filtering", "images", "jobs", "threads", "workers"},
     "cli": {"batch", "borders", "errors", "filtering", "images", "jobs", "kernels"},
     "__main__": {"cli"},
     "__init__": {"images", "kernels", "layers"},

@@ -13,30 +13,39 @@ from conv_cli.correlation.problem import Problem
 _WIDE = {4: 1.0, 8: 2.0}
 """By the bytes of a number: twice as many, half as many numbers in a register."""
 
-STEP_NS = {2: 0.06, 4: 0.15, 8: 0.45}
-"""Shift-and-add: one operation on two arrays that are in cache, by the bytes of a number."""
-READ_NS = 0.1
-"""One sample copied out of the image, and converted."""
+STEP_NS = {2: 0.065, 4: 0.16, 8: 0.48}
+"""Shift-and-add: one operation on two arrays, by the bytes of a number."""
+READ_NS = {2: 0.3, 4: 0.35, 8: 0.8}
+"""Shift-and-add: one sample copied out of the image and converted, and its result written."""
+SHIFT_NS = 0.37
+"""Banded GEMM: one shifted copy of a sample, written once and read by the product."""
 MAC_NS: Mapping[int, float] = {
-    1: 0.045, 2: 0.030, 4: 0.020, 8: 0.0175, 16: 0.0175, 32: 0.0165, 64: 0.0145, 128: 0.0135,
+    1: 0.045, 2: 0.029, 4: 0.0145, 8: 0.0125, 16: 0.0115, 32: 0.0115, 64: 0.0140, 128: 0.0135,
 }  # fmt: skip
 """One multiply-add in BLAS, by the rows of the matrix on the left; few rows leave it idle."""
-WRITE_NS = 0.12
-"""One value written by BLAS, whatever the depth of the product."""
-TRANSFORM_NS = 1.0
+WRITE_NS = 0.23
+"""Banded GEMM: one value written, whatever the depth of the product."""
+THIN = 1.35
+"""How much longer a multiply-add takes in the narrow products of the 1-D passes."""
+PASSES_NS = 0.75
+"""1-D passes: what an output costs besides, reading and writing."""
+TERM_NS = 0.35
+"""1-D passes: one term added to those before."""
+TRANSFORM_NS = 1.5
 """One point of a window through one pass of an FFT, down or across."""
-PRODUCT_NS = 0.15
+PRODUCT_NS = 0.5
 """One point of a spectrum times one of a kernel's."""
-TILE_NS = 40_000
-"""What Python and its lock take for a tile."""
+CALL_NS = 10_000
+"""What Python takes for one call of an engine into NumPy."""
 CACHED_POINTS = 384 * 384
 """An FFT of more points leaves the cache, and takes more for each doubling."""
 
 
 def direct_ns(problem: Problem, itemsize: int) -> float:
     """Return the cost of an output pixel by shift-and-add."""
-    reads = problem.channels * problem.stride[0] * problem.stride[1] * READ_NS
-    return problem.batch * (reads + problem.steps * STEP_NS[itemsize])
+    reads = problem.channels * problem.stride[0] * problem.stride[1] * READ_NS[itemsize]
+    steps = problem.steps * STEP_NS[itemsize] * _skipping(problem)
+    return problem.batch * (reads + steps)
 
 
 def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float:
@@ -44,11 +53,16 @@ def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float
     outputs, channels = problem.group_shape
     depth = channels * problem.kernel[1] * problem.window((band, 1))[0]
     shifts = channels * problem.kernel[1] * problem.window((tile_rows, 1))[0] / tile_rows
+    copies = shifts * SHIFT_NS * _skipping(problem)
     product = outputs * (depth * mac_ns(band * outputs) + WRITE_NS)
-    # Copies of several outputs are put into the order of the planes.
-    ordered = outputs * READ_NS if outputs > 1 and band > 1 else 0
-    work = product + ordered + shifts * READ_NS
-    return problem.batch * problem.groups * work * _WIDE[itemsize]
+    # The outputs of several rows are put into the order of the planes.
+    ordered = outputs * WRITE_NS if outputs > 1 and band > 1 else 0
+    return problem.batch * problem.groups * (copies + product + ordered) * _WIDE[itemsize]
+
+
+def _skipping(problem: Problem) -> int:
+    """Return how much longer a sample takes to read: every other one, as long as all of them."""
+    return min(problem.stride[1], 2)
 
 
 def mac_ns(rows: int) -> float:
@@ -60,10 +74,8 @@ def separable_ns(problem: Problem, itemsize: int, band: int, block: int) -> floa
     """Return the cost of an output pixel by two passes a term."""
     rows, columns = problem.window((band, block))
     # The rows' band is on the right, and its width counts in place of the rows on the left.
-    passes = rows * mac_ns(band) + columns * mac_ns(block) + 2 * WRITE_NS
-    sums = 2 * READ_NS * (problem.rank - 1)
-    reads = problem.stride[0] * problem.stride[1] * READ_NS
-    work = problem.rank * passes + sums + reads + READ_NS
+    passes = THIN * (rows * mac_ns(band) + columns * mac_ns(block))
+    work = problem.rank * passes + (problem.rank - 1) * TERM_NS + PASSES_NS
     return problem.batch * problem.outputs * work * _WIDE[itemsize]
 
 
@@ -85,5 +97,4 @@ def fft_ns(problem: Problem, itemsize: int) -> float:
     """Return the cost of a point of a window by FFT."""
     transforms = 2 * (problem.channels + problem.outputs) * TRANSFORM_NS
     products = problem.outputs * (2 * problem.group_shape[1] - 1) * PRODUCT_NS
-    copies = (problem.channels + problem.outputs) * READ_NS
-    return problem.batch * (transforms + products + copies) * _WIDE[itemsize]
+    return problem.batch * (transforms + products) * _WIDE[itemsize]

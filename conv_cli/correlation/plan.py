@@ -33,6 +33,8 @@ _TILE_BYTES = 12 << 20
 lock cost more than the cache saves; more, and it leaves the cache."""
 _MOST_BYTES = 256 << 20
 """The same where a large kernel leaves no choice."""
+_CALLS: dict[Strategy, int] = {"direct": 4, "gemm": 4, "separable": 4, "fft": 9}
+"""Calls into NumPy for a tile."""
 _LEAST_ROWS, _LEAST_COLUMNS = 64, 256
 """Smaller tiles lose more to calls, and to rows that two of them read, than the cache gives."""
 _TILE_NS, _MOST_PARTS = 400_000, 4
@@ -114,7 +116,8 @@ def _direct_plan(problem: Problem) -> Plan:
     values = problem.channels * problem.stride[0] * problem.stride[1] + problem.outputs + 2
     per_pixel = problem.batch * values * dtype.itemsize
     cost = costs.direct_ns(problem, dtype.itemsize)
-    tile = _tile(problem, per_pixel, cost)
+    # Its steps take so little time that more of it must be in the cache.
+    tile = _tile(problem, 3 * per_pixel, cost)
     return _plan("direct", problem, dtype, tile, cost, per_pixel * math.prod(tile))
 
 
@@ -225,7 +228,8 @@ def _plan(
 ) -> Plan:
     """Return a plan, its cost an output pixel made one of the whole output."""
     tiles = math.prod(-(-n // t) for n, t in zip(problem.output, tile, strict=True))
-    total = _total(problem, cost) + tiles * costs.TILE_NS / 1e6
+    calls = tiles * _CALLS[strategy] * problem.batch
+    total = _total(problem, cost) + calls * costs.CALL_NS / 1e6
     return Plan(strategy, dtype, tile, band, block, int(scratch), ((strategy, total),))
 
 

@@ -1,77 +1,98 @@
-"""Measure the cost constants of the planner anew: `python tests/benchmarks/calibrate.py`.
+"""Measure the planner's cost constants anew: `python tests/benchmarks/calibrate.py`.
 
-Every strategy filters one 3000x4000 image on one thread with kernels of several sizes; the least
-squares fit of their times, in nanoseconds a pixel, gives the constants of `correlation/plan.py`.
+Each is one operation of the engines, on one thread and on arrays of a tile's size, and is printed
+as it stands in conv_cli/correlation/costs.py. grid.py then tells whether the planner that uses them
+chooses well.
 """
 
 import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
+import statistics
 import time
 
 import numpy as np
+from machine import machine
+from numpy.lib.stride_tricks import as_strided
 
-from conv_cli.borders import Border
-from conv_cli.correlation.correlate import Source, correlate, state_problem
-from conv_cli.correlation.plan import plans
-
-SIDES = (3, 5, 7, 9, 11)
-PIXELS = 3000 * 4000
-BORDER = Border("edge")
+ROWS, COLUMNS = 128, 4000
+PIXELS = ROWS * COLUMNS
 
 
-def nanoseconds(pixel_type, side, strategy, whole):
-    """Return (terms, multiply-adds, copies) a pixel, the engine's dtype, and the best of 3 times."""
-    rng = np.random.default_rng(side)
-    x = rng.integers(0, 100, (1, 1, 3000, 4000)).astype(pixel_type)
-    # A chessboard of 2 and -2: sums of uint8 stay within int16 at every side.
-    weights = 2.0 - 4 * (np.add.outer(np.arange(side), np.arange(side)) % 2)[None, None]
-    weights += 0 if whole else 0.5
-    source = Source.of(x)
-    problem = state_problem(source, weights, border=BORDER)
-    plan = next(plan for plan in plans(problem) if plan.strategy == strategy)
-    best = min(
-        timed(lambda: correlate(source, weights, problem, BORDER, ignore, plan=plan, threads=1))
-        for _ in range(3)
-    )
-    depth = side * problem.window((plan.band_rows, 1))[0]
-    return (problem.terms, max(8, plan.band_rows) * depth / plan.band_rows, side), plan.dtype, best
-
-
-def ignore(values, rows, columns):
-    """Take a tile and do nothing with it."""
-
-
-def timed(work):
-    started = time.perf_counter()
+def nanoseconds(work, runs=15):
+    """Return the median time of a run, in nanoseconds."""
     work()
-    return (time.perf_counter() - started) / PIXELS * 1e9
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times) * 1e9
 
 
-def fit(rows, times):
-    """Return the least-squares constants, the last of them the cost of just reading a pixel."""
-    matrix = np.column_stack([rows, np.ones(len(times))])
-    return np.linalg.lstsq(matrix, np.array(times), rcond=None)[0]
+def step(dtype):
+    """One addition of two shifted arrays."""
+    x, y = np.ones((ROWS + 1, COLUMNS), dtype), np.ones((ROWS, COLUMNS), dtype)
+    return nanoseconds(lambda: np.add(x[1:], x[:-1], out=y)) / PIXELS
+
+
+def read():
+    """One sample copied out of the image and converted, three shifts at a time."""
+    x = np.ones((ROWS, COLUMNS + 2), np.uint8)
+    out = np.empty((ROWS, 3, COLUMNS), np.float32)
+    shifts = as_strided(x, out.shape, (x.strides[0], 1, 1))
+    return nanoseconds(lambda: np.copyto(out, shifts)) / out.size
+
+
+def product(rows, depth):
+    """One output of a product of so many rows, in batches, BLAS not copying its operands."""
+    columns = max(256, min(COLUMNS, 1_000_000 // (rows * depth)))
+    blocks = max(1, PIXELS // (rows * columns))
+    band = np.ones((rows, depth), np.float32)
+    layout = np.ones((blocks * rows + depth, columns), np.float32)
+    line = layout.strides[0]
+    operands = as_strided(layout, (blocks, depth, columns), (rows * line, line, 4))
+    out = np.empty((blocks, rows, columns), np.float32)
+    return nanoseconds(lambda: np.matmul(band, operands, out=out)) / out.size
+
+
+def mac(rows):
+    """One multiply-add, and what an output costs besides."""
+    shallow, deep = 16, 96
+    slope = (product(rows, deep) - product(rows, shallow)) / (deep - shallow)
+    return slope, product(rows, shallow) - shallow * slope
+
+
+def transforms():
+    """One point of a window through one pass of an FFT, and one point of a product."""
+    x = np.random.default_rng(0).random((8, 256, 256), np.float32)
+    spectra = np.fft.rfft(x, norm="ortho")
+    kernel, back = spectra[0].copy(), np.empty_like(x)
+
+    def forward():
+        np.fft.rfft(x, norm="ortho", out=spectra)
+        np.fft.fft(spectra, axis=1, norm="ortho", out=spectra)
+
+    def backward():
+        np.fft.ifft(spectra, axis=1, norm="ortho", out=spectra)
+        np.fft.irfft(spectra, 256, norm="ortho", out=back)
+
+    passes = (nanoseconds(forward) + nanoseconds(backward)) / 4
+    return passes / x.size, nanoseconds(lambda: np.multiply(spectra, kernel, out=spectra)) / x.size
 
 
 def main():
-    for pixel_type, whole in (
-        ("uint8", True),
-        ("uint16", True),
-        ("float32", False),
-        ("float64", False),
-    ):
-        for strategy in ("direct", "gemm"):
-            runs = [nanoseconds(pixel_type, side, strategy, whole) for side in SIDES]
-            counts = np.array([run[0] for run in runs], float)
-            columns = [0] if strategy == "direct" else [1, 2]
-            constants = fit(counts[:, columns], [run[2] for run in runs])
-            names = ("term",) if strategy == "direct" else ("flop", "copy")
-            shown = ", ".join(
-                f"{n} {c:.3f} ns" for n, c in zip((*names, "base"), constants, strict=True)
-            )
-            print(f"{strategy:7} {pixel_type:8} in {runs[0][1].name:8} {shown}")
+    print("#", machine())
+    steps = {np.dtype(d).itemsize: round(step(d), 3) for d in ("int16", "float32", "float64")}
+    print("STEP_NS =", steps)
+    print(f"READ_NS = {read():.3f}")
+    macs = {rows: mac(rows) for rows in (1, 2, 4, 8, 16, 32, 64, 128)}
+    print("MAC_NS =", {rows: round(slope, 4) for rows, (slope, _) in macs.items()})
+    print(f"WRITE_NS = {statistics.median(rest for _, rest in macs.values()):.3f}")
+    transform, spectrum = transforms()
+    print(f"TRANSFORM_NS = {transform:.2f}")
+    print(f"PRODUCT_NS = {spectrum:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,78 @@
+"""Jobs over processes: order, progress, failures, and workers that die."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from conv_cli import workers
+from conv_cli.workers import answers
+
+pytestmark = pytest.mark.skipif(not workers.CAN_FORK, reason="processes are copies on Linux alone")
+
+
+def run(work, jobs, count=2, progress=None):
+    return list(answers(work, jobs, count, progress, lambda job, how: (job, how)))
+
+
+def test_answers_come_in_the_order_of_the_jobs():
+    def work(job, _):
+        time.sleep(0.2 if job == 0 else 0)
+        return job * 10
+
+    assert run(work, range(9), 3) == [job * 10 for job in range(9)]
+
+
+def test_jobs_run_in_other_processes_several_at_once():
+    def work(job, _):
+        time.sleep(0.2)
+        return os.getpid()
+
+    found = run(work, range(4), 2)
+    assert len(set(found)) == 2
+    assert os.getpid() not in found
+
+
+def test_progress_is_told_in_this_process():
+    told = []
+
+    def work(job, progress):
+        progress(job / 2)
+        return job
+
+    run(work, [1, 2, 3], progress=told.append)
+    assert sorted(told) == [0.5, 1, 1.5]
+
+
+def test_exception_in_a_worker_is_raised_here():
+    def work(job, _):
+        raise ZeroDivisionError(f"job {job}")
+
+    with pytest.raises(ZeroDivisionError, match="job 7"):
+        run(work, [7])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_worker_that_is_killed_costs_its_job_alone(count):
+    def work(job, _):
+        if job in (1, 4):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return job
+
+    expected = [0, (1, "by signal 9"), 2, 3, (4, "by signal 9"), 5]
+    assert run(work, range(6), count) == expected
+
+
+def test_closing_early_ends_the_workers():
+    def work(job, _):
+        time.sleep(30 if job else 0)
+        return os.getpid()
+
+    started = time.monotonic()
+    results = answers(work, [0, 1, 2], 2, None, lambda job, how: None)
+    first = next(results)
+    results.close()
+    assert time.monotonic() - started < 10
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
