@@ -314,11 +314,18 @@ class Run:
     def _write(self, made: MapResult, output: Output, threads: int) -> tuple[str, ...]:
         """Write a map, and return what must be said of it."""
         if output.path == STDIO:
-            return encode_image(self._stdout, made.image, output.format, threads=threads)
+            return encode_image(
+                self._stdout, made.image, output.format, threads=threads, compress=self._to.compress
+            )
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
         return write_image(
-            output.path, made.image, format=output.format, force=self._to.force, threads=threads
+            output.path,
+            made.image,
+            format=output.format,
+            force=self._to.force,
+            threads=threads,
+            compress=self._to.compress,
         )
 
     def _opened(self, source: Input) -> str | BinaryIO:

@@ -49,6 +49,7 @@ class Destination(NamedTuple):
     format: str | None = None
     depth: str | None = None
     range: RangeName | None = None
+    compress: bool = False
     force: bool = False
     skip_existing: bool = False
     single: bool = False

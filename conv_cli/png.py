@@ -25,6 +25,7 @@ Bytes = NDArray[np.uint8]
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 _STRIP_BYTES = (1 << 17, 2 << 20)  # at least, and at most
+_LARGE_STRIP_BYTES = (1 << 20, 8 << 20)  # with compress: fewer of them repeat less
 _LEAST_STRIPS = 4
 _MOST_AHEAD = 16  # strips that are made before their turn: few, so that memory stays small
 _SAMPLED = 32  # of so many rows of a strip one is tried with every filter
@@ -62,6 +63,7 @@ def encode_png(
     icc: bytes | None = None,
     dpi: tuple[float, float] | None = None,
     threads: int | None = None,
+    compress: bool = False,
 ) -> None:
     """Write `pixels` to `stream` as a PNG file; the stream need not be seekable.
 
@@ -71,6 +73,7 @@ def encode_png(
     icc : an ICC profile that fits the channels.
     dpi : horizontal and vertical dots per inch; kept to the next dot per metre.
     threads : how many to compress with, all cores by default. The bytes are the same for all.
+    compress : take some thirty times as long for a smaller file.
 
     Raises ImageError for pixels that no PNG can hold.
     """
@@ -87,7 +90,7 @@ def encode_png(
         stream.write(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
     if exif:
         stream.write(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
-    _write_data(stream, rows, threads)
+    _write_data(stream, rows, threads, compress)
     stream.write(_chunk(b"IEND", b""))
 
 
@@ -103,10 +106,12 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))
 
 
-def _write_data(stream: BinaryIO, rows: NDArray[Any], threads: int | None) -> None:
+def _write_data(stream: BinaryIO, rows: NDArray[Any], threads: int | None, compress: bool) -> None:
     """The IDAT chunks: one for the zlib header, one a strip, and one for the checksum."""
     height = rows.shape[0]
-    size = min(max(rows.nbytes // _LEAST_STRIPS, _STRIP_BYTES[0]), _STRIP_BYTES[1])
+    least, most = _LARGE_STRIP_BYTES if compress else _STRIP_BYTES
+    size = min(max(rows.nbytes // _LEAST_STRIPS, least), most)
+    pack = _compressed_well if compress else _compressed
     step = max(1, size // rows[0].nbytes)
     queue = _Queue(stream)
 
@@ -116,7 +121,7 @@ def _write_data(stream: BinaryIO, rows: NDArray[Any], threads: int | None) -> No
                 if not queue.may_go_on(number):
                     return
                 bottom = min(top + step, height)
-                strip = _compress(_cut(rows, top, bottom), last=bottom == height)
+                strip = pack(_cut(rows, top, bottom), last=bottom == height)
                 queue.hand_in(number, strip)
         except BaseException:
             queue.close()
@@ -210,7 +215,7 @@ _PREDICTIONS: tuple[Callable[[_Rows], Bytes | int], ...] = (
 )
 
 
-def _compress(rows: _Rows, *, last: bool) -> _Strip:
+def _compressed(rows: _Rows, *, last: bool) -> _Strip:
     """Filter and deflate one strip, in the way that makes a sample of its rows smallest.
 
     The filter is the one that leaves the least entropy: it is the best for Huffman codes, and among
@@ -222,10 +227,37 @@ def _compress(rows: _Rows, *, last: bool) -> _Strip:
     trials = [_filtered(sample, kind) for kind in range(len(_PREDICTIONS))]
     sizes = [_huffman_bytes(trial) for trial in trials]
     kind = sizes.index(min(sizes))
-    in_runs = len(_deflate(trials[kind], zlib.Z_RLE, last=True))
+    in_runs = len(_deflate(trials[kind], zlib.Z_RLE))
     strategy = zlib.Z_RLE if 1.01 * in_runs < sizes[kind] else zlib.Z_HUFFMAN_ONLY
     data = _filtered(rows, kind)
     return _Strip(_deflate(data, strategy, last=last), zlib.adler32(data.data), data.nbytes)
+
+
+def _compressed_well(rows: _Rows, *, last: bool) -> _Strip:
+    """Filter and deflate one strip in several ways, and keep the smallest.
+
+    Beside each filter for the whole strip there is the one for each row that leaves the least sum
+    of magnitudes, as the specification advises (12.7). The two that do best on a part are tried.
+    """
+    height = len(rows.current)
+    part = _Rows(*(each[height // 2 : height // 2 + height // 8 + 1] for each in rows))
+    sizes = [len(_deflate(data, zlib.Z_DEFAULT_STRATEGY, level=9)) for data in _all_filtered(part)]
+    best = sorted(range(len(sizes)), key=sizes.__getitem__)[:2]
+    whole = _all_filtered(rows)
+    tried = [
+        (_deflate(whole[kind], strategy, last=last, level=9), kind)
+        for kind in best
+        for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_RLE, zlib.Z_HUFFMAN_ONLY)
+    ]
+    deflated, kind = min(tried, key=lambda trial: len(trial[0]))
+    return _Strip(deflated, zlib.adler32(whole[kind].data), whole[kind].nbytes)
+
+
+def _all_filtered(rows: _Rows) -> list[Bytes]:
+    """Rows by every filter, and each row by the filter that leaves it the least magnitudes."""
+    several = [_filtered(rows, kind) for kind in range(len(_PREDICTIONS))]
+    sums = [np.minimum(data, np.negative(data))[:, 1:].sum(axis=1) for data in several]
+    return [*several, np.choose(np.argmin(sums, axis=0)[:, None], several)]
 
 
 def _filtered(rows: _Rows, kind: int) -> Bytes:
@@ -247,8 +279,8 @@ def _huffman_bytes(data: Bytes) -> float:
     return float(np.sum(counts * np.maximum(-np.log2(counts / data.size), 1)) / 8)
 
 
-def _deflate(data: Bytes, strategy: int, *, last: bool) -> bytes:
-    packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy)
+def _deflate(data: Bytes, strategy: int, *, last: bool = True, level: int = 1) -> bytes:
+    packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, strategy)
     return packer.compress(data.data) + packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
 
 

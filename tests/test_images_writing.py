@@ -389,3 +389,15 @@ def test_threads_may_write_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@pytest.mark.parametrize("format", ["png", "tiff", "webp", "jpeg"])
+def test_compress_makes_a_smaller_file_of_the_same_pixels(format):
+    rng = np.random.default_rng(0)
+    pixels = np.cumsum(rng.integers(-3, 4, (200, 300, 3)), axis=1).astype(np.uint8)
+    plain, small = io.BytesIO(), io.BytesIO()
+    encode_image(plain, pixels, format)
+    encode_image(small, pixels, format, compress=True)
+    assert len(small.getvalue()) < len(plain.getvalue())
+    images = [read_image(io.BytesIO(stream.getvalue())).pixels for stream in (plain, small)]
+    np.testing.assert_array_equal(*images)

@@ -112,7 +112,7 @@ def test_data_are_one_zlib_stream_with_a_correct_checksum():
 def test_few_strips_are_held_at_a_time(monkeypatch):
     monkeypatch.setattr(png, "_STRIP_BYTES", (1000, 1000))
     made, written = [], []
-    compress = png._compress
+    compress = png._compressed
 
     def counted(rows, *, last):
         made.append(1)
@@ -124,7 +124,7 @@ def test_few_strips_are_held_at_a_time(monkeypatch):
             assert len(made) - len(written) <= 16
             return super().write(data)
 
-    monkeypatch.setattr(png, "_compress", counted)
+    monkeypatch.setattr(png, "_compressed", counted)
     encode_png(Slow(), noise((500, 1000), np.uint8), threads=4)
     assert len(made) == 500
 
@@ -199,3 +199,19 @@ def test_errors_of_the_stream_pass():
 
     with pytest.raises(OSError, match="full"):
         encode_png(Full(), noise((2000, 2000), np.uint8), threads=2)
+
+
+@pytest.mark.parametrize("size", [(300, 500, 3), (1200, 900), (64, 33, 4), (2, 3)])
+@pytest.mark.parametrize("make", [noise, smooth])
+def test_compressed_png_holds_the_same_and_is_the_smaller(make, size):
+    pixels = make((*size, 1)[:3] if len(size) == 2 else size, np.uint8)
+    small = encoded(pixels, compress=True)
+    np.testing.assert_array_equal(decoded_by_opencv(small), pixels.squeeze())
+    stream = io.BytesIO()
+    PilImage.fromarray(pixels.squeeze()).save(stream, "PNG", optimize=True)
+    assert len(small) <= min(len(encoded(pixels)), 1.001 * stream.tell() + 64)
+
+
+def test_compressed_png_of_several_strips_has_the_same_bytes_for_every_number_of_threads():
+    pixels = smooth((2000, 900, 3), np.uint8)
+    assert len({encoded(pixels, compress=True, threads=count) for count in (1, 3)}) == 1

@@ -159,6 +159,9 @@ Examples
     type=FormatType(),
     help="File format.  [default: from the file name, else png]",
 )
+@click.option(
+    "--compress", is_flag=True, help="Take longer for the smallest files (PNG, TIFF, WebP, JPEG)."
+)
 @click.option("-r", "--recursive", is_flag=True, help="Take the images of whole folder trees.")
 @click.option(
     "--jobs",
@@ -275,6 +278,7 @@ def _destination(options: dict[str, Any], single: bool) -> "Destination":
         format=options["file_format"],
         depth=options["depth"],
         range=options["range_name"],
+        compress=options["compress"],
         force=options["force"],
         skip_existing=options["skip_existing"],
         single=single,

@@ -93,7 +93,7 @@ def _read(page: Any, info: ImageInfo, orientation: int) -> Image:
     return Image(pixels, alpha=info.alpha, icc=icc if fits else None, format="tiff")
 
 
-def write_deep(stream: BinaryIO, image: Image) -> None:
+def write_deep(stream: BinaryIO, image: Image, *, level: int) -> None:
     """Write what Pillow cannot, with the tiff extra: colour of 16 bits and in floats."""
     from tifffile import imwrite
 
@@ -104,7 +104,7 @@ def write_deep(stream: BinaryIO, image: Image) -> None:
         planarconfig="contig",
         extrasamples=["unassalpha"] if image.alpha else None,
         compression="zlib",
-        compressionargs={"level": 1},
+        compressionargs={"level": level},
         predictor=image.dtype.kind == "u",
         resolution=image.dpi,
         resolutionunit="INCH" if image.dpi else None,

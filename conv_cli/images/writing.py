@@ -27,6 +27,7 @@ def write_image(
     format: str | None = None,
     force: bool = False,
     threads: int | None = None,
+    compress: bool = False,
 ) -> tuple[str, ...]:
     """Write an image to a file, whole or not at all.
 
@@ -42,6 +43,8 @@ def write_image(
         Replace an existing file.
     threads : int, optional
         For compressing PNG, all cores by default. The bytes are the same for all.
+    compress : bool
+        Take the time that the smallest file takes: PNG, TIFF, WebP and JPEG have a use for it.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def write_image(
     def write(stream: BinaryIO) -> None:
         nonlocal notes
         try:
-            notes = encode_image(stream, image, chosen, threads=threads)
+            notes = encode_image(stream, image, chosen, threads=threads, compress=compress)
         except ImageError as error:
             raise ImageError(f"{name}: {error}") from error
 
@@ -70,7 +73,12 @@ def write_image(
 
 
 def encode_image(
-    stream: BinaryIO, image: Image | NDArray[Any], format: str, *, threads: int | None = None
+    stream: BinaryIO,
+    image: Image | NDArray[Any],
+    format: str,
+    *,
+    threads: int | None = None,
+    compress: bool = False,
 ) -> tuple[str, ...]:
     """Write an image to a stream, which need not be seekable.
 
@@ -85,12 +93,18 @@ def encode_image(
     whole, notes = _with_fitting_profile(whole)
     if format == "png":
         encode_png(
-            stream, whole.pixels, exif=whole.exif, icc=whole.icc, dpi=whole.dpi, threads=threads
+            stream,
+            whole.pixels,
+            exif=whole.exif,
+            icc=whole.icc,
+            dpi=whole.dpi,
+            threads=threads,
+            compress=compress,
         )
         return notes
     buffer = BytesIO()  # encoders seek, and write to file descriptors without saying what failed
     with quiet:
-        notes += _encode(buffer, whole, format)
+        notes += _encode(buffer, whole, format, compress)
     stream.write(buffer.getbuffer())
     return notes
 
@@ -118,7 +132,7 @@ def _with_fitting_profile(image: Image) -> tuple[Image, tuple[str, ...]]:
     return replace(image, icc=None), (note,)
 
 
-def _encode(stream: BinaryIO, image: Image, format: str) -> tuple[str, ...]:
+def _encode(stream: BinaryIO, image: Image, format: str, compress: bool) -> tuple[str, ...]:
     if format == "npy":
         npy.write_npy(stream, image.pixels)
     elif format == "npz":
@@ -126,20 +140,20 @@ def _encode(stream: BinaryIO, image: Image, format: str) -> tuple[str, ...]:
     elif format in ("pgm", "ppm", "pnm", "pfm"):
         pnm.write_pnm(stream, image.pixels)
     elif format == "tiff":
-        return _encode_tiff(stream, image)
+        return _encode_tiff(stream, image, compress)
     else:
-        return _encode_with_pillow(stream, image, format)
+        return _encode_with_pillow(stream, image, format, compress)
     return ()
 
 
-def _encode_tiff(stream: BinaryIO, image: Image) -> tuple[str, ...]:
+def _encode_tiff(stream: BinaryIO, image: Image, compress: bool) -> tuple[str, ...]:
     from conv_cli.images import tiff
 
     buffer = BytesIO()
     if uses_extra("tiff", image.dtype, image.channels):
-        tiff.write_deep(buffer, image)
+        tiff.write_deep(buffer, image, level=9 if compress else 1)
     else:
-        _encode_with_pillow(buffer, image, "tiff")
+        _encode_with_pillow(buffer, image, "tiff", compress)
     data, notes = buffer.getvalue(), tuple[str, ...]()
     if image.exif is not None:
         try:
@@ -151,22 +165,34 @@ def _encode_tiff(stream: BinaryIO, image: Image) -> tuple[str, ...]:
 
 
 class _Codec(NamedTuple):
-    """What Pillow calls a format, the options it is written with, and what it can carry."""
+    """What Pillow calls a format, its options, those for the smallest file, what it can carry."""
 
     name: str
     options: Mapping[str, Any] = MappingProxyType({})
+    compressed: Mapping[str, Any] = MappingProxyType({})
     carries: tuple[str, ...] = ()
 
 
 _CODECS = {
-    "jpeg": _Codec("JPEG", {"quality": 95, "subsampling": 0}, ("exif", "icc_profile", "dpi")),
-    "tiff": _Codec("TIFF", {"compression": "tiff_lzw"}, ("icc_profile", "dpi")),
+    "jpeg": _Codec(
+        "JPEG",
+        {"quality": 95, "subsampling": 0},
+        {"optimize": True, "progressive": True},
+        ("exif", "icc_profile", "dpi"),
+    ),
+    "tiff": _Codec(
+        "TIFF",
+        {"compression": "tiff_lzw"},
+        {"compression": "tiff_adobe_deflate"},
+        ("icc_profile", "dpi"),
+    ),
     "webp": _Codec(
         "WEBP",
         {"lossless": True, "exact": True, "quality": 25, "method": 2},  # of effort
+        {"quality": 100, "method": 6},
         ("exif", "icc_profile"),
     ),
-    "avif": _Codec("AVIF", {"quality": 90}, ("exif", "icc_profile")),
+    "avif": _Codec("AVIF", {"quality": 90}, carries=("exif", "icc_profile")),
     "bmp": _Codec("BMP", carries=("dpi",)),
     "gif": _Codec("GIF", {"optimize": False}),  # which would leave out greys, and make it a palette
     "tga": _Codec("TGA"),
@@ -178,9 +204,12 @@ _PREDICTOR = 317  # the tag (TIFF 6.0, section 14)
 _JPEG_MARKER_BYTES = 65_533 - len(metadata.EXIF_HEAD)
 
 
-def _encode_with_pillow(stream: BinaryIO, image: Image, format: str) -> tuple[str, ...]:
+def _encode_with_pillow(
+    stream: BinaryIO, image: Image, format: str, compress: bool
+) -> tuple[str, ...]:
     codec = _CODECS[format]
     options, notes = _carried(image, codec, format)
+    options = {**codec.options, **(codec.compressed if compress else {}), **options}
     picture = PilImage.fromarray(image.pixels)
     if format == "webp" and image.channels < 3:
         picture = picture.convert("RGBA" if image.alpha else "RGB")
@@ -189,7 +218,7 @@ def _encode_with_pillow(stream: BinaryIO, image: Image, format: str) -> tuple[st
     if format == "tiff" and image.dtype.kind == "u":
         options["tiffinfo"] = {_PREDICTOR: 2}  # differences pack to half the size
     try:
-        picture.save(stream, codec.name, **codec.options, **options)
+        picture.save(stream, codec.name, **options)
     except DECODER_ERRORS as error:
         words = " ".join(str(error).split())[:100] or type(error).__name__
         raise ImageError(f"cannot be written as {codec.name} ({words}); write PNG") from error
