@@ -1,0 +1,53 @@
+"""Time conv-cli against every other tool that is installed.
+
+    python tests/benchmarks/run.py            all tables, on the terminal
+    python tests/benchmarks/run.py core       one of core, layers, commands, scale
+    python tests/benchmarks/run.py --write    all tables, into the README
+
+Ours and theirs run in turn, with as many threads; a figure is the median of several runs, and a
+ratio, ours by theirs, the median of the ratios of each turn: below 1 is ahead.
+"""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import argparse
+import re
+import tempfile
+from pathlib import Path
+
+import tables
+from machine import machine
+
+README = Path(__file__).parents[2] / "README.md"
+MARKS = "<!-- benchmarks -->", "<!-- end of benchmarks -->"
+TABLES = {
+    "core": tables.core,
+    "layers": tables.layers,
+    "commands": tables.commands,
+    "scale": tables.scale,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("table", nargs="?", choices=TABLES)
+    parser.add_argument("--write", action="store_true", help="put the tables into the README")
+    options = parser.parse_args()
+    chosen = [options.table] if options.table else list(TABLES)
+    parts = [f"Measured by `python tests/benchmarks/run.py` on: {machine()}."]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for name in chosen:
+            parts.append(TABLES[name]())
+            print(parts[-1], flush=True)
+    if options.write:
+        text = README.read_text(encoding="utf-8")
+        pattern = re.escape(MARKS[0]) + ".*?" + re.escape(MARKS[1])
+        body = "\n\n".join([MARKS[0], *parts, MARKS[1]])
+        README.write_text(re.sub(pattern, lambda _: body, text, flags=re.DOTALL), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
