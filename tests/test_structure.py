@@ -24,6 +24,7 @@ ALLOWED = {
     "feature_maps": {"errors", "borders", "colors"},
     "layers": {"errors", "borders", "correlation"},
     "filtering": {"borders", "colors", "correlation", "errors", "feature_maps", "images", "kernels"},
+    "report": set(),
     "jobs": {"errors", "feature_maps", "filtering", "images", "kernels"},
     "batch": {"errors", "feature_maps", "filtering", "images", "jobs", "threads", "workers"},
     "cli": {"batch", "borders", "errors", "filtering", "images", "jobs", "kernels"},

@@ -1,0 +1,103 @@
+"""A kernel drawn as text: numbers in columns, aligned at the decimal point, shaded if wanted."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.report.colour_scale import Rgb, diverging, ink
+
+Colours = Literal[0, 256, 16_777_216]
+"""How many colours a terminal shows; 0 for plain text."""
+
+_GAP = "…"
+_SMALLEST, _LARGEST = -4, 6
+"""Powers of ten between which the largest weight is written without an exponent."""
+
+
+def kernel_lines(
+    weights: npt.NDArray[np.float64],
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    digits: int = 4,
+    colours: Colours = 0,
+) -> list[str]:
+    """Return the lines of a drawn kernel.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (kh, kw), float64
+    width, height : int, optional
+        The most characters a line and the most lines that the drawing may take; rows and columns
+        in the middle of a larger one are left out for an ellipsis.
+    digits : int
+        Significant digits of the largest weight.
+    colours : 0, 256 or 16777216
+        With colours, every number stands on the colour of its value, by the codes of terminals.
+    """
+    rows = _kept(weights.shape[0], height)
+    texts = number_texts(weights, digits)
+    side = max(len(text) for row in texts for text in row) + 2
+    columns = _kept(weights.shape[1], width // side if width is not None else None)
+    shades = diverging(weights) if colours else None
+
+    def cell(row: int | None, column: int | None) -> str:
+        if row is None or column is None:
+            return _GAP.center(side)
+        text = f" {texts[row][column]} "
+        return text if shades is None else shaded(text, tuple(shades[row, column]), colours)
+
+    return ["".join(cell(row, column) for column in columns).rstrip() for row in rows]
+
+
+def number_texts(weights: npt.NDArray[np.float64], digits: int = 4) -> list[list[str]]:
+    """Return every weight as text, all equally wide, with the decimal points below each other.
+
+    Whole numbers stay whole. Others keep as many places as the largest weight needs for its
+    significant digits, so that a small one may be 0.0000, but only a weight of zero is 0.
+    """
+    largest = float(np.abs(weights).max())
+    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
+    places = max(0, digits - 1 - exponent)
+    style = f".{places}f" if _SMALLEST <= exponent <= _LARGEST else f".{digits - 1}e"
+    parts = [[_number(value, style).partition(".") for value in row] for row in weights.tolist()]
+    before = max(len(whole) for row in parts for whole, _, _ in row)
+    after = max(len(point + rest) for row in parts for _, point, rest in row)
+    return [
+        [whole.rjust(before) + (point + rest).ljust(after) for whole, point, rest in row]
+        for row in parts
+    ]
+
+
+def shaded(text: str, colour: Rgb, colours: Colours) -> str:
+    """Return text on a background colour, as the control codes of a terminal say it."""
+    below, above = (_code(each, colours) for each in (colour, ink(colour)))
+    return f"\x1b[48;{below};38;{above}m{text}\x1b[0m"
+
+
+def _number(value: float, style: str) -> str:
+    if value.is_integer() and (value == 0 or not style.endswith("e")):
+        return f"{value:.0f}"
+    text = f"{value:{style}}"
+    # A third is 0.3333, but a half is 0.5 and no more.
+    short = text.rstrip("0")
+    return short if not style.endswith("e") and float(short) == value else text
+
+
+def _code(colour: Rgb, colours: Colours) -> str:
+    if colours == 256:  # of which 216 are a cube: 0, and five steps from 95 to 255, a channel
+        red, green, blue = (0 if c < 48 else max(1, round((c - 55) / 40)) for c in colour)
+        return f"5;{16 + 36 * red + 6 * green + blue}"
+    return "2;" + ";".join(str(int(c)) for c in colour)
+
+
+def _kept(count: int, limit: int | None) -> Sequence[int | None]:
+    """Return the indices to draw, with None for those in the middle that do not fit."""
+    if limit is None or count <= limit:
+        return range(count)
+    head = max(1, limit // 2)
+    tail = max(1, limit - 1 - head)
+    return [*range(head), None, *range(count - tail, count)]
