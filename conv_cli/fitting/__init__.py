@@ -1,0 +1,1 @@
+"""Learning a kernel from pairs of images, and saying how sure it is."""

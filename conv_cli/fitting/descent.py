@@ -1,0 +1,138 @@
+"""Gradient descent on the squared error, as the lesson does it, on the normal equations.
+
+The gradient over all pixels is 2 (G w - m), with G = Σ φ φᵀ and m = Σ φ y: an epoch over millions
+of pixels costs no more than one over a hundred.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.errors import FitError
+from conv_cli.fitting.normal import Normal
+from conv_cli.fitting.solve import Solution, centred
+
+Array = npt.NDArray[Any]
+
+_START = 0.1
+"""Standard deviation of the weights before the first epoch."""
+_RATE = 0.05
+"""The default: along every direction of decorrelated pixels a tenth of the way an epoch."""
+
+
+class Descent(NamedTuple):
+    """Where it ended, and the mean squared error after each epoch."""
+
+    solution: Solution
+    losses: list[float]
+
+
+def descended(
+    normal: Normal,
+    *,
+    bias: bool,
+    epochs: int,
+    rate: float | None,
+    seed: int,
+    unit: float,
+    watch: Callable[[int, float, Array], None] | None = None,
+) -> Descent:
+    """Return what gradient descent makes of random weights.
+
+    Parameters
+    ----------
+    rate : float or None
+        The weights take this many times the gradient of the summed squared error, pixels counted
+        in `unit`, off each epoch. None: the pixels of the window are decorrelated first, which
+        makes every direction equally steep, and a rate is taken that suits them all.
+    unit : float
+        What white is: 255 for 8 bits, 1 for floats.
+    watch : callable, optional
+        Is told the epoch, counted from 1, its loss, and the weights (p, D) after it.
+
+    Raises
+    ------
+    FitError
+        If the weights run away, with a rate that would not let them.
+    """
+    step, weights = _Decorrelated(normal, bias), None
+    if rate is not None:
+        step = _Plain(normal, bias, rate, unit)
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(0, _START, (len(normal.gram) - 1, normal.moments.shape[1]))
+    solution, losses = step.begin(weights), []
+    for epoch in range(1, epochs + 1):
+        with np.errstate(over="ignore", invalid="ignore"):
+            solution = step(solution)
+            loss = _loss(normal, solution)
+        if not np.isfinite(loss) or (epoch > 1 and loss > 1e6 * max(losses[0], 1e-300)):
+            raise FitError(
+                f"gradient descent: the loss runs away in epoch {epoch} at rate {rate:g}; use a "
+                f"smaller --lr, below {step.limit():.2g}, or leave it out"
+            )
+        losses.append(loss)
+        if watch is not None:
+            watch(epoch, loss, solution.weights)
+    return Descent(solution, losses)
+
+
+def _loss(normal: Normal, solution: Solution) -> float:
+    error = normal.energy - 2 * (np.vstack(solution) * normal.moments).sum(axis=0)
+    error += (np.vstack(solution) * (normal.gram @ np.vstack(solution))).sum(axis=0)
+    return abs(float(error.mean())) / max(normal.pixels, 1)
+
+
+class _Plain:
+    """w ← w - rate ∂/∂w Σ (y - ŷ)², pixels counted in units of white."""
+
+    def __init__(self, normal: Normal, bias: bool, rate: float, unit: float) -> None:
+        # In these units a feature is φ/unit and the constant stays 1, as does the target's scale
+        # against the weights; only the bias is counted in white.
+        self._scale = np.append(np.full(len(normal.gram) - 1, 1 / unit), 1.0)[:, None]
+        self._gram = normal.gram * self._scale * self._scale.T
+        self._moments = normal.moments * self._scale / unit
+        self._free = np.arange(len(self._gram) - (not bias))
+        self._rate, self._unit = rate, unit
+
+    def begin(self, weights: Array) -> Solution:
+        return Solution(weights, np.zeros(weights.shape[1]))
+
+    def __call__(self, solution: Solution) -> Solution:
+        stacked = np.vstack([solution.weights, solution.bias / self._unit])
+        gradient = 2 * (self._gram @ stacked - self._moments)
+        stacked[self._free] -= self._rate * gradient[self._free]
+        return Solution(stacked[:-1], stacked[-1] * self._unit)
+
+    def limit(self) -> float:
+        """Return the rate from which on weights run away: 1 / the largest eigenvalue."""
+        free = self._gram[np.ix_(self._free, self._free)]
+        return 1 / float(np.linalg.eigvalsh(free)[-1])
+
+
+class _Decorrelated:
+    """The same step in coordinates in which the pixels of the window are not correlated."""
+
+    def __init__(self, normal: Normal, bias: bool) -> None:
+        self._normal, self._bias = normal, bias
+        self._gram, self._moments = centred(normal, bias=bias)
+        self._inverse = np.linalg.pinv(self._gram, rcond=1e-12, hermitian=True)
+
+    def begin(self, weights: Array) -> Solution:
+        return self._with_bias(weights)
+
+    def __call__(self, solution: Solution) -> Solution:
+        gradient = 2 * (self._gram @ solution.weights - self._moments)
+        return self._with_bias(solution.weights - _RATE * (self._inverse @ gradient))
+
+    def _with_bias(self, weights: Array) -> Solution:
+        normal = self._normal
+        if not self._bias:
+            return Solution(weights, np.zeros(weights.shape[1]))
+        rest = normal.moments[-1] - normal.gram[-1, :-1] @ weights
+        return Solution(weights, rest / max(normal.pixels, 1))
+
+    def limit(self) -> float:
+        """Return the rate from which on weights run away."""
+        return 1.0

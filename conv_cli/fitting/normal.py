@@ -1,0 +1,164 @@
+"""Normal equations: all that least squares needs to know of millions of pixels, in a small matrix.
+
+A feature is an input pixel of the window; the last is the constant 1, for the bias. The matrix is
+a sum over pixels, so parts, pairs and machines add up. It is summed over a sample of the pixels:
+what the others have to say comes in by ``refine``, which needs no matrix.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.fitting.pairs import HELD_OUT, Pair, Window
+from conv_cli.threads import share
+
+Array = npt.NDArray[Any]
+
+_CHUNK = 256
+"""Pixels whose products are summed in float32: 256 · 255² is below 2²⁴, so 8-bit sums are exact."""
+_PARTS = 1 << 22, 32
+"""Numbers in the partial sums of one product, and how many partial sums at most."""
+_MOST_PIXELS = 600_000
+_FEWEST_PER_WEIGHT = 12
+_WORK = 9e10
+"""Multiply-adds that a sample may cost, beyond what the fewest pixels take."""
+
+
+class Normal(NamedTuple):
+    """Sums over pixels of the products of features φ (p, the last is 1) and targets y (D).
+
+    Attributes
+    ----------
+    gram : ndarray, shape (p, p)
+        Σ φ φᵀ.
+    moments : ndarray, shape (p, D)
+        Σ φ yᵀ.
+    energy : ndarray, shape (D,)
+        Σ y².
+    pixels : int
+    window : Window
+    channels : int
+        Of the input; the features are (channels, rows, columns) in that order.
+    """
+
+    gram: Array
+    moments: Array
+    energy: Array
+    pixels: int
+    window: Window
+    channels: int
+
+    def cut(self, window: Window) -> "Normal":
+        """Return the equations of a smaller window."""
+        shape = (self.channels, *self.window.size)
+        numbers = np.arange(len(self.gram) - 1).reshape(shape)
+        kept = numbers[:, *window.within(self.window)].ravel()
+        return self.part(kept)._replace(window=window)
+
+    def part(self, features: Array) -> "Normal":
+        """Return the equations of some features, in their order, and the constant."""
+        kept = np.append(features, len(self.gram) - 1)
+        return self._replace(gram=self.gram[np.ix_(kept, kept)], moments=self.moments[kept])
+
+    def squared_error(self, weights: Array, bias: Array) -> float:
+        """Return the mean squared error of weights (p-1, D) and a bias (D,)."""
+        solution = np.vstack([weights, bias])
+        error = self.energy - 2 * (solution * self.moments).sum(axis=0)
+        error += (solution * (self.gram @ solution)).sum(axis=0)
+        return max(float(error.mean()) / max(self.pixels, 1), 0.0)
+
+
+def wanted_pixels(features: int) -> int:
+    """Return how many pixels a sample takes for so many features."""
+    return int(min(_MOST_PIXELS, max(_FEWEST_PER_WEIGHT * features, _WORK / features**2)))
+
+
+def sampled(
+    pairs: Sequence[Pair], window: Window, *, held: bool, threads: int | None = None
+) -> Normal:
+    """Return the normal equations over an even sample of the pixels, of those held out or not.
+
+    Where there are no more pixels than a sample takes, it takes all.
+    """
+    channels, outputs = len(pairs[0].x), len(pairs[0].y)
+    features = channels * window.rows * window.columns + 1
+    size = _CHUNK * min(max(_PARTS[0] // features**2, 1), _PARTS[1])
+    pieces = [
+        (pair, some[start : start + size])
+        for pair, some in chosen(pairs, window, wanted_pixels(features), held=held)
+        for start in range(0, len(some), size)
+    ]
+    sums = (
+        np.zeros((features, features)),
+        np.zeros((features, outputs)),
+        np.zeros(outputs),
+    )
+    lock = threading.Lock()
+
+    def worker(waiting: Iterator[tuple[Pair, Array]]) -> None:
+        for pair, some in waiting:
+            products = _products(*gathered(pair, window, some))
+            with lock:
+                for total, part in zip(sums, products, strict=True):
+                    total += part
+
+    share(worker, pieces, threads)
+    return Normal(*sums, sum(len(some) for _, some in pieces), window, channels)
+
+
+def chosen(
+    pairs: Sequence[Pair], window: Window, wanted: int, *, held: bool | None
+) -> list[tuple[Pair, Array]]:
+    """Return an even sample of each pair's pixels, by their numbers over the whole target.
+
+    Parameters
+    ----------
+    wanted : int
+        About how many pixels are taken of all pairs together; all, if there are fewer.
+    held : bool or None
+        Take those that are held out, those that are not, or both.
+    """
+    share_of = {None: 1.0, True: 1 / HELD_OUT, False: 1 - 1 / HELD_OUT}[held]
+    there = sum(int(pair.usable[pair.region(window)].sum()) for pair in pairs) * share_of
+    step = max(1.0, there / max(wanted, 1))
+    return [(pair, _every(pair, window, step, held)) for pair in pairs]
+
+
+def _every(pair: Pair, window: Window, step: float, held: bool | None) -> Array:
+    rows, columns = pair.region(window)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    row, column = np.divmod(np.arange(0, height * width, step).astype(np.intp), max(width, 1))
+    places = (row + rows.start) * pair.y.shape[2] + column + columns.start
+    taken = pair.usable.ravel()[places]
+    return places[taken if held is None else taken & (pair.held.ravel()[places] == held)]
+
+
+def gathered(pair: Pair, window: Window, places: Array) -> tuple[Array, Array]:
+    """Return features (p, n), the last of them 1, and targets (D, n) of some pixels by number."""
+    channels, height, width = pair.x.shape
+    rows, columns = np.divmod(places, pair.y.shape[2])
+    first = (rows + window.top) * width + columns + window.left
+    i, j = np.indices(window.size)
+    steps = (np.arange(channels)[:, None, None] * height + i) * width + j
+    features = np.empty((steps.size + 1, len(places)), pair.x.dtype)
+    np.take(pair.x.ravel(), first + steps.reshape(-1, 1), out=features[:-1], mode="clip")
+    features[-1] = 1
+    return features, pair.y.reshape(len(pair.y), -1)[:, places]
+
+
+def _products(features: Array, targets: Array) -> tuple[Array, Array, Array]:
+    """Return Σ φ φᵀ, Σ φ yᵀ and Σ y² in float64."""
+    stacked = np.concatenate([features, targets])
+    if stacked.dtype == np.float64:
+        product = stacked @ stacked.T
+    else:
+        whole = stacked.shape[1] // _CHUNK * _CHUNK
+        parts = stacked[:, :whole].reshape(len(stacked), -1, _CHUNK).swapaxes(0, 1)
+        product = np.matmul(parts, parts.swapaxes(1, 2)).sum(axis=0, dtype=np.float64)
+        rest = stacked[:, whole:]
+        product += rest @ rest.T
+    count = len(features)
+    return product[:count, :count], product[:count, count:], np.diag(product)[count:].copy()

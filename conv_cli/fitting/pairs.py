@@ -1,0 +1,218 @@
+"""Pairs of images made ready for fitting: planes of one dtype, and which pixels can be trusted."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.colors import to_gray, white
+from conv_cli.errors import FitError
+
+Array = npt.NDArray[Any]
+Size = tuple[int, int]
+Place = tuple[slice, slice]
+
+HELD_OUT = 4
+"""One target pixel of so many is not learned from, but kept to be foretold."""
+_PERIOD = 509, 521
+"""After so many rows and columns the pattern of those that are held out starts again."""
+
+
+class Window(NamedTuple):
+    """Which input pixels a target pixel is made of.
+
+    Attributes
+    ----------
+    top, left : int
+        The first row and column, counted from the target pixel's own place.
+    rows, columns : int
+    """
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def around(cls, size: Size, centre: Size = (0, 0)) -> "Window":
+        """Return the window of a size whose middle lies at a place."""
+        rows, columns = size
+        return cls(centre[0] - (rows - 1) // 2, centre[1] - (columns - 1) // 2, rows, columns)
+
+    @property
+    def size(self) -> Size:
+        """Rows and columns."""
+        return self.rows, self.columns
+
+    def clipped(self, other: "Window") -> "Window":
+        """Return what lies in both windows."""
+        top, left = max(self.top, other.top), max(self.left, other.left)
+        bottom = min(self.top + self.rows, other.top + other.rows)
+        right = min(self.left + self.columns, other.left + other.columns)
+        return Window(top, left, bottom - top, right - left)
+
+    def within(self, other: "Window") -> Place:
+        """Return where this window lies in a larger one."""
+        top, left = self.top - other.top, self.left - other.left
+        return slice(top, top + self.rows), slice(left, left + self.columns)
+
+
+class Pair(NamedTuple):
+    """One before and one after.
+
+    Attributes
+    ----------
+    name : str
+        What errors call it.
+    x : ndarray, shape (C, H, W), float32 or float64
+        The input, in the units of the target.
+    y : ndarray, shape (D, H', W'), of the same dtype
+    usable : ndarray of bool, shape (H', W')
+        Target pixels that are numbers, and not at an end of their range, where clipping has put
+        what would have lain beyond.
+    held : ndarray of bool, shape (H', W')
+        Those that are not learned from: a quarter of all.
+    ends : ndarray of bool, shape (H', W')
+        Target pixels at an end of their range.
+    """
+
+    name: str
+    x: Array
+    y: Array
+    usable: Array
+    held: Array
+    ends: Array
+
+    @property
+    def same_size(self) -> bool:
+        """Input and target have as many rows and columns."""
+        return self.x.shape[1:] == self.y.shape[1:]
+
+    @property
+    def missing(self) -> Size:
+        """Rows and columns that the target has less than the input."""
+        return self.x.shape[1] - self.y.shape[1], self.x.shape[2] - self.y.shape[2]
+
+    def region(self, window: Window) -> Place:
+        """Return the target pixels whose whole window lies in the input."""
+        ends = zip(self.y.shape[1:], self.x.shape[1:], window[:2], window.size, strict=True)
+        rows, columns = (
+            slice(max(0, -first), max(0, -first, min(n, m - first - length + 1)))
+            for n, m, first, length in ends
+        )
+        return rows, columns
+
+
+def prepared(
+    x: npt.ArrayLike, y: npt.ArrayLike, *, mixed: bool, name: str, seed: int = 0
+) -> list[Pair]:
+    """Return the pairs of planes in a pair of images: one for each channel, or one of all.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (H, W) or (H, W, C)
+        A target of 8 or 16 bits is taken to be clipped at the ends of its range. What is NaN or
+        infinite in it is left out. Two or four channels end in opacity; what is not opaque is left
+        out too.
+    mixed : bool
+        Every channel of the target may depend on all of the input.
+    name : str
+        What errors call the pair.
+
+    Raises
+    ------
+    FitError
+        If sizes or channels do not go together, or the input is not finite.
+    """
+    (before, opaque), (after, seen) = _planes(x, name), _planes(y, name)
+    _check(before, after, name)
+    if not mixed:
+        before, after = _alike(before, after, name)
+    if before.dtype != after.dtype and {before.dtype.kind, after.dtype.kind} == {"u"}:
+        # 8 and 16 bits differ by 257, as in apply.
+        before = before * (white(after.dtype) / white(before.dtype))
+    dtype = np.float32 if _few_bits(before) and _few_bits(after) else np.float64
+    shown = seen & opaque if seen.shape == opaque.shape else seen
+    held = _held_out(after.shape[1], after.shape[2], seed)
+    pairs = []
+    for channel in [slice(None)] if mixed else [slice(c, c + 1) for c in range(len(after))]:
+        target, ends = after[channel], _at_an_end(after[channel])
+        usable = shown & ~ends
+        if target.dtype.kind == "f":
+            usable &= np.isfinite(target).all(axis=0)
+            target = np.where(usable, target, 0)
+        pairs.append(
+            Pair(
+                name,
+                np.ascontiguousarray(before if mixed else before[channel], dtype),
+                np.ascontiguousarray(target, dtype),
+                usable,
+                held,
+                ends,
+            )
+        )
+    return pairs
+
+
+def _held_out(height: int, width: int, seed: int) -> Array:
+    """Return where pixels are held out, drawn at random."""
+    drawn = np.random.default_rng(seed).integers(0, HELD_OUT, _PERIOD, np.uint8) == 0
+    return np.tile(drawn, (-(-height // _PERIOD[0]), -(-width // _PERIOD[1])))[
+        :height, :width
+    ].copy()
+
+
+def _planes(image: npt.ArrayLike, name: str) -> tuple[Array, Array]:
+    """Return an image (H, W) or (H, W, C) as planes (C, H, W), and where it is opaque (H, W)."""
+    pixels = np.asarray(image)
+    if pixels.dtype.kind not in "buif" or pixels.ndim not in (2, 3) or 0 in pixels.shape:
+        raise FitError(
+            f"{name}: an image of shape {pixels.shape} and dtype {pixels.dtype} cannot be fitted; "
+            "expected real numbers, (rows, columns) or (rows, columns, channels)"
+        )
+    planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    if len(planes) in (2, 4):
+        return planes[:-1], planes[-1] >= white(planes.dtype)
+    return planes, np.ones(planes.shape[1:], bool)
+
+
+def _check(before: Array, after: Array, name: str) -> None:
+    sizes = [f"{planes.shape[1]}x{planes.shape[2]}" for planes in (before, after)]
+    missing = np.subtract(before.shape[1:], after.shape[1:])
+    if (missing < 0).any() or (2 * missing > before.shape[1:]).any():
+        raise FitError(
+            f"{name}: the input has {sizes[0]} pixels, the target {sizes[1]}; they must be of one "
+            "size, or the target as small as valid filtering leaves it"
+        )
+    if before.dtype.kind == "f" and not np.isfinite(before).all():
+        bad = ~np.isfinite(before)
+        _, row, column = np.argwhere(bad)[0]
+        raise FitError(
+            f"{name}: the input holds {int(bad.sum())} values that are NaN or infinite, the first "
+            f"at row {row}, column {column}; replace them"
+        )
+
+
+def _alike(before: Array, after: Array, name: str) -> tuple[Array, Array]:
+    """Return planes of as many channels; colour becomes grey where the target is."""
+    if len(before) == len(after):
+        return before, after
+    if len(before) == 3 and len(after) == 1:
+        return to_gray(before[:, None])[0], after
+    raise FitError(
+        f"{name}: the input has {len(before)} channels, the target {len(after)}; use --channels "
+        "mix, or pictures of one kind"
+    )
+
+
+def _at_an_end(target: Array) -> Array:
+    """Return where any channel of a target of 8 or 16 bits is as low or as high as can be."""
+    if target.dtype.kind != "u" or target.dtype.itemsize > 2:
+        return np.zeros(target.shape[1:], bool)
+    # In unsigned numbers, 0 - 1 is the greatest of all.
+    return (target - target.dtype.type(1) >= target.dtype.type(white(target.dtype) - 1)).any(axis=0)
+
+
+def _few_bits(planes: Array) -> bool:
+    """Tell whether products of such values can be summed in float32 without loss, for a while."""
+    return planes.dtype.kind in "bui" and planes.dtype.itemsize == 1

@@ -1,0 +1,258 @@
+"""Reading a kernel that was found: simple fractions, a built-in's name, the border."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.borders import Border, PaddedImage
+from conv_cli.errors import KernelError
+from conv_cli.fitting.pairs import Pair, Window
+from conv_cli.fitting.solve import Solution
+from conv_cli.kernels.catalogue import CATALOGUE, built_in
+from conv_cli.kernels.family import FamilySet
+from conv_cli.kernels.kernel import Kernel
+from conv_cli.layers import conv2d
+
+Array = npt.NDArray[Any]
+
+_ERRORS = 4.0
+"""Standard errors within which a weight may be something else."""
+_ALIKE = 3e-4
+"""What other tools' own rounding may do to a weight."""
+_BY_CHANCE = 0.01
+"""Fractions are looked for as long as any weights at all would fit with less than this chance."""
+_MOST = 4096
+_RIM = 0.97
+_MODES = "edge", "zero", "reflect", "symmetric", "wrap"
+
+
+class Rational(NamedTuple):
+    """Whole numbers with one divisor."""
+
+    numerators: list[list[int]]
+    divisor: int
+
+
+def rational(weights: Array, errors: Array) -> Rational | None:
+    """Return weights (kh, kw) as fractions with the smallest divisor within their errors, or None.
+
+    None also where the errors are so large that any weights would fit.
+    """
+    if not np.isfinite(errors).all():
+        return None
+    reach = _ERRORS * errors + (_ALIKE if errors.any() else 1e-6) * max(
+        1.0, float(np.abs(weights).max())
+    )
+    chance = 0.0
+    for divisor in range(1, _MOST):
+        chance += float(np.prod(np.minimum(1.0, 2 * reach * divisor)))
+        if chance > _BY_CHANCE and divisor > 1:
+            return None
+        numerators = np.rint(weights * divisor)
+        if (np.abs(weights - numerators / divisor) <= reach).all():
+            return Rational(numerators.astype(int).tolist(), divisor)
+    return None
+
+
+def match(
+    weights: Array, errors: Array, window: Window, bias: float, tolerance: float
+) -> tuple[str | None, str | None]:
+    """Return the built-in with these weights, and the one that has them turned by 180°, or None.
+
+    Parameters
+    ----------
+    window : Window
+        Where the weights lie, the shift undone.
+    tolerance : float
+        By how much the bias may differ.
+    """
+    if not np.isfinite(errors).all():
+        return None, None
+    found = Kernel(weights, bias, _inside(window), "found")
+    reach = _ERRORS * np.pad(errors, 0) + _ALIKE * max(1.0, float(np.abs(weights).max()))
+    turned = None
+    for name, kernel in _candidates(found):
+        if abs(kernel.bias - bias) > tolerance:
+            continue
+        if _same(found, reach, kernel, window):
+            return name, None
+        if turned is None and _same(found, reach, kernel.turned(), window):
+            turned = name
+    return None, turned
+
+
+def _inside(window: Window) -> tuple[int, int]:
+    row, column = -window.top, -window.left
+    return min(max(row, 0), window.rows - 1), min(max(column, 0), window.columns - 1)
+
+
+def _same(found: Kernel, reach: Array, other: Kernel, window: Window) -> bool:
+    """Tell whether two kernels have the same weights at the same places, zeros left out."""
+    top, left = -other.origin[0], -other.origin[1]
+    first = min(top, window.top), min(left, window.left)
+    last = (
+        max(top + other.shape[0], window.top + window.rows),
+        max(left + other.shape[1], window.left + window.columns),
+    )
+    if max(last[0] - first[0], last[1] - first[1]) > 4 * max(*other.shape, *window.size):
+        return False
+    difference = np.zeros((last[0] - first[0], last[1] - first[1]))
+    allowed = np.full(difference.shape, float(reach.max()))
+    mine = window.within(Window(*first, *difference.shape))
+    theirs = Window(top, left, *other.shape).within(Window(*first, *difference.shape))
+    difference[mine] += found.weights
+    allowed[mine] = reach
+    difference[theirs] -= other.weights
+    return bool((np.abs(difference) <= allowed).all())
+
+
+def _candidates(found: Kernel) -> Iterator[tuple[str, Kernel]]:
+    """Yield built-ins: all as they are, and those with parameters that the weights suggest."""
+    for name, entry in CATALOGUE.items():
+        if not isinstance(entry, FamilySet):
+            yield name, built_in(name)[0]
+    for spec in _suggested(found):
+        try:
+            yield spec, built_in(spec)[0]
+        except KernelError:  # a parameter outside its range
+            continue
+
+
+def _suggested(found: Kernel) -> Iterator[str]:
+    weights, (rows, columns) = found.weights, found.shape
+    yield f"box:{rows}" if rows == columns else f"box:{rows}x{columns}"
+    yield f"binomial:{rows}" if rows == columns else f"binomial:{rows}x{columns}"
+    if rows == 1:
+        yield f"motion:{columns}"
+    if columns == 1:
+        yield f"motion:{rows},90"
+    if (rows, columns) == (3, 3):
+        yield f"sharpen:{_short(-float(weights[0, 1]))}"
+        yield "laplacian:8"
+    yield from (f"disk:{radius / 2:g}" for radius in range(rows - 2, rows + 2) if radius > 0)
+    spread = _spread(weights)
+    if spread is not None:
+        for digits in (1, 2, 3):
+            sigma = f"{spread:.{digits}g}"
+            yield f"gaussian:sigma={sigma}"
+            for side in range(max(rows, columns) | 1, max(rows, columns) + 12, 2):
+                yield f"gaussian:sigma={sigma},size={side}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _spread(weights: Array) -> float | None:
+    """Return the standard deviation of positive weights about their middle, cut tails allowed for.
+
+    Neighbours in the middle of a Gaussian tell it: w₀/w₁ = exp(1/2σ²).
+    """
+    profile = weights.sum(axis=0 if weights.shape[1] >= weights.shape[0] else 1)
+    middle = len(profile) // 2
+    if len(profile) < 3 or len(profile) % 2 == 0 or not 0 < profile[middle + 1] < profile[middle]:
+        return None
+    return float(np.sqrt(0.5 / np.log(profile[middle] / profile[middle + 1])))
+
+
+def border(
+    pairs: Sequence[Pair], window: Window, solution: Solution, tolerance: float
+) -> str | None:
+    """Return the border mode, or the constant, that explains the rim of the targets; or None.
+
+    Parameters
+    ----------
+    tolerance : float
+        How far off a pixel may be.
+    """
+    reach = with_own_place(window)
+    rims = [rim for pair in pairs for rim in _rims(pair, reach)]
+    if not rims:
+        return _MODES[0]
+    weights = np.zeros((len(pairs[0].y), len(pairs[0].x), *reach.size))
+    shape = (len(pairs[0].y), len(pairs[0].x), *window.size)
+    weights[:, :, *window.within(reach)] = solution.weights.T.reshape(shape)
+    shares = {}
+    for mode in (*_MODES, _constant(rims, reach, weights, solution.bias)):
+        if mode is not None and mode not in shares:
+            shares[mode] = _explained(rims, reach, weights, solution.bias, mode, tolerance)
+    best = max(shares, key=lambda mode: shares[mode])
+    return best if shares[best] >= _RIM else None
+
+
+class _Rim(NamedTuple):
+    """Output rows and columns whose windows leave the image."""
+
+    pair: Pair
+    rows: slice
+    columns: slice
+
+
+def with_own_place(window: Window) -> Window:
+    """Return the window, grown so that it holds the target pixel's own place."""
+    top, left = min(window.top, 0), min(window.left, 0)
+    bottom, right = max(window.top + window.rows, 1), max(window.left + window.columns, 1)
+    return Window(top, left, bottom - top, right - left)
+
+
+def _rims(pair: Pair, reach: Window) -> Iterator[_Rim]:
+    height, width = pair.y.shape[1:]
+    top, bottom = min(-reach.top, height), max(height - (reach.top + reach.rows - 1), 0)
+    left, right = min(-reach.left, width), max(width - (reach.left + reach.columns - 1), 0)
+    for rows, columns in (
+        (slice(0, top), slice(0, width)),
+        (slice(bottom, height), slice(0, width)),
+        (slice(top, bottom), slice(0, left)),
+        (slice(top, bottom), slice(right, width)),
+    ):
+        if rows.start < rows.stop and columns.start < columns.stop:
+            yield _Rim(pair, rows, columns)
+
+
+def _foretold(rim: _Rim, reach: Window, weights: Array, bias: Array, mode: str) -> Array:
+    """Return what the kernel makes of a rim (D, h, w) with a border."""
+    padding = (
+        (-reach.top, reach.top + reach.rows - 1),
+        (-reach.left, reach.left + reach.columns - 1),
+    )
+    padded = PaddedImage(rim.pair.x[None], padding, Border.named(mode))
+    rows = rim.rows.start, rim.rows.stop + reach.rows - 1
+    columns = rim.columns.start, rim.columns.stop + reach.columns - 1
+    read = np.empty((1, len(rim.pair.x), rows[1] - rows[0], columns[1] - columns[0]))
+    padded.read(rows, columns, read)
+    return conv2d(read[0], weights, bias)
+
+
+def _explained(
+    rims: Sequence[_Rim], reach: Window, weights: Array, bias: Array, mode: str, tolerance: float
+) -> float:
+    """Return the share of the rims' pixels that a border explains."""
+    near = count = 0
+    for rim in rims:
+        target = rim.pair.y[:, rim.rows, rim.columns]
+        ends = rim.pair.ends[rim.rows, rim.columns]
+        difference = _foretold(rim, reach, weights, bias, mode) - target
+        # Where the target was clipped, what is foretold may lie beyond.
+        beyond = ends & (np.sign(difference) == np.where(target > 0, 1, -1))
+        near += int(((np.abs(difference) <= tolerance) | beyond).sum())
+        count += difference.size
+    return near / count
+
+
+def _constant(rims: Sequence[_Rim], reach: Window, weights: Array, bias: Array) -> str | None:
+    """Return the constant border that fits best, as a border's name; a whole number if it is one."""
+    slopes, rests = [], []
+    for rim in rims:
+        usable = rim.pair.usable[rim.rows, rim.columns]
+        none = _foretold(rim, reach, weights, bias, "0")
+        slopes.append((_foretold(rim, reach, weights, bias, "1") - none)[:, usable].ravel())
+        rests.append((rim.pair.y[:, rim.rows, rim.columns] - none)[:, usable].ravel())
+    slope, rest = np.concatenate(slopes), np.concatenate(rests)
+    energy = float(slope @ slope)
+    if energy <= 1e-9 * max(slope.size, 1):
+        return None
+    value = float(slope @ rest) / energy
+    near = round(value)
+    return f"{near if abs(value - near) < 0.3 else value:g}"

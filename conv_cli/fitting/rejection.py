@@ -1,0 +1,166 @@
+"""Pixels that no kernel made: dust, a watermark, a corner that was painted over.
+
+Least squares is led astray by a few of them. Here a kernel is looked for that explains many pixels
+to within their rounding, whatever the others are; then the others are told by their residuals. A
+pair counts as explained so only if hardly any pixel lies in between: filters that are not linear
+leave residuals of every size.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.fitting.normal import chosen, gathered
+from conv_cli.fitting.pairs import Pair, Size, Window
+from conv_cli.fitting.refine import predicted
+from conv_cli.fitting.solve import Solution
+
+Array = npt.NDArray[Any]
+
+_SIDES = {3: 5, 9: 5, 21: 2}
+"""Sides of the windows that are tried, and for each how many blocks, each way, the images are cut
+into: any of them may be free of what covers the others."""
+_SAMPLE = 40
+"""Pixels a weight."""
+_FEWEST = 8_000
+_ROUNDS = 8
+_NEAR, _FAR = 2.1, 6.6
+"""In units of the target's own error: what rounding alone can do, and what it cannot."""
+_BETWEEN = 0.06
+"""At most so many pixels, for one that is near, may lie between near and far."""
+_LEAST_SHARE = 0.3
+_REACHES = 12, 6, 3, 2.3, 2.3, 2.3
+"""What counts as near, round by round, while a first guess settles."""
+_SOFT = 1.1
+"""A kernel that is nearly right takes in pixels that are off by this much more."""
+
+
+class _Sample(NamedTuple):
+    features: Array
+    targets: Array
+
+
+def without_wild(pairs: Sequence[Pair], floor: float, centre: Size) -> list[Pair] | None:
+    """Return the pairs with their wild pixels marked as not usable, or None if that explains none.
+
+    Parameters
+    ----------
+    floor : float
+        The target's own error, root mean square.
+    """
+    for side, blocks in _SIDES.items():
+        window = Window.around((side, side), centre)
+        weights = side * side * len(pairs[0].x) + 1
+        sample = _sample(pairs, window, max(_SAMPLE * weights, _FEWEST))
+        if sample.features.shape[1] < 10 * weights:
+            break
+        for start in _starts(pairs, window, sample, blocks):
+            solution = _settled(sample, _nearer(sample, start), floor)
+            if solution is not None and _explains(sample, solution, floor):
+                return [_marked(pair, window, solution, floor) for pair in pairs]
+    return None
+
+
+def _sample(pairs: Sequence[Pair], window: Window, wanted: int) -> _Sample:
+    parts = [
+        gathered(pair, window, some)
+        for pair, some in chosen(pairs, window, wanted, held=None)
+        if len(some)
+    ]
+    if not parts:
+        return _Sample(np.empty((0, 0)), np.empty((0, 0)))
+    features, targets = zip(*parts, strict=True)
+    return _Sample(
+        *(np.concatenate(each, axis=1).astype(np.float64) for each in (features, targets))
+    )
+
+
+def _starts(pairs: Sequence[Pair], window: Window, sample: _Sample, blocks: int) -> Iterator[Array]:
+    """Yield first guesses: of all pixels, by the sum of absolute errors; of the brighter and of the
+    darker than that foretells, as a mark that shines through makes two kernels; and of blocks."""
+    weights = len(sample.features)
+    solution = _solved(sample, np.ones(sample.features.shape[1]))
+    for _ in range(_ROUNDS):
+        distance = _distance(sample, solution)
+        solution = _solved(sample, 1 / np.maximum(distance, 1e-3 * distance.mean() + 1e-12))
+    yield solution
+    brighter = (sample.targets - solution.T @ sample.features).mean(axis=0) > 0
+    for side_of_it in (brighter, ~brighter):
+        yield _solved(sample, side_of_it.astype(np.float64))
+    for pair in pairs:
+        for block in _blocks(pair, blocks):
+            part = _sample([block], window, 20 * weights)
+            if part.features.shape[1] >= 3 * weights:
+                yield _solved(part, np.ones(part.features.shape[1]))
+
+
+def _nearer(sample: _Sample, solution: Array) -> Array:
+    """Return the solution over the nearer pixels, again and again, fewer each time."""
+    reach = 4 * float(np.median(_distance(sample, solution)))
+    for _ in range(_ROUNDS):
+        near = _distance(sample, solution) <= reach
+        if near.mean() < _LEAST_SHARE:
+            break
+        solution, reach = _solved(sample, near.astype(np.float64)), reach / 2
+    return solution
+
+
+def _blocks(pair: Pair, count: int) -> Iterator[Pair]:
+    """Yield the pair with all pixels unusable but those of one block after the other."""
+    height, width = pair.usable.shape
+    for i in range(count):
+        for j in range(count):
+            usable = np.zeros_like(pair.usable)
+            place = (
+                slice(i * height // count, (i + 1) * height // count),
+                slice(j * width // count, (j + 1) * width // count),
+            )
+            usable[place] = pair.usable[place]
+            yield pair._replace(usable=usable)
+
+
+def _solved(sample: _Sample, counts: Array) -> Array:
+    """Return the weighted least-squares solution (p, D)."""
+    weighted = sample.features * counts
+    gram = weighted @ sample.features.T
+    gram[np.diag_indices_from(gram)] += 1e-12 * np.trace(gram)
+    return np.linalg.solve(gram, weighted @ sample.targets.T)
+
+
+def _distance(sample: _Sample, solution: Array) -> Array:
+    """Return the largest residual of each pixel over its channels."""
+    return np.abs(sample.targets - solution.T @ sample.features).max(axis=0)
+
+
+def _settled(sample: _Sample, solution: Array, floor: float) -> Array | None:
+    """Return the solution over the pixels near it, by ever stricter ideas of near."""
+    for reach in _REACHES:
+        near = _distance(sample, solution) <= reach * floor
+        if near.mean() < _LEAST_SHARE / 2:
+            return None
+        solution = _solved(sample, near.astype(np.float64))
+    return solution
+
+
+def _explains(sample: _Sample, solution: Array, floor: float) -> bool:
+    """Tell whether many pixels are near, hardly any between, and not just for being all alike."""
+    distance = _distance(sample, solution)
+    near = distance <= _NEAR * floor
+    count = int(near.sum())
+    if count < max(_LEAST_SHARE * len(near), 10 * len(solution)):
+        return False
+    between = int((distance <= _FAR * floor).sum()) - count
+    off = float(np.sqrt(np.square(distance[near]).mean()))
+    varied = bool((sample.targets[:, near].std(axis=1) > 3 * floor).any())
+    return varied and off <= 1.1 * floor and between <= _BETWEEN * count
+
+
+def _marked(pair: Pair, window: Window, solution: Array, floor: float) -> Pair:
+    """Return the pair without the pixels that lie far from what the solution foretells."""
+    foretold, region = predicted(pair, window, Solution(solution[:-1], solution[-1]))
+    near = np.abs(pair.y[:, *region] - foretold).max(axis=0) <= _NEAR * _SOFT * floor
+    usable = np.zeros_like(pair.usable)
+    usable[region] = pair.usable[region] & near
+    return pair._replace(usable=usable)
