@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from conv_cli.fitting.fit import fit_kernel
+    from conv_cli.fitting.result import Fit
     from conv_cli.images import Image, read_image, write_image
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.kernels.spec import load_kernel, load_kernels
@@ -14,10 +16,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Conv2D": "conv_cli.layers",
+    "Fit": "conv_cli.fitting.result",
     "Image": "conv_cli.images",
     "Kernel": "conv_cli.kernels.kernel",
     "conv2d": "conv_cli.layers",
     "corr2d": "conv_cli.layers",
+    "fit_kernel": "conv_cli.fitting.fit",
     "load_kernel": "conv_cli.kernels.spec",
     "load_kernels": "conv_cli.kernels.spec",
     "read_image": "conv_cli.images",
@@ -26,10 +30,12 @@ _HOMES = {
 
 __all__ = [
     "Conv2D",
+    "Fit",
     "Image",
     "Kernel",
     "conv2d",
     "corr2d",
+    "fit_kernel",
     "load_kernel",
     "load_kernels",
     "read_image",

@@ -21,6 +21,9 @@ _START = 0.1
 _RATE = 0.05
 """The default: along every direction of decorrelated pixels a tenth of the way an epoch."""
 
+_RUNAWAY = 1e9
+"""A loss so many times that of the first epoch will not come back."""
+
 
 class Descent(NamedTuple):
     """Where it ended, and the mean squared error after each epoch."""
@@ -57,20 +60,20 @@ def descended(
     FitError
         If the weights run away, with a rate that would not let them.
     """
-    step, weights = _Decorrelated(normal, bias), None
-    if rate is not None:
-        step = _Plain(normal, bias, rate, unit)
     rng = np.random.default_rng(seed)
     weights = rng.normal(0, _START, (len(normal.gram) - 1, normal.moments.shape[1]))
-    solution, losses = step.begin(weights), []
+    plain = None if rate is None else _Plain(normal, bias, rate, unit)
+    step = plain or _Decorrelated(normal, bias)
+    solution = step.begin(weights)
+    losses: list[float] = []
     for epoch in range(1, epochs + 1):
         with np.errstate(over="ignore", invalid="ignore"):
             solution = step(solution)
             loss = _loss(normal, solution)
-        if not np.isfinite(loss) or (epoch > 1 and loss > 1e6 * max(losses[0], 1e-300)):
+        if plain and not loss < _RUNAWAY * max([*losses[:1], 1.0]):
             raise FitError(
                 f"gradient descent: the loss runs away in epoch {epoch} at rate {rate:g}; use a "
-                f"smaller --lr, below {step.limit():.2g}, or leave it out"
+                f"smaller --lr, below {plain.limit():.2g}, or leave it out"
             )
         losses.append(loss)
         if watch is not None:
@@ -132,7 +135,3 @@ class _Decorrelated:
             return Solution(weights, np.zeros(weights.shape[1]))
         rest = normal.moments[-1] - normal.gram[-1, :-1] @ weights
         return Solution(weights, rest / max(normal.pixels, 1))
-
-    def limit(self) -> float:
-        """Return the rate from which on weights run away."""
-        return 1.0

@@ -242,7 +242,7 @@ def _explained(
 
 
 def _constant(rims: Sequence[_Rim], reach: Window, weights: Array, bias: Array) -> str | None:
-    """Return the constant border that fits best, as a border's name; a whole number if it is one."""
+    """Return the constant border that fits best, as the name of a border."""
     slopes, rests = [], []
     for rim in rims:
         usable = rim.pair.usable[rim.rows, rim.columns]

@@ -50,18 +50,18 @@ class Error(NamedTuple):
         Σ (target - foretold)².
     deviations : float
         Σ (target - its mean)², each channel by itself: what a bias alone would leave.
-    count : int
-        Numbers summed.
+    numbers : int
+        How many were summed.
     """
 
     squares: float
     deviations: float
-    count: int
+    numbers: int
 
     @property
     def mean(self) -> float:
         """Mean squared error."""
-        return self.squares / self.count if self.count else float("nan")
+        return self.squares / self.numbers if self.numbers else float("nan")
 
 
 def error(pairs: Sequence[Pair], window: Window, solution: Solution, *, held: bool) -> Error:
@@ -142,40 +142,66 @@ def _slope(
     """
     side = _TILES[max(window.size) * 16 > _TILES[0]]
     size = _good_size(side + window.rows - 1), _good_size(side + window.columns - 1)
-    channels, outputs = len(pairs[0].x), len(pairs[0].y)
-    spectrum = np.zeros((channels, outputs, size[0], size[1] // 2 + 1), np.complex128)
-    totals, squares, lock = np.zeros(outputs), 0.0, threading.Lock()
+    outputs = len(pairs[0].y)
+    spectrum, totals, squares = np.zeros(()), np.zeros(outputs), 0.0
     for pair, mask in zip(pairs, counted, strict=True):
-        foretold, region = predicted(pair, window, solution)
-        target = pair.y[:, *region]
-        top, left = (part.start + first for part, first in zip(region, window[:2], strict=True))
-        height, width = mask.shape
-
-        def worker(waiting: Iterator[tuple[int, int]]) -> None:
-            nonlocal squares
-            own, constant, energy = np.zeros_like(spectrum), np.zeros(outputs), 0.0
-            for row, column in waiting:
-                place = slice(row, row + side), slice(column, column + side)
-                errors = target[:, *place] - foretold[:, *place]
-                errors *= mask[place]
-                under = pair.x[
-                    :,
-                    top + row : top + row + errors.shape[1] + window.rows - 1,
-                    left + column : left + column + errors.shape[2] + window.columns - 1,
-                ]
-                own += _spectra(under, size)[:, None] * np.conj(_spectra(errors, size))[None]
-                constant += errors.sum(axis=(1, 2))
-                energy += float(np.vdot(errors, errors))
-            with lock:
-                np.add(spectrum, own, out=spectrum)
-                np.add(totals, constant, out=totals)
-                squares += energy
-
-        tiles = [(r, c) for r in range(0, height, side) for c in range(0, width, side)]
-        share(worker, tiles, threads)
+        sums = _Sums(pair, mask, window, solution, size)
+        share(sums.add, sums.tiles(side), threads)
+        spectrum, totals, squares = (
+            one + other
+            for one, other in zip(
+                (spectrum, totals, squares), (sums.spectrum, sums.totals, sums.squares), strict=True
+            )
+        )
     lags = np.fft.irfft2(spectrum, size)[..., : window.rows, : window.columns]
     lags = lags.transpose(0, 2, 3, 1).reshape(-1, outputs) * np.prod(size)  # see `_spectra`
     return np.vstack([lags, totals]), squares / outputs
+
+
+class _Sums:
+    """Σ of the products of spectra, Σ e and Σ e² over the tiles of a pair, from any thread."""
+
+    def __init__(
+        self, pair: Pair, mask: Array, window: Window, solution: Solution, size: tuple[int, int]
+    ) -> None:
+        foretold, region = predicted(pair, window, solution)
+        (top, bottom), (left, right) = (
+            (part.start + first, part.stop + first + length - 1)
+            for part, first, length in zip(region, window[:2], window.size, strict=True)
+        )
+        self._read = pair.x[:, top:bottom, left:right]
+        self._target, self._foretold, self._mask = pair.y[:, *region], foretold, mask
+        self._window, self._size, self._lock = window, size, threading.Lock()
+        channels, outputs = len(pair.x), len(pair.y)
+        self.spectrum = np.zeros((channels, outputs, size[0], size[1] // 2 + 1), np.complex128)
+        self.totals, self.squares = np.zeros(outputs), 0.0
+
+    def tiles(self, side: int) -> list[Place]:
+        height, width = self._mask.shape
+        return [
+            (slice(row, min(row + side, height)), slice(column, min(column + side, width)))
+            for row in range(0, height, side)
+            for column in range(0, width, side)
+        ]
+
+    def add(self, waiting: Iterator[Place]) -> None:
+        spectrum, totals, squares = np.zeros_like(self.spectrum), np.zeros_like(self.totals), 0.0
+        for rows, columns in waiting:
+            errors = self._target[:, rows, columns] - self._foretold[:, rows, columns]
+            errors *= self._mask[rows, columns]
+            bottom, right = (
+                rows.stop + self._window.rows - 1,
+                columns.stop + self._window.columns - 1,
+            )
+            under = self._read[:, rows.start : bottom, columns.start : right]
+            products = np.conj(_spectra(errors, self._size))
+            spectrum += _spectra(under, self._size)[:, None] * products[None]
+            totals += errors.sum(axis=(1, 2))
+            squares += float(np.vdot(errors, errors))
+        with self._lock:
+            self.spectrum += spectrum
+            self.totals += totals
+            self.squares += squares
 
 
 def _spectra(planes: Array, size: tuple[int, int]) -> Array:

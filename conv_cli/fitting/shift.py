@@ -33,7 +33,9 @@ def estimated_shift(pairs: Sequence[Pair]) -> Size:
     strength = _blurred(np.abs(_phases(before, after)) ** 2)
     # Circular: what lies in the second half is negative. The target's pixel p is the input's p + d.
     peak = np.unravel_index(int(np.argmax(strength)), strength.shape)
-    row, column = (-(int(p) if p <= n // 2 else int(p) - n) for p, n in zip(peak, strength.shape))
+    row, column = (
+        -(int(p) if p <= n // 2 else int(p) - n) for p, n in zip(peak, strength.shape, strict=True)
+    )
     return row, column
 
 
@@ -46,7 +48,7 @@ def _phases(before: npt.NDArray[Any], after: npt.NDArray[Any]) -> npt.NDArray[An
 
 
 def _blurred(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return sums over squares of `_BLUR` rows and columns, as an image that goes on in a circle."""
+    """Return sums over squares of `_BLUR` rows and columns, the image going on in a circle."""
     for axis in (0, 1):
         steps = range(-(_BLUR // 2), _BLUR // 2 + 1)
         values = np.sum([np.roll(values, step, axis) for step in steps], axis=0)

@@ -1,4 +1,4 @@
-"""Which window: the smallest whose error, over pixels that were held out, no larger one improves."""
+"""Which window: the smallest whose error over held-out pixels no larger one improves."""
 
 import math
 from collections.abc import Sequence

@@ -15,6 +15,7 @@ from conv_cli.fitting.solve import Certainty, Solution
 Array = npt.NDArray[Any]
 Verdict = Literal["exact", "good", "poor", "underdetermined"]
 
+VERDICTS: tuple[Verdict, ...] = ("exact", "good", "poor", "underdetermined")
 EXACT, GOOD = 1.1, 3.0
 """Up to so many floors of error, a fit is exact, or good."""
 _UNSURE = 0.05

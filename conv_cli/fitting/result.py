@@ -1,0 +1,205 @@
+"""What a fit says: the kernel, its errors, its verdict, and what it makes of an image."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.errors import FitError
+from conv_cli.fitting.pairs import Size, Window
+from conv_cli.fitting.reading import Rational, with_own_place
+from conv_cli.fitting.verdict import Verdict
+from conv_cli.kernels.kernel import Kernel
+from conv_cli.layers import conv2d
+
+Array = npt.NDArray[Any]
+Method = Literal["exact", "gd"]
+
+_OWN_PLACE = Window(0, 0, 1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A kernel that was learned, and how far it is to be trusted.
+
+    Attributes
+    ----------
+    weights : ndarray, float64
+        Shape (kh, kw); (C, kh, kw) for one kernel a channel; (C', C, kh, kw) for a mix, the
+        target's channels first.
+    bias : float or tuple of float
+        In the target's units; one for each channel of the target, unless a kernel is shared.
+    origin : (row, column)
+        The weight that lies on the target pixel, once the shift is undone.
+    rmse, r2, psnr : float
+        Over pixels that nothing was learned from, in the target's units; the share of the target's
+        variance that is explained; decibels.
+    noise_floor : float
+        The target's own error: 1/√12 of a level for whole numbers, that of its codec for lossy
+        files, 10⁻⁶ of the range for floats.
+    verdict : str
+        "exact" up to 1.1 floors, "good" up to 3, "poor" above, or "underdetermined".
+    reason : str
+        The verdict in words.
+    condition : float
+        The largest by the least eigenvalue of the normal equations.
+    stderr : ndarray
+        Standard error of each weight.
+    clipped, rejected : float
+        Shares of target pixels that are left out: at an end of their range; as no kernel made them.
+    border : str or None
+        The border mode, or constant, that explains the rim.
+    rational : Rational or None
+        The weights as whole numbers with one divisor.
+    match, turned_match : str or None
+        The built-in with these weights; the one that has them turned by 180°.
+    shift : (row, column)
+        What the target is moved by against the input.
+    pairs, pixels : int
+        Pairs of images, and pixels learned from or tested with.
+    method : str
+    losses : tuple of float
+        Mean squared error after each epoch of gradient descent, in the target's units.
+    exact_weights : ndarray or None
+        Least squares' answer beside that of gradient descent.
+    valid : bool
+        The target is what ``valid`` filtering leaves of the input.
+    sizes : tuple of ((rows, columns), error)
+        Held-out root-mean-square error of the windows that were tried.
+    """
+
+    weights: Array
+    bias: float | tuple[float, ...]
+    origin: Size
+    rmse: float
+    r2: float
+    noise_floor: float
+    verdict: Verdict
+    reason: str
+    condition: float
+    stderr: Array
+    clipped: float
+    pairs: int
+    pixels: int
+    psnr: float = math.inf
+    rejected: float = 0.0
+    border: str | None = None
+    rational: Rational | None = None
+    match: str | None = None
+    turned_match: str | None = None
+    shift: Size = (0, 0)
+    method: Method = "exact"
+    losses: tuple[float, ...] = ()
+    exact_weights: Array | None = None
+    valid: bool = False
+    sizes: tuple[tuple[Size, float], ...] = ()
+    window: Window = _OWN_PLACE
+
+    @property
+    def size(self) -> Size:
+        """Rows and columns of the kernel."""
+        rows, columns = self.weights.shape[-2:]
+        return rows, columns
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel, shift left out.
+
+        Raises
+        ------
+        FitError
+            If there are several: one a channel, or a mix.
+        """
+        if self.weights.ndim != 2:
+            raise FitError("fit: there is more than one kernel; use weights and bias")
+        return Kernel(self.weights, float(np.ravel(self.bias)[0]), self.origin, "fit")
+
+    @property
+    def applicable(self) -> Kernel:
+        """The kernel that makes the target of the input, shift included, by zeros around it."""
+        if self.shift == (0, 0):
+            return self.kernel
+        reach = with_own_place(self.window)
+        return Kernel(self._within(reach), self.kernel.bias, (-reach.top, -reach.left), "fit")
+
+    def _within(self, reach: Window) -> Array:
+        """Return the weights with zeros around them, up to a larger window."""
+        weights = np.zeros((*self.weights.shape[:-2], *reach.size))
+        weights[..., *self.window.within(reach)] = self.weights
+        return weights
+
+    def predict(self, x: npt.ArrayLike, border: str | None = None) -> Array:
+        """Return what the kernel makes of an image, as real numbers.
+
+        Parameters
+        ----------
+        x : array_like, shape (H, W) or (H, W, C)
+            Without opacity, with the channels of the inputs that were learned from.
+        border : str, optional
+            That of the fit by default, or "edge" if it has none.
+
+        Returns
+        -------
+        ndarray, shape (H, W) or (H, W, C), or what valid filtering leaves of it
+        """
+        planes = np.atleast_3d(np.asarray(x)).transpose(2, 0, 1)
+        window = self.window if self.valid else with_own_place(self.window)
+        (top, left), (rows, columns) = window[:2], window.size
+        padding = ((-top, top + rows - 1), (-left, left + columns - 1))
+        weights = self._within(window)
+        batch, groups = planes, 1
+        if weights.ndim == 2:
+            batch, weights = planes[:, None], weights[None, None]
+        elif weights.ndim == 3:
+            weights, groups = weights[:, None], len(planes)
+        maps = conv2d(
+            batch,
+            weights,
+            np.atleast_1d(self.bias),
+            padding="valid" if self.valid else padding,
+            groups=groups,
+            border=border or self.border or "edge",
+        )
+        maps = maps.reshape(-1, *maps.shape[-2:])
+        return maps[0] if len(maps) == 1 else maps.transpose(1, 2, 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` prints: plain values, null for what is infinite or unknown."""
+        fractions = self.rational
+        return {
+            "kernel": self.weights.tolist(),
+            "bias": self.bias if isinstance(self.bias, float) else list(self.bias),
+            "origin": list(self.origin),
+            "size": list(self.size),
+            "rmse": _finite(self.rmse),
+            "r2": _finite(self.r2),
+            "psnr": _finite(self.psnr),
+            "noise_floor": self.noise_floor,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "condition": _finite(self.condition),
+            "stderr": _finite_list(self.stderr),
+            "clipped": self.clipped,
+            "rejected": self.rejected,
+            "border": self.border,
+            "rational": fractions and {**fractions._asdict()},
+            "match": self.match,
+            "turned_match": self.turned_match,
+            "shift": list(self.shift),
+            "pairs": self.pairs,
+            "pixels": self.pixels,
+            "method": self.method,
+            "losses": list(self.losses),
+        }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _finite_list(values: Any) -> Any:
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    return [_finite_list(v) for v in values] if isinstance(values, list) else _finite(values)
