@@ -11,12 +11,24 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.options import (
-    DEFAULT_MAX_PIXELS,
-    BorderType,
-    FormatType,
     KernelType,
-    NumberType,
-    PairType,
+    as_json_option,
+    bias_option,
+    border_option,
+    channels_option,
+    convolve_option,
+    depth_option,
+    dilation_option,
+    file_format_option,
+    force_option,
+    max_pixels_option,
+    normalize_option,
+    padding_option,
+    progress_option,
+    quiet_option,
+    range_option,
+    recursive_option,
+    stride_option,
 )
 from conv_cli.cli.progress import Progress
 
@@ -72,60 +84,14 @@ Examples
     metavar="TEMPLATE",
     help="Names of files in the output folder; {index} counts the kernels.",
 )
-@click.option(
-    "--padding",
-    type=PairType(0, "same", "valid", "full"),
-    default="same",
-    show_default=True,
-    help="Pixels added around the image: as many as keep its size, none, as many as any window "
-    "can reach, or that many.",
-)
-@click.option(
-    "--border",
-    type=BorderType(),
-    default="edge",
-    show_default=True,
-    metavar="edge|zero|reflect|symmetric|wrap|NUMBER",
-    help="What these pixels hold: aaa|abcd|ddd, 000|abcd|000, dcb|abcd|cba, cba|abcd|dcb, "
-    "bcd|abcd|abc, or a number.",
-)
-@click.option(
-    "--stride", type=PairType(1), default="1", show_default=True, help="Take every Nth window only."
-)
-@click.option(
-    "--dilation",
-    type=PairType(1),
-    default="1",
-    show_default=True,
-    help="Spread the kernel's weights N pixels apart.",
-)
-@click.option(
-    "--convolve",
-    is_flag=True,
-    help="Mathematical convolution: turn the kernel by 180°. Without it, cross-correlation as in "
-    "neural networks.",
-)
-@click.option(
-    "--normalize",
-    type=click.Choice(["none", "sum", "abs"]),
-    default="none",
-    show_default=True,
-    help="Divide the kernel by the sum of its weights, or of their magnitudes.",
-)
-@click.option(
-    "--bias",
-    type=NumberType(),
-    metavar="B",
-    help="Add B to the result, in the image's own units (0-255 for 8 bits).  [default: the "
-    "kernel's own]",
-)
-@click.option(
-    "--channels",
-    type=click.Choice(["each", "gray"]),
-    default="each",
-    show_default=True,
-    help="Filter each channel, or one of grey (0.299 R + 0.587 G + 0.114 B).",
-)
+@padding_option
+@border_option
+@stride_option
+@dilation_option
+@convolve_option
+@normalize_option
+@bias_option
+@channels_option
 @click.option(
     "--alpha",
     type=click.Choice(["keep", "filter"]),
@@ -141,53 +107,27 @@ Examples
     type=click.Choice(["magnitude", "max", "sum", "mean"]),
     help="Make one map of all kernels.",
 )
-@click.option(
-    "--range",
-    "range_name",
-    type=click.Choice(["clip", "abs", "shift", "signed", "stretch", "raw"]),
-    help="How real values become pixels: limit them; drop the sign; add 128; scale around the "
-    "middle; scale min...max to all; leave them as floats.  [default: clip, raw for floats]",
-)
-@click.option(
-    "--depth",
-    type=click.Choice(["8", "16", "float32"]),
-    help="Bits of the result.  [default: the input's own; float32 for .npy and .npz]",
-)
-@click.option(
-    "--format",
-    "file_format",
-    type=FormatType(),
-    help="File format.  [default: from the file name, else png]",
-)
+@range_option
+@depth_option
+@file_format_option
 @click.option(
     "--compress", is_flag=True, help="Take longer for the smallest files (PNG, TIFF, WebP, JPEG)."
 )
-@click.option("-r", "--recursive", is_flag=True, help="Take the images of whole folder trees.")
+@recursive_option
 @click.option(
     "--jobs",
     type=click.IntRange(1),
     metavar="N",
     help="Threads in all; the pixels are the same for every N.  [default: all cores]",
 )
-@click.option(
-    "--max-pixels",
-    type=click.IntRange(1),
-    default=DEFAULT_MAX_PIXELS,
-    show_default=True,
-    metavar="N",
-    help="Refuse larger images before they take memory.",
-)
-@click.option("-f", "--force", is_flag=True, help="Overwrite existing files, but never an input.")
+@max_pixels_option
+@force_option
 @click.option("--skip-existing", is_flag=True, help="Leave out results whose file is there.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, with shapes.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a result.")
+@as_json_option
 @click.option("--explain", is_flag=True, help="Print the strategy of each result, and why.")
-@click.option(
-    "--progress/--no-progress",
-    default=None,
-    help="Show a progress bar.  [default: on a terminal]",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+@progress_option
+@quiet_option
 def apply(**options: Any) -> int:
     """Slide every KERNEL over every image; each result is one feature map.
 

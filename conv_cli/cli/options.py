@@ -1,4 +1,4 @@
-"""Kinds of option values that commands share.
+"""Options that commands share, and kinds of their values.
 
 Values are checked where they are read, so that a wrong one is named with its option. What needs
 NumPy is imported then and not before: ``--help`` must not wait for it.
@@ -110,3 +110,100 @@ class FormatType(click.ParamType):
         except ConvError as error:
             reason = str(error).split("; ")[-1]
             raise click.BadParameter(f"{value!r} cannot be written; {reason}") from None
+
+
+padding_option = click.option(
+    "--padding",
+    type=PairType(0, "same", "valid", "full"),
+    default="same",
+    show_default=True,
+    help="Pixels added around the image: as many as keep its size, none, as many as any window "
+    "can reach, or that many.",
+)
+border_option = click.option(
+    "--border",
+    type=BorderType(),
+    default="edge",
+    show_default=True,
+    metavar="edge|zero|reflect|symmetric|wrap|NUMBER",
+    help="What these pixels hold: aaa|abcd|ddd, 000|abcd|000, dcb|abcd|cba, cba|abcd|dcb, "
+    "bcd|abcd|abc, or a number.",
+)
+stride_option = click.option(
+    "--stride", type=PairType(1), default="1", show_default=True, help="Take every Nth window only."
+)
+dilation_option = click.option(
+    "--dilation",
+    type=PairType(1),
+    default="1",
+    show_default=True,
+    help="Spread the kernel's weights N pixels apart.",
+)
+convolve_option = click.option(
+    "--convolve",
+    is_flag=True,
+    help="Mathematical convolution: turn the kernel by 180°. Without it, cross-correlation as in "
+    "neural networks.",
+)
+normalize_option = click.option(
+    "--normalize",
+    type=click.Choice(["none", "sum", "abs"]),
+    default="none",
+    show_default=True,
+    help="Divide the kernel by the sum of its weights, or of their magnitudes.",
+)
+bias_option = click.option(
+    "--bias",
+    type=NumberType(),
+    metavar="B",
+    help="Add B to the result, in the image's own units (0-255 for 8 bits).  [default: the "
+    "kernel's own]",
+)
+channels_option = click.option(
+    "--channels",
+    type=click.Choice(["each", "gray"]),
+    default="each",
+    show_default=True,
+    help="Filter each channel, or one of grey (0.299 R + 0.587 G + 0.114 B).",
+)
+range_option = click.option(
+    "--range",
+    "range_name",
+    type=click.Choice(["clip", "abs", "shift", "signed", "stretch", "raw"]),
+    help="How real values become pixels: limit them; drop the sign; add 128; scale around the "
+    "middle; scale min...max to all; leave them as floats.  [default: clip, raw for floats]",
+)
+depth_option = click.option(
+    "--depth",
+    type=click.Choice(["8", "16", "float32"]),
+    help="Bits of the result.  [default: the input's own; float32 for .npy and .npz]",
+)
+file_format_option = click.option(
+    "--format",
+    "file_format",
+    type=FormatType(),
+    help="File format.  [default: from the file name, else png]",
+)
+recursive_option = click.option(
+    "-r", "--recursive", is_flag=True, help="Take the images of whole folder trees."
+)
+max_pixels_option = click.option(
+    "--max-pixels",
+    type=click.IntRange(1),
+    default=DEFAULT_MAX_PIXELS,
+    show_default=True,
+    metavar="N",
+    help="Refuse larger images before they take memory.",
+)
+force_option = click.option(
+    "-f", "--force", is_flag=True, help="Overwrite existing files, but never an input."
+)
+as_json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a result."
+)
+progress_option = click.option(
+    "--progress/--no-progress",
+    default=None,
+    help="Show a progress bar.  [default: on a terminal]",
+)
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
