@@ -224,6 +224,16 @@ class FeatureMap:
         return values
 
 
+def to_pixels(values: Values, units: np.dtype[Any], mode: RangeName) -> Values:
+    """Return real values, (H, W) or (H, W, C), as pixels of the dtype that says their units."""
+    planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    channels, height, width = planes.shape
+    made = FeatureMap((height, width, channels), channels, units, units, mode)
+    made.measure(planes)
+    made.develop(planes.copy(), (0, height), (0, width))
+    return made.pixels[..., 0] if values.ndim == 2 else made.pixels
+
+
 def rescaled(opacity: Values, dtype: np.dtype[Any]) -> Values:
     """Return opacity in the units of a dtype: 0..white of whole numbers, unchanged in floats."""
     if dtype.kind == "f" or dtype == opacity.dtype:

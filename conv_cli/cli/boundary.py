@@ -12,7 +12,7 @@ from typing import BinaryIO, NoReturn, TextIO
 
 import click
 
-from conv_cli.errors import ConvError, ImageError
+from conv_cli.errors import ConvError, FitError, ImageError
 
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
 INTERRUPTED, TERMINATED = 130, 143
@@ -64,7 +64,7 @@ def _exit_code(command: Callable[[], int | None]) -> int:
     except click.ClickException as error:
         say(f"Error: {usage_message(error)}")
         return USAGE
-    except ImageError as error:
+    except (ImageError, FitError) as error:
         say(f"Error: {error}")
         return FAILED
     except ConvError as error:

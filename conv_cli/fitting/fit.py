@@ -123,7 +123,7 @@ def _several(images: Any) -> bool:
 def _size(size: int | Sequence[int] | str) -> Size | None:
     if size == "auto":
         return None
-    sides = (size, size) if isinstance(size, int) else tuple(size)
+    sides: tuple[Any, ...] = (size, size) if isinstance(size, int) else tuple(size)
     if len(sides) != 2 or not all(
         isinstance(side, int | np.integer) and side > 0 for side in sides
     ):

@@ -112,8 +112,8 @@ def prepared(
     ----------
     x, y : array_like, shape (H, W) or (H, W, C)
         A target of 8 or 16 bits is taken to be clipped at the ends of its range. What is NaN or
-        infinite in it is left out. Two or four channels end in opacity; what is not opaque is left
-        out too.
+        infinite in it is left out. Two or four channels end in opacity, unless an Image says
+        otherwise; what is not opaque is left out too.
     mixed : bool
         Every channel of the target may depend on all of the input.
     name : str
@@ -128,9 +128,7 @@ def prepared(
     _check(before, after, name)
     if not mixed:
         before, after = _alike(before, after, name)
-    if before.dtype != after.dtype and {before.dtype.kind, after.dtype.kind} == {"u"}:
-        # 8 and 16 bits differ by 257, as in apply.
-        before = before * (white(after.dtype) / white(before.dtype))
+    before = _in_units(before, after.dtype)
     dtype = np.float32 if _few_bits(before) and _few_bits(after) else np.float64
     shown = seen & opaque if seen.shape == opaque.shape else seen
     held = _held_out(after.shape[1], after.shape[2], seed)
@@ -154,6 +152,20 @@ def prepared(
     return pairs
 
 
+def as_learned(x: Array, dtype: np.dtype[Any], *, grey: bool) -> Array:
+    """Return an input (H, W) or (H, W, C) in the units of a target, and grey if that is."""
+    if grey and x.ndim == 3 and x.shape[2] == 3:
+        x = to_gray(x.transpose(2, 0, 1)[:, None])[0, 0]
+    return _in_units(x, dtype)
+
+
+def _in_units(values: Array, dtype: np.dtype[Any]) -> Array:
+    """Return 8 or 16 bits in the other's units, which differ by 257, as in apply."""
+    if values.dtype == dtype or values.dtype.kind != "u" or dtype.kind != "u":
+        return values
+    return values * (white(dtype) / white(values.dtype))
+
+
 def _held_out(height: int, width: int, seed: int) -> Array:
     """Return where pixels are held out, drawn at random."""
     drawn = np.random.default_rng(seed).integers(0, HELD_OUT, _PERIOD, np.uint8) == 0
@@ -171,7 +183,7 @@ def _planes(image: npt.ArrayLike, name: str) -> tuple[Array, Array]:
             "expected real numbers, (rows, columns) or (rows, columns, channels)"
         )
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    if len(planes) in (2, 4):
+    if getattr(image, "alpha", len(planes) in (2, 4)):
         return planes[:-1], planes[-1] >= white(planes.dtype)
     return planes, np.ones(planes.shape[1:], bool)
 

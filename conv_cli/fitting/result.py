@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.errors import FitError
-from conv_cli.fitting.pairs import Size, Window
+from conv_cli.fitting.pairs import Size, Window, as_learned
 from conv_cli.fitting.reading import Rational, with_own_place
 from conv_cli.fitting.verdict import Verdict
 from conv_cli.kernels.kernel import Kernel
@@ -130,6 +130,10 @@ class Fit:
         weights[..., *self.window.within(reach)] = self.weights
         return weights
 
+    def like_input(self, x: Array, y: Array) -> Array:
+        """Return an input as it was learned from: in the target's units, grey if the target is."""
+        return as_learned(x, y.dtype, grey=y.ndim == 2 and self.weights.ndim < 4)
+
     def predict(self, x: npt.ArrayLike, border: str | None = None) -> Array:
         """Return what the kernel makes of an image, as real numbers.
 
@@ -192,6 +196,22 @@ class Fit:
             "pixels": self.pixels,
             "method": self.method,
             "losses": list(self.losses),
+        }
+
+    def as_file(self) -> dict[str, Any]:
+        """Return what a .json file holds: the same, but a kernel that makes up for the shift.
+
+        `conv-cli apply -k` reads it.
+        """
+        if self.weights.ndim != 2:
+            return self.as_dict()
+        kernel = self.applicable
+        return {
+            **self.as_dict(),
+            "kernel": kernel.weights.tolist(),
+            "origin": list(kernel.origin),
+            "size": list(kernel.shape),
+            "shift": [0, 0],
         }
 
 

@@ -5,6 +5,7 @@ one; `probe_image` tells from the header what reading would give, and `can_hold`
 whether a format can hold what is to be written.
 """
 
+from conv_cli.images.codecs import lossy_codec
 from conv_cli.images.formats import (
     FLOAT_FORMATS,
     READABLE_SUFFIXES,
@@ -26,6 +27,7 @@ __all__ = [
     "can_hold",
     "encode_image",
     "format_of",
+    "lossy_codec",
     "probe_image",
     "read_image",
     "write_image",

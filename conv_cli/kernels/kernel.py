@@ -72,6 +72,16 @@ class Kernel:
             self, weights=self.weights[::-1, ::-1], origin=(rows - 1 - row, columns - 1 - column)
         )
 
+    def centred(self) -> Self:
+        """Return the kernel with zeros around it, so that its origin is the middle of odd sides."""
+        (rows, columns), (row, column) = self.shape, self.origin
+        down, across = max(row, rows - 1 - row), max(column, columns - 1 - column)
+        weights = np.zeros((2 * down + 1, 2 * across + 1))
+        weights[down - row : down - row + rows, across - column : across - column + columns] = (
+            self.weights
+        )
+        return replace(self, weights=weights, origin=(down, across))
+
     def normalized(self, how: Normalization) -> Self:
         """Return the kernel divided by the sum of its weights ("sum") or of their sizes ("abs").
 

@@ -1,0 +1,84 @@
+"""What a lossy file's codec does to pixels: the same settings, found from the file, used again."""
+
+import io
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PilImage
+
+from conv_cli.images.pillow import open_with, quiet
+
+Pixels = NDArray[Any]
+Recode = Callable[[Pixels], Pixels]
+
+_MAGIC = {"jpeg": b"\xff\xd8\xff", "webp": b"RIFF", "avif": b"ftypavi"}
+
+
+def lossy_codec(path: str | os.PathLike[str]) -> Recode | None:
+    """Return what sends pixels through the codec of a file; None if that loses nothing.
+
+    Parameters
+    ----------
+    path : path
+        An image that `read_image` has read. JPEG tables and chroma sampling are those of the file.
+        WebP and AVIF files do not say with what quality they were made: the one is taken that
+        makes a file of the same size.
+
+    Returns
+    -------
+    callable
+        uint8 pixels, (H, W) or (H, W, 3), to the same after encoding and decoding.
+    """
+    with open(path, "rb") as stream:  # noqa: PTH123  # the name may be bytes
+        contents = stream.read()
+    start = contents[:32]
+    if start.startswith(_MAGIC["jpeg"]):
+        return _jpeg(contents)
+    if start.startswith(_MAGIC["webp"]) and b"VP8 " in contents[12:4096]:
+        return _of_a_size("WEBP", len(contents), {"lossless": False})
+    if _MAGIC["avif"] in start:
+        return _of_a_size("AVIF", len(contents), {})
+    return None
+
+
+def _jpeg(contents: bytes) -> Recode:
+    with quiet:
+        picture = open_with("jpeg", io.BytesIO(contents))
+        from PIL.JpegImagePlugin import get_sampling
+
+        tables = picture.quantization  # type: ignore[attr-defined]
+        sampling = get_sampling(picture)
+
+    def recode(pixels: Pixels) -> Pixels:
+        return _through(pixels, "JPEG", {"qtables": tables, "subsampling": max(sampling, 0)})
+
+    return recode
+
+
+def _of_a_size(name: str, size: int, options: dict[str, Any]) -> Recode:
+    def recode(pixels: Pixels) -> Pixels:
+        low, high = 1, 100
+        while low < high:  # the least quality whose file is as large as the one that is there
+            middle = (low + high) // 2
+            if len(_encoded(pixels, name, {**options, "quality": middle})) < size:
+                low = middle + 1
+            else:
+                high = middle
+        return _through(pixels, name, {**options, "quality": low})
+
+    return recode
+
+
+def _encoded(pixels: Pixels, name: str, options: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    with quiet:
+        PilImage.fromarray(pixels).save(buffer, name, **options)
+    return buffer.getvalue()
+
+
+def _through(pixels: Pixels, name: str, options: dict[str, Any]) -> Pixels:
+    with quiet, PilImage.open(io.BytesIO(_encoded(pixels, name, options)), formats=[name]) as back:
+        return np.asarray(back.convert("L" if pixels.ndim == 2 else "RGB"))

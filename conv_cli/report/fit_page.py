@@ -1,0 +1,204 @@
+"""The report of a fit: one HTML page that holds everything, pictures too."""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.fitting.result import Fit
+from conv_cli.images import encode_image
+from conv_cli.report import fit_text
+from conv_cli.report.colour_scale import diverging, ink
+from conv_cli.report.kernel_text import number_texts
+
+Pixels = npt.NDArray[Any]
+
+_WIDEST = 900
+"""Columns of pixels of a picture in the page; larger ones are shown reduced."""
+_MOST_NUMBERS = 21
+"""Rows or columns of a kernel whose weights are written out; larger ones are told by pointing."""
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
+       max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.verdict { font-weight: 600; padding: .6rem 1rem; border-left: .4rem solid; background: #f4f4f4; }
+.exact, .good { border-color: #2166ac; } .poor, .underdetermined { border-color: #b2182b; }
+table.facts th { text-align: left; padding: .1rem 1.5rem .1rem 0; font-weight: 600;
+                 vertical-align: top; }
+table.kernel { border-collapse: collapse; margin: 1rem 0; display: inline-block; }
+table.kernel td { min-width: .6rem; height: .6rem; padding: .25rem .4rem; text-align: right;
+                  white-space: pre; font: 13px/1.2 ui-monospace, monospace; }
+table.small td { padding: 0; }
+figure { display: inline-block; margin: 0 1% 1rem 0; width: 48%; vertical-align: top; }
+figure img { width: 100%; image-rendering: auto; border: 1px solid #ccc; }
+figcaption { font-size: .9rem; color: #555; }
+svg text { font: 12px system-ui, sans-serif; fill: #444; }
+code { background: #f4f4f4; padding: .3rem .5rem; display: block; overflow-wrap: anywhere; }
+"""
+
+
+def fit_page(
+    fit: Fit, before: str, after: str, pictures: Sequence[tuple[str, Pixels]], saved: str | None
+) -> str:
+    """Return the page, as HTML that refers to nothing outside of it.
+
+    Parameters
+    ----------
+    before, after : str
+        What the first pair is called.
+    pictures : sequence of (caption, pixels)
+        uint8 or uint16, (H, W) or (H, W, 3).
+    saved : str or None
+        The file that holds the kernel.
+    """
+    title = html.escape(f"{before} to {after}")
+    sections = [
+        f"<h1>{title}</h1>",
+        f'<p class="verdict {fit.verdict}">{fit.verdict}: {html.escape(fit.reason)}</p>',
+        _facts(fit),
+        "<h2>Kernel</h2>",
+        *_kernels(fit),
+        _next(fit, before, saved),
+        "<h2>Pictures</h2>",
+        *(_figure(caption, pixels) for caption, pixels in pictures),
+        *_curves(fit),
+    ]
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
+        f"<style>{_STYLE}</style></head><body>\n" + "\n".join(sections) + "\n</body></html>\n"
+    )
+
+
+def _facts(fit: Fit) -> str:
+    rows = (
+        ("Size", fit_text.kernel_words(fit)),
+        ("Reads as", fit_text.reading_words(fit)),
+        ("Error", fit_text.error_words(fit)),
+        ("Certainty", fit_text.certainty_words(fit)),
+        ("Pixels", fit_text.pixel_words(fit)),
+        ("Place", fit_text.place_words(fit)),
+    )
+    cells = (f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in rows if text)
+    return f'<table class="facts">{"".join(cells)}</table>'
+
+
+def _next(fit: Fit, before: str, saved: str | None) -> str:
+    command = fit_text.next_command(fit, before, saved)
+    return f"<h2>Next</h2><code>{html.escape(command)}</code>" if command else ""
+
+
+def _kernels(fit: Fit) -> list[str]:
+    tables = [_table(weights) for weights in fit.weights.reshape(-1, *fit.size)]
+    if fit.rational is not None and fit.rational.divisor > 1:
+        numerators = np.array(fit.rational.numerators, np.float64)
+        tables += [f"<p>In fractions of {fit.rational.divisor}:</p>", _table(numerators)]
+    if fit.exact_weights is not None:
+        tables.append("<p>The exact answer, by least squares:</p>")
+        tables += [_table(weights) for weights in fit.exact_weights.reshape(-1, *fit.size)]
+    return tables
+
+
+def _table(weights: npt.NDArray[np.float64]) -> str:
+    """Return a kernel as a table, every cell in the colour of its weight."""
+    colours = diverging(weights)
+    written = max(weights.shape) <= _MOST_NUMBERS
+    texts = number_texts(weights)
+    rows = []
+    for row, (line, shades) in enumerate(zip(texts, colours.tolist(), strict=True)):
+        cells = []
+        for column, (text, shade) in enumerate(zip(line, shades, strict=True)):
+            style = f"background:rgb{tuple(shade)};color:rgb{tuple(ink(tuple(shade)))}"
+            title = f"{weights[row, column]:.6g}"
+            cells.append(f'<td style="{style}" title="{title}">{text if written else ""}</td>')
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return f'<table class="kernel{"" if written else " small"}">{"".join(rows)}</table>'
+
+
+def _figure(caption: str, pixels: Pixels) -> str:
+    shown, factor = _reduced(pixels)
+    stream = io.BytesIO()
+    encode_image(stream, shown, "png")
+    data = base64.b64encode(stream.getvalue()).decode()
+    note = f", reduced to 1/{factor}" if factor > 1 else ""
+    caption = html.escape(caption + note)
+    return (
+        f'<figure><img src="data:image/png;base64,{data}" alt="{caption}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def _reduced(pixels: Pixels) -> tuple[Pixels, int]:
+    """Return means over squares of pixels, as many as bring the width down."""
+    factor = -(-pixels.shape[1] // _WIDEST)
+    height, width = (max(side // factor, 1) * min(factor, side) for side in pixels.shape[:2])
+    if factor == 1:
+        return pixels, 1
+    down, across = min(factor, pixels.shape[0]), factor
+    blocks = pixels[:height, :width].reshape(
+        height // down, down, width // across, across, *pixels.shape[2:]
+    )
+    return np.rint(blocks.mean(axis=(1, 3))).astype(pixels.dtype), factor
+
+
+def _curves(fit: Fit) -> list[str]:
+    curves = []
+    if fit.losses:
+        points = [(float(epoch), loss) for epoch, loss in enumerate(fit.losses, 1)]
+        curves += ["<h2>Loss by epoch</h2>", _curve(points, "epoch", "mean squared error")]
+    if len(fit.sizes) > 1:
+        points = [(float(max(size)), error) for size, error in fit.sizes]
+        curves += [
+            "<h2>Error by size</h2>",
+            _curve(points, "side of the kernel", "held-out error", floor=fit.noise_floor),
+        ]
+    return curves
+
+
+def _curve(
+    points: Sequence[tuple[float, float]], across: str, up: str, floor: float | None = None
+) -> str:
+    """Return a curve as SVG, its second axis logarithmic."""
+    values = [value for _, value in points] + ([floor] if floor else [])
+    least = max(min(values), 1e-12 * max(max(values), 1e-300))
+    low, high = math.floor(math.log10(least)), math.ceil(math.log10(max(max(values), least)))
+    high = max(high, low + 1)
+    first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
+
+    def place(where: float, value: float) -> tuple[float, float]:
+        height = (math.log10(max(value, least)) - low) / (high - low)
+        return 70 + 500 * (where - first) / (last - first), 230 - 210 * height
+
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
+    dots = "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#2166ac"><title>{where:g}: {value:.4g}'
+        "</title></circle>"
+        for where, value in points
+        for x, y in (place(where, value),)
+    )
+    ticks = "".join(
+        f'<line x1="70" x2="570" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
+        f'<text x="62" y="{y + 4:.1f}" text-anchor="end">{10.0**power:g}</text>'
+        for power in range(low, high + 1, max(1, (high - low) // 6))
+        for _, y in (place(first, 10.0**power),)
+    )
+    if floor:
+        _, y = place(first, floor)
+        ticks += (
+            f'<line x1="70" x2="570" y1="{y:.1f}" y2="{y:.1f}" stroke="#b2182b" '
+            f'stroke-dasharray="4"/><text x="566" y="{y - 4:.1f}" text-anchor="end">'
+            "the target's own error</text>"
+        )
+    return (
+        f'<svg viewBox="0 0 600 270" width="600" height="270" role="img" aria-label="{up} by '
+        f'{across}">{ticks}<polyline points="{line}" fill="none" stroke="#2166ac"/>{dots}'
+        f'<text x="70" y="250">{first:g}</text>'
+        f'<text x="570" y="250" text-anchor="end">{last:g}</text>'
+        f'<text x="320" y="264" text-anchor="middle">{across}</text>'
+        f'<text x="70" y="12">{up}</text></svg>'
+    )

@@ -1,0 +1,77 @@
+"""The pictures of a fit: what the kernel makes of the input, and what is left."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.feature_maps import RangeName, to_pixels
+from conv_cli.fitting.result import Fit
+from conv_cli.images import FLOAT_FORMATS, Image, format_of
+
+Pixels = npt.NDArray[Any]
+
+_BYTES = np.dtype(np.uint8)
+
+
+class FitPictures:
+    """Before, after, what was foretold, and the residual.
+
+    Parameters
+    ----------
+    fit : Fit
+    before, after : Image
+        The pair, opacity and all.
+
+    Attributes
+    ----------
+    predicted : ndarray
+        What the kernel makes of the input: pixels of the target's kind.
+    residual : ndarray, float64
+        The target less the prediction, in the target's units.
+    """
+
+    def __init__(self, fit: Fit, before: Image, after: Image) -> None:
+        self._before, self._after = (_colours(image) for image in (before, after))
+        values = fit.predict(fit.like_input(self._before, self._after))
+        mode: RangeName = "raw" if after.dtype.kind == "f" else "clip"
+        self.predicted = to_pixels(values, after.dtype, mode)
+        self.residual = self._after.astype(np.float64) - self.predicted
+
+    @property
+    def scale(self) -> str:
+        """What black and white of the residual mean."""
+        return f"±{float(np.abs(self.residual).max()):.4g}"
+
+    def residual_for(self, name: str) -> Pixels:
+        """Return the residual for a file: about grey, or as it is if the format holds floats."""
+        if format_of(name) in FLOAT_FORMATS:
+            return self.residual.astype(np.float32)
+        return to_pixels(self.residual, _BYTES, "signed")
+
+    def captioned(self, before: str, after: str) -> list[tuple[str, Pixels]]:
+        """Return what a page shows, as (caption, pixels)."""
+        return [
+            (f"before: {before}", _shown(self._before)),
+            (f"after: {after}", _shown(self._after)),
+            ("predicted", _shown(self.predicted)),
+            (
+                f"after less predicted: grey is 0, black and white are {self.scale}",
+                to_pixels(self.residual, _BYTES, "signed"),
+            ),
+        ]
+
+
+def _colours(image: Image) -> Pixels:
+    """Return an image without opacity, (H, W) if it is grey."""
+    pixels = image.pixels
+    if not image.alpha:
+        return pixels
+    return pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :-1]
+
+
+def _shown(pixels: Pixels) -> Pixels:
+    """Return pixels that a page can show."""
+    if pixels.dtype in (np.uint8, np.uint16):
+        return pixels
+    return to_pixels(pixels.astype(np.float64), _BYTES, "stretch")

@@ -1,0 +1,156 @@
+"""What a person reads of a fit: a dozen lines, the kernel drawn, and the next command."""
+
+import math
+import shlex
+from collections.abc import Sequence
+
+import numpy as np
+
+from conv_cli.fitting.result import Fit
+from conv_cli.report.kernel_text import kernel_lines
+
+_ROWS = 9
+_MARGIN = "  "
+
+
+def fit_lines(
+    fit: Fit, before: str, after: str, *, saved: str | None, width: int = 100
+) -> list[str]:
+    """Return the lines of a summary.
+
+    Parameters
+    ----------
+    before, after : str
+        What the first pair is called.
+    saved : str or None
+        The file that holds the kernel.
+    width : int
+        Characters a line may take for the drawn kernel.
+    """
+    more = f" and {fit.pairs - 1} more" if fit.pairs > 1 else ""
+    facts = [
+        ("verdict", f"{fit.verdict}: {fit.reason}"),
+        ("kernel", kernel_words(fit)),
+        *(("", line) for line in _drawn(fit, width)),
+        *_exact(fit, width),
+        ("reads as", reading_words(fit)),
+        ("error", error_words(fit)),
+        ("certainty", certainty_words(fit)),
+        ("pixels", pixel_words(fit)),
+        ("place", place_words(fit)),
+        ("next", next_command(fit, before, saved)),
+    ]
+    title = f"{before} to {after}{more}"
+    return [title, *(f"{_MARGIN}{name:<10} {text}".rstrip() for name, text in facts if text)]
+
+
+def kernel_words(fit: Fit) -> str:
+    """Return size, number, origin and bias."""
+    rows, columns = fit.size
+    several = {2: "", 3: f"{len(fit.weights)} of ", 4: " by ".join(map(str, fit.weights.shape[:2]))}
+    count = several[fit.weights.ndim] + (" of " if fit.weights.ndim == 4 else "")
+    bias = ", ".join(f"{value:.4g}" for value in np.atleast_1d(fit.bias))
+    return f"{count}{rows}x{columns}, origin {fit.origin[0]},{fit.origin[1]}, bias {bias}"
+
+
+def _drawn(fit: Fit, width: int) -> list[str]:
+    if fit.rational is not None and fit.method == "exact":
+        numbers, divisor = np.array(fit.rational.numerators, np.float64), fit.rational.divisor
+        lines = kernel_lines(numbers, width=width - 16, height=_ROWS)
+        if divisor > 1:
+            lines[-1] += f"   / {divisor}"
+        return lines
+    first = fit.weights.reshape(-1, *fit.size)[0]
+    return kernel_lines(first, width=width - 12, height=_ROWS)
+
+
+def _exact(fit: Fit, width: int) -> list[tuple[str, str]]:
+    """Return the exact answer, to be set below that of gradient descent."""
+    if fit.exact_weights is None:
+        return []
+    first = fit.exact_weights.reshape(-1, *fit.size)[0]
+    lines = kernel_lines(first, width=width - 12, height=_ROWS)
+    return [("exact", lines[0]), *(("", line) for line in lines[1:])]
+
+
+def reading_words(fit: Fit) -> str:
+    """Return the built-in that the kernel is."""
+    if fit.match is not None:
+        return fit.match
+    if fit.turned_match is not None:
+        return f"{fit.turned_match} turned by 180°: that tool convolves (add --convolve)"
+    return ""
+
+
+def error_words(fit: Fit) -> str:
+    """Return the error on pixels that nothing was learned from, against the target's own."""
+    words = f"{fit.rmse:.4g} on held-out pixels, where the target's own is {fit.noise_floor:.4g}"
+    if math.isfinite(fit.r2):
+        words += f"; R² {_shares(fit.r2)}"
+    if math.isfinite(fit.psnr):
+        words += f", {fit.psnr:.1f} dB"
+    return words
+
+
+def _shares(r2: float) -> str:
+    """Return R² with as many digits as tell it from 1."""
+    return f"{r2:.{min(max(4, 1 - math.floor(math.log10(max(1 - r2, 1e-12)))), 12)}f}"
+
+
+def certainty_words(fit: Fit) -> str:
+    """Return how sure the weights are."""
+    largest = float(np.max(fit.stderr))
+    if not math.isfinite(largest):
+        return "none: in some direction the input holds no detail at all"
+    return f"weights within {2 * largest:.2g} (two standard errors), condition {fit.condition:,.0f}"
+
+
+def pixel_words(fit: Fit) -> str:
+    """Return how many pixels were used and what was left out."""
+    words = f"{fit.pixels:,} used"
+    if fit.clipped > 0:
+        words += f", {fit.clipped * 100:.3g} % saturated"
+    if fit.rejected > 0:
+        words += f", {fit.rejected * 100:.3g} % that no kernel made"
+    return words
+
+
+def place_words(fit: Fit) -> str:
+    """Return the border, and how the pictures lie to each other."""
+    words = "the target is what valid filtering leaves" if fit.valid else f"border {fit.border}"
+    if not fit.valid and fit.border is None:
+        words = "no border mode explains the rim" if fit.verdict in ("exact", "good") else ""
+    if fit.shift != (0, 0):
+        down, right = fit.shift
+        moved = [
+            f"{abs(count)} {word}"
+            for count, word in (
+                (down, "down" if down > 0 else "up"),
+                (right, "right" if right > 0 else "left"),
+            )
+            if count
+        ]
+        words = f"{words}; the target is moved {' and '.join(moved)}".lstrip("; ")
+    return words
+
+
+def next_command(fit: Fit, image: str, saved: str | None) -> str:
+    """Return what to type next, for a shell."""
+    if fit.weights.ndim != 2 or fit.verdict in ("poor", "underdetermined"):
+        return ""
+    kernel = saved or (fit.match if fit.shift == (0, 0) else None)
+    if kernel is None:
+        return "add -o kernel.json, then: " + _shell(
+            "conv-cli", "apply", image, "-k", "kernel.json", *_options(fit), "-o", "out.png"
+        )
+    return _shell("conv-cli", "apply", image, "-k", kernel, *_options(fit), "-o", "out.png")
+
+
+def _options(fit: Fit) -> Sequence[str]:
+    if fit.valid:
+        return "--padding", "valid"
+    return () if fit.border in (None, "edge") else ("--border", str(fit.border))
+
+
+def _shell(*words: str) -> str:
+    return " ".join(map(shlex.quote, words))
