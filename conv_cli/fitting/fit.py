@@ -165,7 +165,7 @@ def _fitted(
     if settings.method == "exact":
         return fit
     end, losses = learner.descended(best, white(target.dtype) if whole else 1.0)
-    other = _told(learner, end, verdict, reason, len(planes))
+    other = _told(learner, end, verdict, f"by least squares, {reason}", len(planes))
     psnr = 20 * math.log10(peak / other.rmse) if other.rmse > 0 else math.inf
     return replace(other, method="gd", losses=tuple(losses), exact_weights=fit.weights, psnr=psnr)
 

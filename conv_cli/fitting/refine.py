@@ -143,19 +143,16 @@ def _slope(
     side = _TILES[max(window.size) * 16 > _TILES[0]]
     size = _good_size(side + window.rows - 1), _good_size(side + window.columns - 1)
     outputs = len(pairs[0].y)
-    spectrum, totals, squares = np.zeros(()), np.zeros(outputs), 0.0
+    parts = []
     for pair, mask in zip(pairs, counted, strict=True):
         sums = _Sums(pair, mask, window, solution, size)
         share(sums.add, sums.tiles(side), threads)
-        spectrum, totals, squares = (
-            one + other
-            for one, other in zip(
-                (spectrum, totals, squares), (sums.spectrum, sums.totals, sums.squares), strict=True
-            )
-        )
+        parts.append(sums)
+    spectrum = np.sum([sums.spectrum for sums in parts], axis=0)
     lags = np.fft.irfft2(spectrum, size)[..., : window.rows, : window.columns]
     lags = lags.transpose(0, 2, 3, 1).reshape(-1, outputs) * np.prod(size)  # see `_spectra`
-    return np.vstack([lags, totals]), squares / outputs
+    totals = np.sum([sums.totals for sums in parts], axis=0)
+    return np.vstack([lags, totals]), sum(sums.squares for sums in parts) / outputs
 
 
 class _Sums:

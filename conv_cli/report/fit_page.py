@@ -20,6 +20,8 @@ Pixels = npt.NDArray[Any]
 
 _WIDEST = 900
 """Columns of pixels of a picture in the page; larger ones are shown reduced."""
+_LEAST = 1e-3
+"""Of the target's own error, or of the largest in a curve: less is drawn as this much."""
 _MOST_NUMBERS = 21
 """Rows or columns of a kernel whose weights are written out; larger ones are told by pointing."""
 
@@ -36,7 +38,7 @@ table.kernel td { min-width: .6rem; height: .6rem; padding: .25rem .4rem; text-a
                   white-space: pre; font: 13px/1.2 ui-monospace, monospace; }
 table.small td { padding: 0; }
 figure { display: inline-block; margin: 0 1% 1rem 0; width: 48%; vertical-align: top; }
-figure img { width: 100%; image-rendering: auto; border: 1px solid #ccc; }
+figure img { width: 100%; image-rendering: pixelated; border: 1px solid #ccc; }
 figcaption { font-size: .9rem; color: #555; }
 svg text { font: 12px system-ui, sans-serif; fill: #444; }
 code { background: #f4f4f4; padding: .3rem .5rem; display: block; overflow-wrap: anywhere; }
@@ -106,6 +108,7 @@ def _kernels(fit: Fit) -> list[str]:
 
 def _table(weights: npt.NDArray[np.float64]) -> str:
     """Return a kernel as a table, every cell in the colour of its weight."""
+    weights = np.where(np.abs(weights) > 1e-9 * np.abs(weights).max(), weights, 0.0)
     colours = diverging(weights)
     written = max(weights.shape) <= _MOST_NUMBERS
     texts = number_texts(weights)
@@ -165,7 +168,7 @@ def _curve(
 ) -> str:
     """Return a curve as SVG, its second axis logarithmic."""
     values = [value for _, value in points] + ([floor] if floor else [])
-    least = max(min(values), 1e-12 * max(max(values), 1e-300))
+    least = max(min(values), (floor or max(values)) * _LEAST, 1e-300)
     low, high = math.floor(math.log10(least)), math.ceil(math.log10(max(max(values), least)))
     high = max(high, low + 1)
     first, last = points[0][0], max(points[-1][0], points[0][0] + 1)

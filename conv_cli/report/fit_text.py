@@ -49,7 +49,7 @@ def kernel_words(fit: Fit) -> str:
     rows, columns = fit.size
     several = {2: "", 3: f"{len(fit.weights)} of ", 4: " by ".join(map(str, fit.weights.shape[:2]))}
     count = several[fit.weights.ndim] + (" of " if fit.weights.ndim == 4 else "")
-    bias = ", ".join(f"{value:.4g}" for value in np.atleast_1d(fit.bias))
+    bias = ", ".join(f"{round(value, 9):.4g}" for value in np.atleast_1d(fit.bias))
     return f"{count}{rows}x{columns}, origin {fit.origin[0]},{fit.origin[1]}, bias {bias}"
 
 
@@ -94,7 +94,7 @@ def error_words(fit: Fit) -> str:
 
 def _shares(r2: float) -> str:
     """Return R² with as many digits as tell it from 1."""
-    return f"{r2:.{min(max(4, 1 - math.floor(math.log10(max(1 - r2, 1e-12)))), 12)}f}"
+    return f"{r2:.{min(max(4, 1 - math.floor(math.log10(max(1 - r2, 1e-6)))), 6)}f}"
 
 
 def certainty_words(fit: Fit) -> str:
