@@ -19,7 +19,7 @@ from conv_cli.fitting.solve import Solution
 
 Array = npt.NDArray[Any]
 
-_SIDES = {3: 5, 9: 5, 21: 2}
+_SIDES = {3: 5, 9: 5, 21: 1}
 """Sides of the windows that are tried, and for each how many blocks, each way, the images are cut
 into: any of them may be free of what covers the others."""
 _SAMPLE = 40
@@ -33,6 +33,8 @@ _BETWEEN = 0.06
 _LEAST_SHARE = 0.3
 _REACHES = 12, 6, 3, 2.3, 2.3, 2.3
 """What counts as near, round by round, while a first guess settles."""
+_SETTLED = 2
+"""So many of the guesses, those that foretell most pixels, are followed up."""
 _SOFT = 1.1
 """A kernel that is nearly right takes in pixels that are off by this much more."""
 
@@ -56,8 +58,10 @@ def without_wild(pairs: Sequence[Pair], floor: float, centre: Size) -> list[Pair
         sample = _sample(pairs, window, max(_SAMPLE * weights, _FEWEST))
         if sample.features.shape[1] < 10 * weights:
             break
-        for start in _starts(pairs, window, sample, blocks):
-            solution = _settled(sample, _nearer(sample, start), floor)
+        starts = [_nearer(sample, start) for start in _starts(pairs, window, sample, blocks)]
+        starts.sort(key=lambda start: _near(sample, start, _REACHES[2] * floor).mean())
+        for start in starts[-_SETTLED:]:
+            solution = _settled(sample, start, floor)
             if solution is not None and _explains(sample, solution, floor):
                 return [_marked(pair, window, solution, floor) for pair in pairs]
     return None
@@ -81,29 +85,29 @@ def _starts(pairs: Sequence[Pair], window: Window, sample: _Sample, blocks: int)
     """Yield first guesses: of all pixels, by the sum of absolute errors; of the brighter and of the
     darker than that foretells, as a mark that shines through makes two kernels; and of blocks."""
     weights = len(sample.features)
-    solution = _solved(sample, np.ones(sample.features.shape[1]))
+    solution = _solved(sample, np.ones(sample.features.shape[1], bool))
     for _ in range(_ROUNDS):
         distance = _distance(sample, solution)
         solution = _solved(sample, 1 / np.maximum(distance, 1e-3 * distance.mean() + 1e-12))
     yield solution
     brighter = (sample.targets - solution.T @ sample.features).mean(axis=0) > 0
     for side_of_it in (brighter, ~brighter):
-        yield _solved(sample, side_of_it.astype(np.float64))
+        yield _solved(sample, side_of_it)
     for pair in pairs:
         for block in _blocks(pair, blocks):
             part = _sample([block], window, 20 * weights)
             if part.features.shape[1] >= 3 * weights:
-                yield _solved(part, np.ones(part.features.shape[1]))
+                yield _solved(part, np.ones(part.features.shape[1], bool))
 
 
 def _nearer(sample: _Sample, solution: Array) -> Array:
     """Return the solution over the nearer pixels, again and again, fewer each time."""
     reach = 4 * float(np.median(_distance(sample, solution)))
     for _ in range(_ROUNDS):
-        near = _distance(sample, solution) <= reach
+        near = _near(sample, solution, reach)
         if near.mean() < _LEAST_SHARE:
             break
-        solution, reach = _solved(sample, near.astype(np.float64)), reach / 2
+        solution, reach = _solved(sample, near), reach / 2
     return solution
 
 
@@ -122,11 +126,16 @@ def _blocks(pair: Pair, count: int) -> Iterator[Pair]:
 
 
 def _solved(sample: _Sample, counts: Array) -> Array:
-    """Return the weighted least-squares solution (p, D)."""
-    weighted = sample.features * counts
-    gram = weighted @ sample.features.T
+    """Return the least-squares solution (p, D), each pixel counted so often, or only if true."""
+    if counts.dtype == bool:
+        features, targets = sample.features[:, counts], sample.targets[:, counts]
+        weighted = features
+    else:
+        features, targets = sample
+        weighted = features * counts
+    gram = weighted @ features.T
     gram[np.diag_indices_from(gram)] += 1e-12 * np.trace(gram)
-    return np.linalg.solve(gram, weighted @ sample.targets.T)
+    return np.linalg.solve(gram, weighted @ targets.T)
 
 
 def _distance(sample: _Sample, solution: Array) -> Array:
@@ -134,13 +143,18 @@ def _distance(sample: _Sample, solution: Array) -> Array:
     return np.abs(sample.targets - solution.T @ sample.features).max(axis=0)
 
 
+def _near(sample: _Sample, solution: Array, reach: float) -> Array:
+    """Return which pixels are foretold to within a reach."""
+    return _distance(sample, solution) <= reach
+
+
 def _settled(sample: _Sample, solution: Array, floor: float) -> Array | None:
     """Return the solution over the pixels near it, by ever stricter ideas of near."""
     for reach in _REACHES:
-        near = _distance(sample, solution) <= reach * floor
+        near = _near(sample, solution, reach * floor)
         if near.mean() < _LEAST_SHARE / 2:
             return None
-        solution = _solved(sample, near.astype(np.float64))
+        solution = _solved(sample, near)
     return solution
 
 
