@@ -24,9 +24,10 @@ ALLOWED = {
     "feature_maps": {"errors", "borders", "colors"},
     "layers": {"errors", "borders", "correlation"},
     "filtering": {"borders", "colors", "correlation", "errors", "feature_maps", "images", "kernels"},
-    "report": set(),
     "fitting": {"errors", "borders", "colors", "kernels", "layers", "threads"},
-    "report": {"feature_maps", "fitting", "images"},
+    "report": {
+        "borders", "correlation", "errors", "feature_maps", "files", "fitting", "images", "kernels",
+    },
     "jobs": {"errors", "feature_maps", "filtering", "images", "kernels"},
     "batch": {"errors", "feature_maps", "filtering", "images", "jobs", "threads", "workers"},
     "cli": {

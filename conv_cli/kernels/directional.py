@@ -5,25 +5,17 @@ A compass member answers most where the bright side of an edge lies in its direc
 
 import numpy as np
 
-from conv_cli.kernels.family import Weights, family_set, fixed
+from conv_cli.kernels.family import family_set, fixed
+from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.operations import rotated
 
 _DIRECTIONS = ("n", "ne", "e", "se", "s", "sw", "w", "nw")
-
-# The outer weights of a 3x3 matrix, clockwise from the top left.
-_RIM = ([0, 0, 0, 1, 2, 2, 2, 1], [0, 1, 2, 2, 2, 1, 0, 0])
-
-
-def turned_45(weights: Weights, steps: int) -> Weights:
-    """Return a 3x3 matrix with its rim turned clockwise by so many times 45°."""
-    result = weights.copy()
-    result[_RIM] = np.roll(weights[_RIM], steps)
-    return result
 
 
 def _compass_set(name: str, summary: str, north: list[list[float]]) -> None:
     family_set(name, f"{summary}: eight directions", _DIRECTIONS)
     for steps, ending in enumerate(_DIRECTIONS):
-        weights = turned_45(np.array(north, dtype=np.float64), steps)
+        weights = rotated(Kernel(np.array(north)), steps).weights
         fixed(f"{name}-{ending}", f"{summary}: {ending.upper()}", weights)
 
 

@@ -1,8 +1,9 @@
-"""What a user types for a kernel: a built-in, a matrix, or a file.
+"""What a user types for a kernel: a built-in, a matrix, a file, or another tool's string.
 
-In this order: ``@PATH`` is a file; the name of a built-in, with parameters after a colon, is that;
-anything that ends like a kernel file is one; what holds numbers is a matrix; and the rest is looked
-for as a file. Nothing that is typed is ever executed.
+In this order: the name of a built-in, with parameters after a colon, is that; ``@PATH`` is a file;
+``imagemagick:``, ``gmic:`` and ``ffmpeg:`` begin a string of that tool's; anything that ends like a
+kernel file is one; what holds numbers is a matrix; and the rest is looked for as a file. Nothing
+that is typed is ever executed.
 """
 
 import os
@@ -16,11 +17,9 @@ import numpy.typing as npt
 from conv_cli.errors import KernelError
 from conv_cli.kernels.catalogue import built_in, is_built_in, suggestion
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.text import parse_number, parse_table, shown
+from conv_cli.kernels.text import brief_name, parse_number, parse_table, shown
 
-_OTHER_TOOLS = ("imagemagick", "gmic", "ffmpeg")
 _NUMERIC = frozenset("0123456789+-.eE/,; \t\r\n")
-_LONGEST_NAME = 40
 
 _GAP = re.compile(r"[^\S\n]+")
 # A row ends at a semicolon, wherever the lines break, or at the end of a line.
@@ -38,8 +37,9 @@ def load_kernel(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> Kernel
     spec : str, path, array_like of shape (rows, columns), or Kernel
         A string is a built-in with or without parameters (``sobel-x``, ``gaussian:2``,
         ``gaussian:sigma=2,size=13``), a matrix (``"1 0 -1; 2 0 -2; 1 0 -1"``, ``"1/9 1/9; 0 1"``,
-        ``"1 1; 1 1 / 4"``) or the path of a .json, .csv, .txt, .npy, .npz or .mat file, which a
-        leading ``@`` sets apart from a built-in of the same name. A Kernel is returned as it is.
+        ``"1 1; 1 1 / 4"``), another tool's string after its tag (``gmic:(0,1,0;1,-4,1;0,1,0)``) or
+        the path of a .json, .csv, .txt, .npy, .npz or .mat file, which a leading ``@`` sets apart
+        from a built-in of the same name. A Kernel is returned as it is.
 
     Raises
     ------
@@ -82,10 +82,12 @@ def _load_text(spec: str) -> list[Kernel]:
     if is_built_in(spec):
         return built_in(spec)
     from conv_cli.kernels.formats import READABLE, read_kernels
+    from conv_cli.kernels.tools.strings import is_tagged, read_tagged
 
     if spec.startswith("@"):
         return read_kernels(spec[1:])
-    _refuse_other_tools(spec)
+    if is_tagged(spec):
+        return read_tagged(spec)
     if Path(spec).suffix.lower() in READABLE:
         return read_kernels(spec)
     if _is_matrix(spec):
@@ -93,15 +95,6 @@ def _load_text(spec: str) -> list[Kernel]:
     if _exists(spec):
         return read_kernels(spec)
     raise KernelError(f"kernel {_label(spec)}: {_unknown(spec)}")
-
-
-def _refuse_other_tools(spec: str) -> None:
-    tool = spec.partition(":")[0].strip().lower()
-    if ":" in spec and tool in _OTHER_TOOLS:
-        raise KernelError(
-            f"kernel {_label(spec)}: the syntax of {tool} is not read yet; give the matrix itself, "
-            'with rows split by semicolons: "0 1 0; 1 -4 1; 0 1 0"'
-        )
 
 
 def _is_matrix(spec: str) -> bool:
@@ -121,13 +114,7 @@ def _inline(text: str) -> Kernel:
     if divisor is not None:
         name = f"{name} / {divisor}"
         weights = _divided(weights, divisor, label)
-    if len(name) > _LONGEST_NAME:
-        height, width = weights.shape
-        import hashlib
-
-        digest = hashlib.blake2b(weights.tobytes(), digest_size=4).hexdigest()
-        name = f"matrix-{height}x{width}-{digest}"
-    return Kernel(weights, name=name)
+    return Kernel(weights, name=brief_name(name, weights, "matrix"))
 
 
 def _split_divisor(text: str, label: str) -> tuple[str, str | None]:

@@ -1,8 +1,9 @@
 """Numbers and tables of numbers as people type them, for inline matrices and text files alike."""
 
+import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from conv_cli.kernels.kernel import MAX_WEIGHTS
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 _LONGEST_SHOWN = 40
+_LONGEST_NAME = 40
 
 
 def parse_number(text: str) -> float:
@@ -36,6 +38,27 @@ def parse_number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"{shown(text)}, which is too large for a number of 64 bits")
     return value
+
+
+def parse_decimal(text: str) -> float:
+    """Return the number that `text` spells without a fraction, as other tools write them.
+
+    Raises
+    ------
+    ValueError
+        If it spells none, or one that is too large for float64.
+    """
+    if "/" in text:
+        raise ValueError(f"{shown(text)}, expected a number without a /")
+    return parse_number(text)
+
+
+def format_number(value: float) -> str:
+    """Return the shortest text that reads back as the same float64, whole numbers without a point.
+
+    From 10¹⁵ on an exponent takes the place of zeros.
+    """
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 
 def parse_table(rows: Iterable[Sequence[str]], label: str) -> npt.NDArray[np.float64]:
@@ -74,6 +97,23 @@ def rectangle(rows: Iterable[Sequence[float]], label: str) -> npt.NDArray[np.flo
     if not table:
         raise KernelError(f"kernel {label}: it holds no numbers")
     return np.array(table, dtype=np.float64)
+
+
+def lines(text: str) -> Iterator[str]:
+    """Yield the lines of a text one by one, whatever ends them, without blank ones at the end."""
+    return (line.strip() for line in io.StringIO(text.rstrip(), newline=None))
+
+
+def brief_name(name: str, weights: npt.NDArray[np.float64], kind: str) -> str:
+    """Return the name, or for a long one the kind, the size and a digest of the weights."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    import hashlib
+
+    rows, columns = weights.shape
+    return (
+        f"{kind}-{rows}x{columns}-{hashlib.blake2b(weights.tobytes(), digest_size=4).hexdigest()}"
+    )
 
 
 def shown(text: str) -> str:

@@ -1,0 +1,57 @@
+"""G'MIC's matrices, as ``correlate`` means them: not turned, origin ((h-1)//2, (w-1)//2)."""
+
+import re
+
+from conv_cli.errors import KernelError
+from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.operations import recentred
+from conv_cli.kernels.text import format_number, rectangle
+from conv_cli.kernels.tools.typed import Typed
+
+_FORM = "a matrix such as (0,1,0;1,-4,1;0,1,0)"
+
+
+def read_gmic(typed: Typed) -> list[Kernel]:
+    """Return the kernel of a matrix in round brackets: commas in rows, semicolons between them.
+
+    Raises
+    ------
+    KernelError
+        With the place of what is malformed, and what was expected there.
+    """
+    start = re.match(r"\s*", typed.text)
+    assert start is not None  # it matches anywhere
+    end = len(typed.text.rstrip())
+    if not typed.text.startswith("(", start.end()):
+        raise typed.fault(start.end(), _FORM)
+    if typed.text[end - 1] != ")" or end - 1 == start.end():
+        raise typed.fault(end, ") at the end")
+    inside = typed.part(start.end() + 1, end - 1)
+    rows = [[_number(cell) for cell in row.split(",")] for row in inside.split(";")]
+    return [Kernel(rectangle(rows, typed.label), name=typed.label)]
+
+
+def _number(cell: Typed) -> float:
+    if slices := re.search(r"[/^]", cell.text):
+        raise cell.fault(
+            slices.start(), "a matrix of one slice and one channel, with decimal numbers"
+        )
+    return cell.number("a number such as -1 or 0.5")
+
+
+def write_gmic(kernel: Kernel) -> str:
+    """Return the matrix for G'MIC's ``correlate``; zeros put another origin into the middle.
+
+    Raises
+    ------
+    KernelError
+        If the kernel has a bias, which no matrix holds.
+    """
+    if kernel.bias != 0:
+        raise KernelError(
+            f"kernel {kernel.name}: a matrix of G'MIC's holds no bias, and this one has "
+            f"{kernel.bias:g}; use --bias 0, and say add {kernel.bias:g} there"
+        )
+    centred = recentred(kernel, lambda size: (size - 1) // 2)
+    rows = (",".join(map(format_number, row)) for row in centred.weights.tolist())
+    return f"({';'.join(rows)})"

@@ -1,0 +1,172 @@
+"""ImageMagick's kernel strings, as ``-morphology Convolve`` means them: turned by 180°.
+
+Grammar, as in https://imagemagick.org/Usage/morphology/#user ::
+
+    KERNEL ; KERNEL …
+    WxH+X+Y: 1,2 3 …       W·H numbers; nan and - are no weight
+    1,2,3,4 …              a square of them
+    Name:ARGUMENTS         one of its own
+    3x3@: … Name:args>     @ all turns by 45°, > by 90°, < by 180° and 90°
+"""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from conv_cli.errors import KernelError
+from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
+from conv_cli.kernels.operations import rotated
+from conv_cli.kernels.text import format_number, shown
+from conv_cli.kernels.tools.geometry import read_geometry
+from conv_cli.kernels.tools.magick_names import NAMES, PATTERNS, magick_kernels
+from conv_cli.kernels.tools.typed import Typed
+
+_NO_WEIGHT = ("nan", "-")
+_NUMBER = "a number such as -1 or 0.5, nan or -"
+_SIZE = "WxH or WxH+X+Y in whole numbers before the colon"
+
+
+def read_imagemagick(typed: Typed) -> list[Kernel]:
+    """Return the kernels of a string, turned so that correlation does what Convolve does.
+
+    Raises
+    ------
+    KernelError
+        With the place of what is malformed, and what was expected there.
+    """
+    pieces = [piece for piece in typed.split(";") if piece.text.strip()]
+    if not pieces:
+        raise typed.fault(len(typed.text), "WxH: and its numbers, or one of ImageMagick's names")
+    return [kernel.turned() for piece in pieces for kernel in _read_one(piece)]
+
+
+def write_imagemagick(kernel: Kernel) -> str:
+    """Return the string for ``-morphology Convolve`` that does what correlation with `kernel` does.
+
+    Raises
+    ------
+    KernelError
+        If the kernel has a bias, which no string holds.
+    """
+    if kernel.bias != 0:
+        percent = 100 * kernel.bias / 255
+        raise KernelError(
+            f"kernel {kernel.name}: ImageMagick's strings hold no bias, and this one has "
+            f"{kernel.bias:g}; use --bias 0, and say -define convolve:bias={percent:.6g}% there"
+        )
+    turned = kernel.turned()
+    (height, width), (y, x) = turned.shape, turned.origin
+    rows = " ".join(",".join(map(format_number, row)) for row in turned.weights.tolist())
+    return f"{width}x{height}+{x}+{y}: {rows}"
+
+
+def _read_one(piece: Typed) -> list[Kernel]:
+    """Return the kernels of one piece as they are written, not turned."""
+    start = len(piece.text) - len(piece.text.lstrip())
+    if piece.text[start].isalpha() and not piece.text[start:].lower().startswith("nan"):
+        kernels, flags = _read_name(piece.part(start))
+    else:
+        kernels, flags = _read_array(piece)
+    if len(kernels) > 1:  # the set of one name is not turned
+        return kernels
+    return list(_turns(kernels[0], flags, piece))
+
+
+def _read_name(piece: Typed) -> tuple[list[Kernel], frozenset[str]]:
+    match = re.match(r"[\w-]+", piece.text)
+    assert match is not None  # its first character is a letter
+    name = match[0].lower().replace("-", "").replace("_", "")
+    if name not in NAMES:
+        if name in PATTERNS:
+            raise KernelError(
+                f"kernel {piece.label}: {match[0]} is a pattern of ImageMagick's for hit-and-miss, "
+                "not a kernel to convolve with; use one that is"
+            )
+        raise piece.fault(0, f"one of ImageMagick's names: {', '.join(NAMES)}")
+    end = match.end()
+    end += len(piece.text[end:]) - len(piece.text[end:].lstrip(" \t\r\n,:"))
+    arguments = read_geometry(piece.part(end), "arguments such as 0x2 or 1,2,90")
+    try:
+        return magick_kernels(name, arguments), arguments.flags
+    except KernelError as error:
+        reason = str(error).removeprefix("kernel kernel: ")
+        raise KernelError(f"kernel {piece.label}: {match[0]}: {reason}") from None
+
+
+def _read_array(piece: Typed) -> tuple[list[Kernel], frozenset[str]]:
+    size, colon, _ = piece.text.partition(":")
+    if not colon:
+        return [_square(piece)], frozenset()
+    geometry = read_geometry(piece.part(0, len(size)), _SIZE)
+    width, height = geometry.rho or geometry.sigma, geometry.sigma or geometry.rho
+    if width is None or height is None or min(width, height) < 1:
+        raise piece.fault(0, _SIZE)
+    columns, rows = int(width), int(height)
+    if rows * columns > MAX_WEIGHTS:
+        raise piece.fault(0, f"a size of at most {MAX_WEIGHTS:,} weights")
+    numbers = piece.part(len(size) + 1)
+    values = _values(numbers, rows * columns)
+    if len(values) < rows * columns:
+        many = f"{rows * columns} numbers for {columns}x{rows}, and not {len(values)}"
+        raise numbers.fault(len(numbers.text), many)
+    x = (columns - 1) // 2 if geometry.xi is None else geometry.xi
+    y = (rows - 1) // 2 if geometry.psi is None else geometry.psi
+    if not (0 <= x < columns and 0 <= y < rows):
+        raise piece.fault(0, f"an origin +X+Y inside of {columns}x{rows}, counted from 0")
+    weights = np.reshape(values, (rows, columns))
+    return [Kernel(weights, origin=(int(y), int(x)), name=piece.label)], geometry.flags
+
+
+def _square(piece: Typed) -> Kernel:
+    values = _values(piece, MAX_WEIGHTS)
+    side = int(len(values) ** 0.5)
+    if side * side != len(values):
+        raise piece.fault(
+            len(piece.text),
+            f"{side * side} or {(side + 1) ** 2} numbers for a square and not {len(values)}; "
+            "give other sizes as WxH: before the numbers",
+        )
+    return Kernel(np.reshape(values, (side, side)), name=piece.label)
+
+
+def _values(numbers: Typed, most: int) -> list[float]:
+    """Return the numbers of a piece, 0 for what is no weight; at least one must be one."""
+    values: list[float] = []
+    real = False
+    for word in numbers.words():
+        if len(values) == most:
+            raise word.fault(0, f"the end after {most} numbers")
+        absent = word.text.lower() in _NO_WEIGHT
+        values.append(0.0 if absent else word.number(_NUMBER))
+        real = real or not absent
+    if not real:
+        raise numbers.fault(len(numbers.text), "at least one number")
+    return values
+
+
+def _turns(kernel: Kernel, flags: frozenset[str], piece: Typed) -> Iterator[Kernel]:
+    """Yield the kernel, and its turns that a flag asks for until one is there again."""
+    if "@" in flags:
+        steps = range(1, 9)
+        allowed = kernel.shape == (3, 3)
+    elif ">" in flags:
+        steps = range(2, 9, 2)
+        allowed = 1 in kernel.shape or kernel.shape[0] == kernel.shape[1]
+    elif "<" in flags:
+        yield from (rotated(kernel, step) for step in (0, 4, 6, 2))
+        return
+    else:
+        yield kernel
+        return
+    if not allowed:
+        raise KernelError(
+            f"kernel {piece.label}: {shown(piece.text)} cannot be turned: ImageMagick turns 3x3 by "
+            "45°, and squares and lines by 90°"
+        )
+    yield kernel
+    for step in steps:
+        turned = rotated(kernel, step)
+        if turned.origin == kernel.origin and np.array_equal(turned.weights, kernel.weights):
+            return
+        yield turned

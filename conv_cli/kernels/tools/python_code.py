@@ -1,0 +1,103 @@
+"""Python that does with OpenCV, SciPy or PyTorch what a kernel does here.
+
+Each reads ``image`` and leaves ``result``, of the same shape, in 32-bit floats that are neither
+limited nor rounded. Beyond the border lies its nearest pixel, as with ``--border edge``.
+"""
+
+from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.text import format_number
+
+_OPENCV = """\
+# {name}
+# image: (H, W) or (H, W, C), of any depth that OpenCV filters.
+import cv2
+import numpy as np
+
+weights = np.array({weights})
+result = cv2.filter2D(
+    np.asarray(image, np.float32),
+    cv2.CV_32F,
+    weights,
+    anchor=({column}, {row}),
+    delta={bias},
+    borderType=cv2.BORDER_REPLICATE,
+)
+"""
+
+_SCIPY = """\
+# {name}
+# image: (H, W) or (H, W, C).
+import numpy as np
+from scipy import ndimage
+
+weights = np.array({weights})
+image = np.asarray(image, np.float32)
+flat = (1,) * (image.ndim - 2)
+result = ndimage.correlate(
+    image,
+    weights.reshape(weights.shape + flat),
+    mode="nearest",
+    origin=({down}, {right}) + (0,) * len(flat),
+)
+result += {bias}
+"""
+
+_PYTORCH = """\
+# {name}
+# image: (H, W), (C, H, W) or (N, C, H, W), a tensor or an array.
+import torch
+import torch.nn.functional as F
+
+weight = torch.tensor({weights}, dtype=torch.float32)
+image = torch.as_tensor(image).to(torch.float32)
+height, width = image.shape[-2:]
+padded = F.pad(
+    image.reshape(-1, 1, height, width), ({left}, {after}, {above}, {below}), mode="replicate"
+)
+result = F.conv2d(padded, weight[None, None], torch.tensor([{bias}], dtype=torch.float32))
+result = result.reshape(image.shape)
+"""
+
+
+def write_opencv(kernel: Kernel) -> str:
+    """Return code for ``cv2.filter2D``, whose anchor is the origin as (column, row)."""
+    return _filled(_OPENCV, kernel)
+
+
+def write_scipy(kernel: Kernel) -> str:
+    """Return code for ``scipy.ndimage.correlate``, whose origin counts from size//2."""
+    return _filled(_SCIPY, kernel)
+
+
+def write_pytorch(kernel: Kernel) -> str:
+    """Return code for ``conv2d``, padded so that the origin lies on the pixel."""
+    return _filled(_PYTORCH, kernel)
+
+
+def _filled(template: str, kernel: Kernel) -> str:
+    (rows, columns), (row, column) = kernel.shape, kernel.origin
+    return template.format(
+        name=" ".join(kernel.name.split()),
+        weights=_literal(kernel),
+        bias=repr(kernel.bias),
+        row=row,
+        column=column,
+        down=row - rows // 2,
+        right=column - columns // 2,
+        left=column,
+        after=columns - 1 - column,
+        above=row,
+        below=rows - 1 - row,
+    )
+
+
+def _literal(kernel: Kernel) -> str:
+    """Return the weights as a list of rows, one a line."""
+    rows = (f"    [{', '.join(map(_float, row))}]," for row in kernel.weights.tolist())
+    return "\n".join(["[", *rows, "]"])
+
+
+def _float(value: float) -> str:
+    """Return the literal of a float: with a point even where it is whole."""
+    text = format_number(value)
+    return text if set(text) & set(".e") else f"{text}.0"

@@ -1,0 +1,140 @@
+"""The table of other tools: which strings are read, and what kernels are written for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from conv_cli.errors import KernelError
+from conv_cli.kernels.formats import dump_kernel
+from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.operations import framed
+from conv_cli.kernels.text import brief_name, shown
+from conv_cli.kernels.tools.ffmpeg import approximate_ffmpeg, read_ffmpeg, write_ffmpeg
+from conv_cli.kernels.tools.gegl import approximate_gegl, write_gegl
+from conv_cli.kernels.tools.gmic import read_gmic, write_gmic
+from conv_cli.kernels.tools.imagemagick import read_imagemagick, write_imagemagick
+from conv_cli.kernels.tools.python_code import write_opencv, write_pytorch, write_scipy
+from conv_cli.kernels.tools.typed import Typed
+
+READERS: dict[str, Callable[[Typed], list[Kernel]]] = {
+    "imagemagick": read_imagemagick,
+    "gmic": read_gmic,
+    "ffmpeg": read_ffmpeg,
+}
+"""The reader of the strings behind each tag."""
+
+
+class Target(NamedTuple):
+    """What a kernel can be written for.
+
+    Attributes
+    ----------
+    write : callable
+        From a kernel to text or bytes; raises KernelError for one that the target cannot hold.
+    approximate : callable or None
+        From such a kernel to the closest one that it can.
+    """
+
+    write: Callable[[Kernel], str | bytes]
+    approximate: Callable[[Kernel], Kernel] | None = None
+
+
+def _file(ending: str) -> Target:
+    return Target(lambda kernel: dump_kernel(kernel, ending))
+
+
+TARGETS: dict[str, Target] = {
+    "json": _file(".json"),
+    "csv": _file(".csv"),
+    "txt": _file(".txt"),
+    "npy": _file(".npy"),
+    "vips": _file(".mat"),
+    "imagemagick": Target(write_imagemagick),
+    "gmic": Target(write_gmic),
+    "ffmpeg": Target(write_ffmpeg, approximate_ffmpeg),
+    "gegl": Target(write_gegl, approximate_gegl),
+    "opencv": Target(write_opencv),
+    "scipy": Target(write_scipy),
+    "pytorch": Target(write_pytorch),
+}
+
+
+class Converted(NamedTuple):
+    """A kernel for another tool.
+
+    Attributes
+    ----------
+    data : bytes
+        Text ends with a line feed.
+    error : float or None
+        The most by which the tool's result can differ, in levels of an 8-bit image (0..255);
+        None if it is the same picture.
+    """
+
+    data: bytes
+    error: float | None = None
+
+
+def convert(kernel: Kernel, name: str, *, approximate: bool = False) -> Converted:
+    """Return the kernel as the target of that name takes it.
+
+    Parameters
+    ----------
+    kernel : Kernel
+    name : str
+        A key of `TARGETS`.
+    approximate : bool
+        Where the target cannot hold the kernel, write the closest that it can.
+
+    Raises
+    ------
+    KernelError
+        If it cannot hold it.
+    """
+    target = TARGETS[name]
+    try:
+        return Converted(_bytes(target.write(kernel)))
+    except KernelError:
+        if not approximate or target.approximate is None:
+            raise
+    closest = target.approximate(kernel)
+    return Converted(_bytes(target.write(closest)), _largest_difference(kernel, closest))
+
+
+def is_tagged(spec: str) -> bool:
+    """Tell whether a text begins with the tag of a tool."""
+    return ":" in spec and spec.partition(":")[0].strip().lower() in READERS
+
+
+def read_tagged(spec: str) -> list[Kernel]:
+    """Return the kernels of ``TOOL:STRING``; each is called by its text, or by its size if long.
+
+    Raises
+    ------
+    KernelError
+        If the string is malformed, with the place counted from 1 in `spec`.
+    """
+    tag, _, _ = spec.partition(":")
+    tool = tag.strip().lower()
+    kernels = READERS[tool](Typed(spec, 0, shown(spec)).part(len(tag) + 1))
+    if len(kernels) > 1:
+        return [replace(kernel, name=f"{tool}-{i}") for i, kernel in enumerate(kernels, 1)]
+    (kernel,) = kernels
+    return [replace(kernel, name=brief_name(" ".join(spec.split()), kernel.weights, tool))]
+
+
+def _bytes(written: str | bytes) -> bytes:
+    return written if isinstance(written, bytes) else f"{written.rstrip()}\n".encode()
+
+
+def _largest_difference(one: Kernel, other: Kernel) -> float:
+    """Return by how much the results of two kernels can differ on an 8-bit image."""
+    before = np.maximum(one.origin, other.origin)
+    after = np.maximum(np.subtract(one.shape, one.origin), np.subtract(other.shape, other.origin))
+    (rows, columns), (row, column) = (before + after).tolist(), before.tolist()
+    a, b = (framed(kernel, (rows, columns), (row, column)).weights for kernel in (one, other))
+    difference = a - b
+    up, down = np.maximum(difference, 0).sum(), np.maximum(-difference, 0).sum()
+    return 255 * float(max(up, down))

@@ -1,0 +1,241 @@
+"""What there is to know of a kernel: sums, ranges, symmetry, rank, frequency response, cost."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.borders import Border
+from conv_cli.correlation.plan import choose_plan
+from conv_cli.correlation.problem import Source, state_problem
+from conv_cli.kernels.kernel import Kernel
+
+Weights = npt.NDArray[np.floating]
+
+_WHITE = 255
+_IMAGE = (3000, 4000)
+"""Rows and columns of the grey 8-bit image that costs are told for."""
+_SAME = 1e-12
+_LEAST_GRID, _MOST_GRID = 128, 1 << 23
+_HIGH, _MIDDLE = 0.35, 0.1
+"""Cycles a pixel from which a frequency counts as high, and as middle; 0.5 is the highest."""
+_PASSED, _STOPPED = 0.99, 0.05
+"""Shares of the strongest response that count as all of it, and as nothing."""
+
+
+class Response(NamedTuple):
+    """How strongly waves come through, by their frequency.
+
+    Attributes
+    ----------
+    kind : str
+        "all-pass", "low-pass", "high-pass", "band-pass", "boost" for what keeps an even surface
+        and lifts finer waves, "band-stop" or "none".
+    mean : float
+        The gain of an even surface: the sum of the weights.
+    peak : float
+        The largest gain of any wave.
+    row_frequency, column_frequency : float
+        Of that wave, in cycles a pixel down and to the right, 0…0.5.
+    cutoff : float or None
+        For a low-pass, the frequency along the axis where the gain falls below half the peak.
+    turns : bool
+        Whether the gains are the same with rows and columns exchanged.
+    """
+
+    kind: str
+    mean: float
+    peak: float
+    row_frequency: float
+    column_frequency: float
+    cutoff: float | None
+    turns: bool
+
+    @property
+    def words(self) -> str:
+        """The response as a sentence."""
+        even = f"an even surface times {self.mean:.4g}"
+        wave = f"waves {_direction(self)} times {self.peak:.4g}"
+        match self.kind:
+            case "none":
+                return "none: nothing comes through"
+            case "all-pass":
+                return f"all-pass: every wave times {self.peak:.4g}"
+            case "low-pass":
+                half = "" if self.cutoff is None else f", half of it at {_period(self.cutoff)}"
+                return f"low-pass: {even}{half}"
+            case "boost":
+                return f"boosts detail: {even}, {wave}"
+            case "band-stop":
+                return f"mixed: {even}, {wave}"
+        return f"{self.kind}: strongest for {wave}"
+
+
+class Facts(NamedTuple):
+    """All that ``kernels show`` tells.
+
+    Attributes
+    ----------
+    sum, positive, negative : float
+        Of the weights, of those above and of those below 0.
+    low, high : float
+        The least and the greatest result for pixels of 0…255, bias included.
+    symmetry : tuple of str
+        What can be done to the weights without changing them, or changing their sign only.
+    rank : int
+        The least number of columns times rows that the kernel is a sum of.
+    factors : (column, row) or None
+        For rank 1: two 1-D kernels that do the same one after the other.
+    response : Response
+    costs : tuple of (strategy, milliseconds)
+        The planner's estimates for a grey 8-bit image of 4000×3000 on one core, cheapest first.
+    """
+
+    sum: float
+    positive: float
+    negative: float
+    low: float
+    high: float
+    symmetry: tuple[str, ...]
+    rank: int
+    factors: tuple[list[float], list[float]] | None
+    response: Response
+    costs: tuple[tuple[str, float], ...]
+
+
+def kernel_facts(kernel: Kernel) -> Facts:
+    """Return what there is to know of a kernel."""
+    weights = kernel.weights
+    positive = float(np.maximum(weights, 0).sum())
+    negative = float(np.minimum(weights, 0).sum())
+    rank = int(np.linalg.matrix_rank(weights, tol=_SAME * np.linalg.norm(weights)))
+    return Facts(
+        sum=float(weights.sum()),
+        positive=positive,
+        negative=negative,
+        low=kernel.bias + _WHITE * negative,
+        high=kernel.bias + _WHITE * positive,
+        symmetry=symmetries(weights),
+        rank=rank,
+        factors=_factors(weights) if rank == 1 else None,
+        response=frequency_response(weights),
+        costs=_costs(weights),
+    )
+
+
+_MOVES: dict[str, Any] = {
+    "left to right": np.fliplr,
+    "top to bottom": np.flipud,
+    "by half a turn": lambda weights: weights[::-1, ::-1],
+    "across the diagonal": np.transpose,
+}
+
+
+def symmetries(weights: Weights) -> tuple[str, ...]:
+    """Return in words which mirrorings and turns leave the weights, or only change their sign."""
+    if not weights.any():
+        return ("zero",)
+    tolerance = _SAME * float(np.abs(weights).max())
+    found = []
+    for words, move in _MOVES.items():
+        moved = move(weights)
+        if moved.shape != weights.shape:
+            continue
+        if np.abs(moved - weights).max() <= tolerance:
+            found.append(f"symmetric {words}")
+        elif np.abs(moved + weights).max() <= tolerance:
+            found.append(f"antisymmetric {words}")
+    return tuple(found)
+
+
+def frequency_response(weights: Weights) -> Response:
+    """Return what the kernel lets through, judged on the gains of its Fourier transform."""
+    shape = _grid(weights.shape)
+    gains = np.abs(np.fft.rfft2(weights, shape))
+    rows = np.abs(np.fft.fftfreq(shape[0]))
+    columns = np.fft.rfftfreq(shape[1])
+    mean, peak = float(weights.sum()), float(gains.max())
+    row, column = np.unravel_index(int(_settled(gains).argmax()), gains.shape)
+    frequencies = float(rows[row]), float(columns[column])
+    kind = _kind(gains, np.maximum(rows[:, None], columns), frequencies)
+    cutoff = _cutoff(gains, rows, columns) if kind == "low-pass" else None
+    turns = any("across the diagonal" in words for words in symmetries(weights))
+    return Response(kind, mean, peak, *frequencies, cutoff, turns)
+
+
+def _grid(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return how many frequencies are looked at down and across, few enough for the memory."""
+    fine = tuple(max(_LEAST_GRID, size) if size > 1 else 1 for size in shape)
+    return fine if math.prod(fine) <= _MOST_GRID else shape
+
+
+def _settled(gains: Weights) -> Weights:
+    """Return the gains rounded, so that of equal ones the lowest frequency is found first."""
+    most = float(gains.max()) or 1.0
+    return np.round(gains / most, 9)
+
+
+def _kind(gains: Weights, frequency: Weights, peak: tuple[float, float]) -> str:
+    most = float(gains.max())
+    if most == 0:
+        return "none"
+    shares = gains / most
+    even, high = float(shares[0, 0]), float(shares[frequency >= _HIGH].max(initial=0))
+    if float(shares.min()) >= _PASSED:
+        return "all-pass"
+    if even >= _PASSED:
+        return "low-pass"
+    if even <= _STOPPED:
+        return "high-pass" if high >= _PASSED and max(peak) >= _HIGH else "band-pass"
+    return "boost" if max(peak) >= _MIDDLE else "band-stop"
+
+
+def _cutoff(gains: Weights, rows: Weights, columns: Weights) -> float | None:
+    """Return the frequency at which the gain first falls to half along an axis, the lower of two.
+
+    None if it falls to half along neither.
+    """
+    half = gains[0, 0] / 2
+    down = gains[: len(rows) // 2 + 1, 0]
+    falls = [
+        float(frequencies[np.flatnonzero(line < half)[0]])
+        for line, frequencies in ((down, rows), (gains[0], columns))
+        if (line < half).any()
+    ]
+    return min(falls, default=None)
+
+
+def _period(frequency: float) -> str:
+    return f"waves of {1 / frequency:.3g} pixels"
+
+
+def _direction(response: Response) -> str:
+    """Return the period of the strongest wave, and the way that it runs, in words."""
+    row, column = response.row_frequency, response.column_frequency
+    frequency = float(np.hypot(row, column))
+    if frequency == 0:
+        return "of no end"
+    period = f"of {1 / frequency:.3g} pixels"
+    if 0 in (row, column):
+        ways = ["from left to right", "from top to bottom"]
+        way = " or ".join(ways) if response.turns else ways[row > 0]
+    else:
+        way = "across the diagonal" if row == column else "at a slant"
+    return f"{period} {way}"
+
+
+def _factors(weights: Weights) -> tuple[list[float], list[float]]:
+    """Return the column and the row of a kernel of rank 1; the row is one of its own."""
+    i, j = np.unravel_index(int(np.abs(weights).argmax()), weights.shape)
+    row, column = weights[i], weights[:, j] / weights[i, j]
+    return column.tolist(), row.tolist()
+
+
+def _costs(weights: Weights) -> tuple[tuple[str, float], ...]:
+    pixels = np.broadcast_to(np.uint8(0), (1, 1, *_IMAGE))
+    rows, columns = weights.shape
+    padding = ((rows - 1, 0), (columns - 1, 0))
+    source = Source.of(pixels)
+    problem = state_problem(source, weights[None, None], padding=padding, border=Border("edge"))
+    return choose_plan(problem).costs
