@@ -64,6 +64,15 @@ def write_atomically(
         raise ImageError(f"{name}: {_reason(error)}") from error
 
 
+def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
+    """Make the file `path` of bytes that are there already, as `write_atomically` does."""
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(data)
+
+    write_atomically(path, write, force=force)
+
+
 def _checked_target(name: str, force: bool) -> Path:
     """The real file to write, once nothing speaks against it."""
     if "\0" in name:

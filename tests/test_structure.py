@@ -93,7 +93,11 @@ def test_engines_do_not_know_each_other():
             assert not imported & (engines - {module.stem}) - {"plan", "scratch"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["apply", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], ["apply", "--help"], ["kernels", "--help"]]
+    + [["kernels", name, "--help"] for name in ("list", "show", "convert", "compose", "rotate")],
+)
 def test_help_does_not_wait_for_numpy_and_pillow(arguments):
     code = (
         "import sys; from conv_cli.cli import main\n"

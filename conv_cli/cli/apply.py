@@ -42,6 +42,7 @@ A KERNEL is
   a name       sobel-x, gaussian:2, gaussian:sigma=2,size=13
   a matrix     "1 0 -1; 2 0 -2; 1 0 -1", "1 2 1; 2 4 2; 1 2 1 / 16"
   a file       edge.json .csv .txt .npy .npz .mat; @edge where a name could be meant
+  a string     of another tool: imagemagick:3x3:..., gmic:(...), ffmpeg:...
 
 \b
 Examples

@@ -16,6 +16,7 @@ from conv_cli.cli import boundary  # noqa: E402
 COMMANDS = {
     "apply": "Filter images with kernels.",
     "fit": "Find the kernel that lies between two pictures.",
+    "kernels": "List kernels, look at them, and carry them to other tools.",
 }
 """The name of each command, which is that of its module too, and what it does."""
 

@@ -12,6 +12,8 @@ import click
 from conv_cli.errors import ConvError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from conv_cli.borders import Border
     from conv_cli.kernels.kernel import Kernel
 
@@ -59,6 +61,21 @@ class KernelType(click.ParamType):
 
         # Its errors name the kernel, and pass as they are.
         return load_kernels(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Return the built-ins that begin like what is typed, else let the shell offer files."""
+        from click.shell_completion import CompletionItem
+
+        from conv_cli.kernels.catalogue import CATALOGUE
+
+        names = [
+            CompletionItem(name, help=entry.summary)
+            for name, entry in CATALOGUE.items()
+            if name.startswith(incomplete.lower())
+        ]
+        return names or [CompletionItem(incomplete, type="file")]
 
 
 class BorderType(click.ParamType):

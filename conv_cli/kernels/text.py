@@ -58,7 +58,7 @@ def format_number(value: float) -> str:
 
     From 10¹⁵ on an exponent takes the place of zeros.
     """
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
 
 
 def parse_table(rows: Iterable[Sequence[str]], label: str) -> npt.NDArray[np.float64]:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Border
+from conv_cli.correlation.factors import whole_factors
 from conv_cli.correlation.plan import choose_plan
 from conv_cli.correlation.problem import Source, state_problem
 from conv_cli.kernels.kernel import Kernel
@@ -226,7 +227,10 @@ def _direction(response: Response) -> str:
 
 
 def _factors(weights: Weights) -> tuple[list[float], list[float]]:
-    """Return the column and the row of a kernel of rank 1; the row is one of its own."""
+    """Return the column and the row of a kernel of rank 1, in whole numbers if it has those."""
+    if (whole := whole_factors(weights)) is not None:
+        column, row = whole[0]
+        return column.tolist(), row.tolist()
     i, j = np.unravel_index(int(np.abs(weights).argmax()), weights.shape)
     row, column = weights[i], weights[:, j] / weights[i, j]
     return column.tolist(), row.tolist()

@@ -53,6 +53,28 @@ def kernel_lines(
     return ["".join(cell(row, column) for column in columns).rstrip() for row in rows]
 
 
+def sketch(weights: npt.NDArray[np.float64], width: int, colours: Colours = 0) -> str:
+    """Return a kernel in so many characters: an arrow, and the line through its largest weight.
+
+    Of equal ones that is the one nearest to the middle. The line is the row (→) or the column (↓), whichever varies more, thinned out if it is long.
+    Blocks rise with the weight, dashes multiply below zero, a dot is zero.
+    """
+    largest = np.argwhere(np.abs(weights) >= (1 - 1e-9) * np.abs(weights).max())
+    middle = (np.array(weights.shape) - 1) / 2
+    i, j = largest[np.abs(largest - middle).sum(axis=1).argmin()]
+    lines = {"→": weights[i], "↓": weights[:, j]}
+    arrow = max(lines, key=lambda name: float(np.ptp(lines[name])))
+    line, places = lines[arrow], width - 2
+    step = -(-len(line) // places)
+    line = line[(len(line) - 1) // 2 % step :: step]
+    limit = float(np.abs(line).max()) or 1.0
+    marks = [_mark(value / limit) for value in line.tolist()]
+    if colours:
+        pairs = zip(marks, diverging(line), strict=True)
+        marks = [shaded(mark, tuple(colour), colours) for mark, colour in pairs]
+    return f"{arrow} {''.join(marks)}{' ' * (places - len(line))}"
+
+
 def number_texts(weights: npt.NDArray[np.float64], digits: int = 4) -> list[list[str]]:
     """Return every weight as text, all equally wide, with the decimal points below each other.
 
@@ -85,6 +107,13 @@ def _number(value: float, style: str) -> str:
     # A third is 0.3333, but a half is 0.5 and no more.
     short = text.rstrip("0")
     return short if not style.endswith("e") and float(short) == value else text
+
+
+def _mark(share: float) -> str:
+    """Return the character for a value of -1…1."""
+    if share == 0:
+        return "·"
+    return "▁▂▃▄▅▆▇█"[min(7, int(share * 8))] if share > 0 else "-=≡"[min(2, int(-share * 3))]
 
 
 def _code(colour: Rgb, colours: Colours) -> str:

@@ -85,17 +85,17 @@ def approximate_ffmpeg(kernel: Kernel) -> Kernel:
     tall, wide = _reach(kernel)
     shape = (min(tall, _LONGEST), min(wide, _LONGEST)) if 1 in (tall, wide) else (7, 7)
     part = cropped(kernel, shape, ((shape[0] - 1) // 2, (shape[1] - 1) // 2))
-    weights = part.weights
-    if total == 1 and weights.sum() > 0:
-        weights = weights / weights.sum()
+    left = float(part.weights.sum())
+    if total == 1 and left > 0:
+        weights = part.weights / left
+        scale = int(_MOST_SUM // np.abs(weights).sum()) - weights.size
     else:
-        weights = weights - weights.mean()
-    scale = int(_MOST_SUM // np.abs(weights).sum()) - weights.size if total else 1
-    numbers = _rounded(weights * scale, total * scale)
-    if not numbers.any():
+        weights, scale = part.weights - left / part.weights.size, 1
+    numbers = _rounded(weights * scale, total * scale) if scale > 0 else np.zeros(1)
+    if not numbers.any() or numbers.sum() != total * scale:
         raise KernelError(
-            f"kernel {kernel.name}: rounded to whole numbers nothing is left of it, and ffmpeg "
-            "holds no others for weights that sum to 0; multiply it first"
+            f"kernel {kernel.name}: nothing like it is left in whole numbers within 7x7, which is "
+            "what ffmpeg holds; use another tool"
         )
     return replace(part, weights=numbers / scale)
 

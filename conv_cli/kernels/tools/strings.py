@@ -126,7 +126,9 @@ def read_tagged(spec: str) -> list[Kernel]:
 
 
 def _bytes(written: str | bytes) -> bytes:
-    return written if isinstance(written, bytes) else f"{written.rstrip()}\n".encode()
+    if isinstance(written, bytes):
+        return written
+    return f"{written.rstrip()}\n".encode(errors="backslashreplace")  # names of files may be odd
 
 
 def _largest_difference(one: Kernel, other: Kernel) -> float:

@@ -1,0 +1,247 @@
+"""conv-cli kernels: look at kernels, make new ones, and carry them to other tools."""
+
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from conv_cli.cli import boundary
+from conv_cli.cli.options import KernelType, NumberType
+
+if TYPE_CHECKING:
+    from conv_cli.kernels.kernel import Kernel
+    from conv_cli.report.kernel_text import Colours
+
+TARGETS = (
+    "json", "csv", "txt", "npy", "vips", "imagemagick", "gmic", "ffmpeg", "gegl", "opencv", "scipy",
+    "pytorch",
+)  # fmt: skip
+"""The names in the library's table, spelled out so that ``--help`` need not load it."""
+
+EPILOG = """\b
+Examples
+  conv-cli kernels list
+  conv-cli kernels show gaussian:2
+  conv-cli kernels convert sobel-x --to imagemagick
+  conv-cli kernels convert "ffmpeg:0 -1 0 -1 5 -1 0 -1 0" --to opencv -o sharpen.py
+  conv-cli kernels compose gaussian:1 laplacian -o log.json
+  conv-cli kernels rotate kirsch-n 45
+"""
+
+one_kernel = click.argument("kernel", type=KernelType(), metavar="KERNEL")
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+output_option = click.option(
+    "-o", "--output", metavar="FILE", help="Write there instead of to stdout."
+)
+force_flag = click.option("-f", "--force", is_flag=True, help="Overwrite an existing file.")
+
+
+def changes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that change its kernels before anything else."""
+    for option in (
+        click.option("--bias", type=NumberType(), metavar="B", help="In place of their own bias."),
+        click.option(
+            "--normalize",
+            type=click.Choice(["none", "sum", "abs"]),
+            default="none",
+            show_default=True,
+            help="Divide them by the sum of their weights, or of their magnitudes.",
+        ),
+        click.option("--convolve", is_flag=True, help="Turn them by 180° first."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(epilog=EPILOG, no_args_is_help=False)
+def kernels() -> None:
+    """List kernels, look at them, and carry them to other tools."""
+
+
+@kernels.command("list")
+@json_flag
+def list_kernels(as_json: bool) -> None:
+    """List the built-in kernels, with their parameters."""
+    from conv_cli.report.kernel_list import list_entries, list_lines
+
+    boundary.require_stdout(True)
+    if as_json:
+        _print_json(*list_entries())
+    else:
+        _print(*list_lines(_colours()))
+
+
+@kernels.command()
+@one_kernel
+@changes
+@json_flag
+@click.option(
+    "-o", "--output", metavar="FILE", help="Draw a heat map of the one kernel there: .png or .html."
+)
+@force_flag
+def show(
+    kernel: "list[Kernel]", as_json: bool, output: str | None, force: bool, **options: Any
+) -> None:
+    """Show a kernel: its matrix, sums, symmetry, rank, frequency response and cost."""
+    from conv_cli.report.kernel_show import draw, facts_of, told_lines
+    from conv_cli.report.kernel_text import kernel_lines
+
+    shown = _changed(kernel, options)
+    if output is not None:
+        draw(_single(shown, "-o"), output, force=force)
+    boundary.require_stdout(True)
+    if as_json:
+        _print_json(*map(facts_of, shown))
+        return
+    width, height = _terminal()
+    for number, each in enumerate(shown):
+        drawing = kernel_lines(each.weights, width=width, height=height, colours=_colours())
+        _print(*[""][:number], *drawing, "", *map(boundary.escaped, told_lines(each)))
+
+
+@kernels.command()
+@one_kernel
+@click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="Which tool.")
+@changes
+@click.option(
+    "--approximate",
+    is_flag=True,
+    help="Where the tool cannot hold the kernel, the closest that it can; how far that is off is "
+    "said.",
+)
+@output_option
+@force_flag
+def convert(
+    kernel: "list[Kernel]",
+    target: str,
+    approximate: bool,
+    output: str | None,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Write a kernel for another tool, so that the same picture comes out of it."""
+    from conv_cli.kernels.tools.strings import convert as convert_kernel
+
+    single = _single(_changed(kernel, options), "--to")
+    converted = convert_kernel(single, target, approximate=approximate)
+    _deliver(converted.data, output, force)
+    if converted.error is not None:
+        boundary.say(
+            f"{single.name}: approximated; the result differs by at most {converted.error:.3g} of "
+            "255 levels"
+        )
+
+
+@kernels.command()
+@click.argument("several", type=KernelType(), nargs=-1, required=True, metavar="KERNEL...")
+@changes
+@output_option
+@force_flag
+def compose(
+    several: "tuple[list[Kernel], ...]", output: str | None, force: bool, **options: Any
+) -> None:
+    """Make one kernel that does what a chain of them does, the first one first."""
+    from conv_cli.kernels.operations import composed
+
+    chain = [each for kernel in several for each in _changed(kernel, options)]
+    _write(composed(chain), output, force)
+
+
+@kernels.command(context_settings={"ignore_unknown_options": True})
+@one_kernel
+@click.argument("angle", metavar="ANGLE")
+@changes
+@output_option
+@force_flag
+def rotate(
+    kernel: "list[Kernel]", angle: str, output: str | None, force: bool, **options: Any
+) -> None:
+    """Turn a kernel by ANGLE degrees counter-clockwise: multiples of 90, of 45 for odd squares."""
+    from conv_cli.kernels.operations import rotated
+
+    single = _single(_changed(kernel, options), "ANGLE")
+    _write(rotated(single, -_eighths(angle)), output, force)
+
+
+def _eighths(angle: str) -> int:
+    degrees = NumberType().convert(angle, None, None)
+    if degrees % 45:
+        raise click.BadParameter(
+            f"{angle} is no multiple of 45 degrees; give one", param_hint="ANGLE"
+        )
+    return int(degrees) // 45
+
+
+def _changed(kernels: "list[Kernel]", options: dict[str, Any]) -> "list[Kernel]":
+    """Return the kernels after the options of `changes`."""
+    from dataclasses import replace
+
+    kernels = [kernel.normalized(options["normalize"]) for kernel in kernels]
+    if options["convolve"]:
+        kernels = [kernel.turned() for kernel in kernels]
+    if options["bias"] is not None:
+        kernels = [replace(kernel, bias=options["bias"]) for kernel in kernels]
+    return kernels
+
+
+def _single(kernels: "list[Kernel]", asker: str) -> "Kernel":
+    if len(kernels) != 1:
+        names = ", ".join(kernel.name for kernel in kernels[:8])
+        raise click.BadParameter(
+            f"{asker} takes one kernel, and this is a set of {len(kernels)} ({names}); name one",
+            param_hint="KERNEL",
+        )
+    return kernels[0]
+
+
+def _write(kernel: "Kernel", output: str | None, force: bool) -> None:
+    """Write a kernel in the format of its file's name, as JSON to stdout."""
+    from conv_cli.kernels.formats import dump_kernel
+
+    ending = ".json" if output is None else os.path.splitext(output)[1]  # noqa: PTH122
+    _deliver(dump_kernel(kernel, ending), output, force)
+
+
+def _deliver(data: bytes, output: str | None, force: bool) -> None:
+    if output is not None and output != "-":
+        from conv_cli.files import write_bytes
+
+        write_bytes(output, data, force=force)
+        return
+    boundary.require_stdout(True)
+    boundary.binary(sys.stdout).write(data)
+
+
+def _print(*lines: str) -> None:
+    """Print lines; what the encoding of stdout has no characters for becomes a question mark."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    for line in lines:
+        click.echo(line)
+
+
+def _print_json(*objects: dict[str, Any]) -> None:
+    import json
+
+    for each in objects:
+        click.echo(json.dumps(each))
+
+
+def _terminal() -> tuple[int | None, int | None]:
+    """Return how many columns and rows a drawing may take; None without a terminal."""
+    import shutil
+
+    if not sys.stdout.isatty():
+        return None, None
+    size = shutil.get_terminal_size()
+    return size.columns, max(9, size.lines - 14)
+
+
+def _colours() -> "Colours":
+    """Return how many colours the terminal shows, by the customs of terminals; 0 for none."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return 0
+    return 16_777_216 if os.environ.get("COLORTERM") in ("truecolor", "24bit") else 256
