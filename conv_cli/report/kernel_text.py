@@ -56,8 +56,9 @@ def kernel_lines(
 def sketch(weights: npt.NDArray[np.float64], width: int, colours: Colours = 0) -> str:
     """Return a kernel in so many characters: an arrow, and the line through its largest weight.
 
-    Of equal ones that is the one nearest to the middle. The line is the row (→) or the column (↓), whichever varies more, thinned out if it is long.
-    Blocks rise with the weight, dashes multiply below zero, a dot is zero.
+    Of equal ones that is the one nearest to the middle. The line is the row (→) or the column (↓),
+    whichever varies more, thinned out if it is long. Blocks rise with the weight, dashes multiply
+    below zero, a dot is zero.
     """
     largest = np.argwhere(np.abs(weights) >= (1 - 1e-9) * np.abs(weights).max())
     middle = (np.array(weights.shape) - 1) / 2

@@ -90,7 +90,7 @@ def approximate_ffmpeg(kernel: Kernel) -> Kernel:
         weights = part.weights / left
         scale = int(_MOST_SUM // np.abs(weights).sum()) - weights.size
     else:
-        weights, scale = part.weights - left / part.weights.size, 1
+        weights, scale = part.weights - left / part.weights.size, 1 - total
     numbers = _rounded(weights * scale, total * scale) if scale > 0 else np.zeros(1)
     if not numbers.any() or numbers.sum() != total * scale:
         raise KernelError(
@@ -102,7 +102,7 @@ def approximate_ffmpeg(kernel: Kernel) -> Kernel:
 
 def _options(typed: Typed) -> dict[str, Typed]:
     """Return the options by name; those without a name follow ffmpeg's own order."""
-    start = len(typed.text) - len(typed.text.lstrip())
+    start = typed.indent
     if typed.text.startswith("convolution", start):
         start += len("convolution")
         if not typed.text.startswith("=", start):
@@ -123,15 +123,14 @@ def _options(typed: Typed) -> dict[str, Typed]:
 
 def _unquoted(value: Typed) -> Typed:
     text = value.text.strip()
-    start = len(value.text) - len(value.text.lstrip())
     if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
-        return value.part(start + 1, start + len(text) - 1)
+        return value.part(value.indent + 1, value.indent + len(text) - 1)
     return value
 
 
 def _plane(options: dict[str, Typed], plane: int, typed: Typed) -> Kernel:
     matrix = options[f"{plane}m"]
-    spaced = Typed(matrix.text.replace("|", " "), matrix.before, matrix.label)
+    spaced = matrix._replace(whole=matrix.whole.replace("|", " "))
     if "," in spaced.text:
         raise matrix.fault(matrix.text.index(","), "numbers with spaces between them")
     numbers = []

@@ -19,14 +19,12 @@ def read_gmic(typed: Typed) -> list[Kernel]:
     KernelError
         With the place of what is malformed, and what was expected there.
     """
-    start = re.match(r"\s*", typed.text)
-    assert start is not None  # it matches anywhere
-    end = len(typed.text.rstrip())
-    if not typed.text.startswith("(", start.end()):
-        raise typed.fault(start.end(), _FORM)
-    if typed.text[end - 1] != ")" or end - 1 == start.end():
+    start, end = typed.indent, len(typed.text.rstrip())
+    if not typed.text.startswith("(", start):
+        raise typed.fault(start, _FORM)
+    if typed.text[end - 1] != ")":
         raise typed.fault(end, ") at the end")
-    inside = typed.part(start.end() + 1, end - 1)
+    inside = typed.part(start + 1, end - 1)
     rows = [[_number(cell) for cell in row.split(",")] for row in inside.split(";")]
     return [Kernel(rectangle(rows, typed.label), name=typed.label)]
 

@@ -18,7 +18,7 @@ from conv_cli.errors import KernelError
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
 from conv_cli.kernels.operations import rotated
 from conv_cli.kernels.text import format_number, shown
-from conv_cli.kernels.tools.geometry import read_geometry
+from conv_cli.kernels.tools.geometry import given, read_geometry
 from conv_cli.kernels.tools.magick_names import NAMES, PATTERNS, magick_kernels
 from conv_cli.kernels.tools.typed import Typed
 
@@ -63,7 +63,7 @@ def write_imagemagick(kernel: Kernel) -> str:
 
 def _read_one(piece: Typed) -> list[Kernel]:
     """Return the kernels of one piece as they are written, not turned."""
-    start = len(piece.text) - len(piece.text.lstrip())
+    start = piece.indent
     if piece.text[start].isalpha() and not piece.text[start:].lower().startswith("nan"):
         kernels, flags = _read_name(piece.part(start))
     else:
@@ -99,12 +99,13 @@ def _read_array(piece: Typed) -> tuple[list[Kernel], frozenset[str]]:
     if not colon:
         return [_square(piece)], frozenset()
     geometry = read_geometry(piece.part(0, len(size)), _SIZE)
-    width, height = geometry.rho or geometry.sigma, geometry.sigma or geometry.rho
-    if width is None or height is None or min(width, height) < 1:
-        raise piece.fault(0, _SIZE)
+    width = given(geometry.rho, 0)
+    height = given(geometry.sigma, width)
+    if min(width, height) < 1:
+        raise piece.fault(piece.indent, _SIZE)
     columns, rows = int(width), int(height)
     if rows * columns > MAX_WEIGHTS:
-        raise piece.fault(0, f"a size of at most {MAX_WEIGHTS:,} weights")
+        raise piece.fault(piece.indent, f"a size of at most {MAX_WEIGHTS:,} weights")
     numbers = piece.part(len(size) + 1)
     values = _values(numbers, rows * columns)
     if len(values) < rows * columns:
@@ -113,7 +114,9 @@ def _read_array(piece: Typed) -> tuple[list[Kernel], frozenset[str]]:
     x = (columns - 1) // 2 if geometry.xi is None else geometry.xi
     y = (rows - 1) // 2 if geometry.psi is None else geometry.psi
     if not (0 <= x < columns and 0 <= y < rows):
-        raise piece.fault(0, f"an origin +X+Y inside of {columns}x{rows}, counted from 0")
+        raise piece.fault(
+            piece.indent, f"an origin +X+Y inside of {columns}x{rows}, counted from 0"
+        )
     weights = np.reshape(values, (rows, columns))
     return [Kernel(weights, origin=(int(y), int(x)), name=piece.label)], geometry.flags
 
@@ -140,7 +143,7 @@ def _values(numbers: Typed, most: int) -> list[float]:
         absent = word.text.lower() in _NO_WEIGHT
         values.append(0.0 if absent else word.number(_NUMBER))
         real = real or not absent
-    if not real:
+    if values and not real:
         raise numbers.fault(len(numbers.text), "at least one number")
     return values
 

@@ -118,7 +118,7 @@ def read_tagged(spec: str) -> list[Kernel]:
     """
     tag, _, _ = spec.partition(":")
     tool = tag.strip().lower()
-    kernels = READERS[tool](Typed(spec, 0, shown(spec)).part(len(tag) + 1))
+    kernels = READERS[tool](Typed(spec, len(tag) + 1, len(spec), shown(spec)))
     if len(kernels) > 1:
         return [replace(kernel, name=f"{tool}-{i}") for i, kernel in enumerate(kernels, 1)]
     (kernel,) = kernels

@@ -12,29 +12,43 @@ _GAPS = re.compile(r"(?:^|,)\s*,|,\s*$")
 
 
 class Typed(NamedTuple):
-    """A piece of text, and how many characters of the whole stand before it.
+    """A piece of a text.
 
     Attributes
     ----------
-    text : str
-    before : int
+    whole : str
+        All that was typed.
+    start, end : int
+        Where the piece is in it.
     label : str
         What errors call the kernel.
     """
 
-    text: str
-    before: int
+    whole: str
+    start: int
+    end: int
     label: str
 
+    @property
+    def text(self) -> str:
+        """The piece itself."""
+        return self.whole[self.start : self.end]
+
+    @property
+    def indent(self) -> int:
+        """How much white space the piece begins with."""
+        return len(self.text) - len(self.text.lstrip())
+
     def part(self, start: int, end: int | None = None) -> "Typed":
-        """Return the piece from one index to another."""
-        return Typed(self.text[start:end], self.before + start, self.label)
+        """Return the piece from one index of this one to another."""
+        last = self.end if end is None else self.start + end
+        return self._replace(start=self.start + start, end=last)
 
     def split(self, separator: str) -> Iterator["Typed"]:
         """Yield the pieces between separators of one character."""
         start = 0
         for text in self.text.split(separator):
-            yield Typed(text, self.before + start, self.label)
+            yield self.part(start, start + len(text))
             start += len(text) + 1
 
     def words(self) -> Iterator["Typed"]:
@@ -45,9 +59,10 @@ class Typed(NamedTuple):
         KernelError
             If a comma has nothing before or after it.
         """
-        if gap := _GAPS.search(self.text):
+        text = self.text
+        if gap := _GAPS.search(text):
             raise self.fault(gap.end() - 1, "a number beside it")
-        for match in re.finditer(r"[^\s,]+", self.text):
+        for match in re.finditer(r"[^\s,]+", text):
             yield self.part(match.start(), match.end())
 
     def number(self, expected: str) -> float:
@@ -55,18 +70,16 @@ class Typed(NamedTuple):
         try:
             return parse_decimal(self.text.strip())
         except ValueError:
-            raise self.fault(self._first, expected) from None
-
-    @property
-    def _first(self) -> int:
-        return len(self.text) - len(self.text.lstrip())
+            raise self.fault(self.indent, expected) from None
 
     def fault(self, index: int, expected: str) -> KernelError:
-        """Return the error that something else was expected from this index on."""
-        found = _WORD.match(self.text, index)
-        place = self.before + index + 1
-        if found is None:
-            reason = f"it ends at character {place}"
+        """Return the error that something else was expected at this index of the piece."""
+        place = self.start + index
+        found = _WORD.match(self.whole, place)
+        if found is not None:
+            reason = f"character {place + 1} is {shown(found[0])}"
+        elif self.whole[place:].strip():
+            reason = f"character {place + 1} is a space"
         else:
-            reason = f"character {place} is {shown(found[0])}"
+            reason = f"it ends at character {place + 1}"
         return KernelError(f"kernel {self.label}: {reason}, expected {expected}")
