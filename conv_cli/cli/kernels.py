@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,18 @@ Examples
   conv-cli kernels compose gaussian:1 laplacian -o log.json
   conv-cli kernels rotate kirsch-n 45
 """
+
+
+class Signed(click.Command):
+    """A command whose arguments may begin with a minus, as `-1 0 1` and `-45` do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read arguments; a space hides the minus of numbers, which the readers of both strip."""
+        hidden = [f" {each}" if _NUMBERS.fullmatch(each) else each for each in args]
+        return super().parse_args(ctx, hidden)
+
+
+_NUMBERS = re.compile(r"-[0-9.][0-9.,;/eE+\s-]*")
 
 one_kernel = click.argument("kernel", type=KernelType(), metavar="KERNEL")
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -74,7 +87,7 @@ def list_kernels(as_json: bool) -> None:
         _print(*list_lines(_colours()))
 
 
-@kernels.command()
+@kernels.command(cls=Signed)
 @one_kernel
 @changes
 @json_flag
@@ -102,7 +115,7 @@ def show(
         _print(*[""][:number], *drawing, "", *map(boundary.escaped, told_lines(each)))
 
 
-@kernels.command()
+@kernels.command(cls=Signed)
 @one_kernel
 @click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="Which tool.")
 @changes
@@ -135,7 +148,7 @@ def convert(
         )
 
 
-@kernels.command()
+@kernels.command(cls=Signed)
 @click.argument("several", type=KernelType(), nargs=-1, required=True, metavar="KERNEL...")
 @changes
 @output_option
@@ -150,7 +163,7 @@ def compose(
     _write(composed(chain), output, force)
 
 
-@kernels.command(context_settings={"ignore_unknown_options": True})
+@kernels.command(cls=Signed)
 @one_kernel
 @click.argument("angle", metavar="ANGLE")
 @changes
@@ -170,7 +183,7 @@ def _eighths(angle: str) -> int:
     degrees = NumberType().convert(angle, None, None)
     if degrees % 45:
         raise click.BadParameter(
-            f"{angle} is no multiple of 45 degrees; give one", param_hint="ANGLE"
+            f"{angle.strip()} is no multiple of 45 degrees; give one", param_hint="ANGLE"
         )
     return int(degrees) // 45
 

@@ -12,7 +12,11 @@ from conv_cli.report.colour_scale import Rgb, diverging, ink
 Colours = Literal[0, 256, 16_777_216]
 """How many colours a terminal shows; 0 for plain text."""
 
+Kept = Sequence[int | None]
+
 _GAP = "…"
+_NARROWEST = 3
+"""Characters that a number and the space around it take at least."""
 _SMALLEST, _LARGEST = -4, 6
 """Powers of ten between which the largest weight is written without an exponent."""
 
@@ -38,19 +42,25 @@ def kernel_lines(
     colours : 0, 256 or 16777216
         With colours, every number stands on the colour of its value, by the codes of terminals.
     """
+    limit = float(np.abs(weights).max())
     rows = _kept(weights.shape[0], height)
-    texts = number_texts(weights, digits)
-    side = max(len(text) for row in texts for text in row) + 2
-    columns = _kept(weights.shape[1], width // side if width is not None else None)
-    shades = diverging(weights) if colours else None
-
-    def cell(row: int | None, column: int | None) -> str:
-        if row is None or column is None:
-            return _GAP.center(side)
-        text = f" {texts[row][column]} "
-        return text if shades is None else shaded(text, tuple(shades[row, column]), colours)
-
-    return ["".join(cell(row, column) for column in columns).rstrip() for row in rows]
+    columns: Kept = _kept(weights.shape[1], width)
+    if width is not None:  # how wide a number is shows in those that may come to be drawn
+        columns = _kept(weights.shape[1], max(3, width // _NARROWEST))
+        widest = len(number_texts(_part(weights, rows, columns), digits, limit)[0][0])
+        columns = _kept(weights.shape[1], max(3, width // (widest + 2)))
+    part = _part(weights, rows, columns)
+    texts = number_texts(part, digits, limit)
+    gap = _GAP.center(len(texts[0][0]) + 2)
+    cells = [[f" {text} " for text in line] for line in texts]
+    if colours:
+        for line, shades in zip(cells, diverging(part, limit), strict=True):
+            line[:] = [
+                shaded(cell, tuple(shade), colours)
+                for cell, shade in zip(line, shades, strict=True)
+            ]
+    lines = ["".join(_laid_out(line, columns, gap)).rstrip() for line in cells]
+    return _laid_out(lines, rows, gap * len(columns))
 
 
 def sketch(weights: npt.NDArray[np.float64], width: int, colours: Colours = 0) -> str:
@@ -76,13 +86,17 @@ def sketch(weights: npt.NDArray[np.float64], width: int, colours: Colours = 0) -
     return f"{arrow} {''.join(marks)}{' ' * (places - len(line))}"
 
 
-def number_texts(weights: npt.NDArray[np.float64], digits: int = 4) -> list[list[str]]:
+def number_texts(
+    weights: npt.NDArray[np.float64], digits: int = 4, largest: float | None = None
+) -> list[list[str]]:
     """Return every weight as text, all equally wide, with the decimal points below each other.
 
-    Whole numbers stay whole. Others keep as many places as the largest weight needs for its
-    significant digits, so that a small one may be 0.0000, but only a weight of zero is 0.
+    Whole numbers stay whole. Others keep as many places as the `largest` magnitude, by default that
+    of these weights, needs for its significant digits. A small one may then be 0.0000, but only a
+    weight of zero is 0.
     """
-    largest = float(np.abs(weights).max())
+    if largest is None:
+        largest = float(np.abs(weights).max())
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
     places = max(0, digits - 1 - exponent)
     style = f".{places}f" if _SMALLEST <= exponent <= _LARGEST else f".{digits - 1}e"
@@ -124,10 +138,21 @@ def _code(colour: Rgb, colours: Colours) -> str:
     return "2;" + ";".join(str(int(c)) for c in colour)
 
 
-def _kept(count: int, limit: int | None) -> Sequence[int | None]:
+def _kept(count: int, limit: int | None) -> Kept:
     """Return the indices to draw, with None for those in the middle that do not fit."""
     if limit is None or count <= limit:
         return range(count)
     head = max(1, limit // 2)
     tail = max(1, limit - 1 - head)
     return [*range(head), None, *range(count - tail, count)]
+
+
+def _part(weights: npt.NDArray[np.float64], rows: Kept, columns: Kept) -> npt.NDArray[np.float64]:
+    """Return the weights that are drawn."""
+    return weights[np.ix_(*([i for i in kept if i is not None] for kept in (rows, columns)))]
+
+
+def _laid_out(pieces: list[str], kept: Kept, gap: str) -> list[str]:
+    """Return the pieces with a gap where some were left out."""
+    rest = iter(pieces)
+    return [gap if index is None else next(rest) for index in kept]
