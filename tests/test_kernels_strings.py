@@ -31,6 +31,7 @@ ASYMMETRIC = np.array([[1.0, -2.5, 4.0], [8.0, 16.0, 1 / 3]])
         ("ffmpeg:-1 0 1|-2 0 2|-1 0 1", [[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], (1, 1)),
         ("ffmpeg:convolution=1 2 3:0mode=row", [[1 / 6, 2 / 6, 3 / 6]], (0, 1)),
         ("ffmpeg:0m=1 2 3:0mode=2:0rdiv=0.5", [[0.5], [1], [1.5]], (1, 0)),
+        ('ffmpeg:convolution="1 0 0 0 0 0 0 0 1:1 0 0 0 0 0 0 0 1"', np.diag([0.5, 0, 0.5]), (1, 1)),
         ("ffmpeg:convolution='1 2 3 4 5 6 7 8 9':0rdiv=0", np.arange(1, 10).reshape(3, 3) / 45, (1, 1)),
     ],
 )  # fmt: skip

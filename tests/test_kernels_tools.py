@@ -244,12 +244,6 @@ IMAGEMAGICK = [
 ]
 
 
-@pytest.mark.parametrize("text", IMAGEMAGICK)
-def test_an_imagemagick_string_is_read_as_imagemagick_reads_it(place, text):
-    require("imagemagick")
-    compare("imagemagick", place, text, f"imagemagick:{text}")
-
-
 GMIC = [
     "(0,1,0;1,-4,1;0,1,0)",
     "(1,2,3;4,5,-6;0,-7,-1)",
@@ -258,12 +252,6 @@ GMIC = [
     "(1;2;-3;1)",
     "(.1,2e-1,-3E-1,1.0;0,0,0,+.5;0.1,0,0,0)",
 ]
-
-
-@pytest.mark.parametrize("text", GMIC)
-def test_a_gmic_matrix_is_read_as_gmic_reads_it(place, text):
-    require("gmic")
-    compare("gmic", place, text, f"gmic:{text}")
 
 
 FFMPEG = [
@@ -282,13 +270,6 @@ FFMPEG_FILTERS = [
 ]
 
 
-@pytest.mark.parametrize("text", [*FFMPEG, *FFMPEG_FILTERS])
-def test_an_ffmpeg_filter_is_read_as_ffmpeg_reads_it(place, text):
-    require("ffmpeg")
-    for_ffmpeg = text if text.startswith("convolution") else f"convolution={text}:{text}:{text}"
-    compare("ffmpeg", place, for_ffmpeg, f"ffmpeg:{text}")
-
-
 VIPS = [
     "3 3 1\n-1 0 1\n-2 0 2\n-1 0 1\n",
     "3 3 8 128\n1 2 3\n4 5 -6\n0 -7 -1\n",
@@ -299,17 +280,36 @@ VIPS = [
 ]
 
 
-@pytest.mark.parametrize("text", VIPS)
-def test_a_vips_matrix_is_read_as_vips_reads_it(place, text):
-    require("vips")
-    (place / "own.mat").write_text(text)
-    compare("vips", place, text, place / "own.mat")
+STRINGS = [
+    *(("imagemagick", text) for text in IMAGEMAGICK),
+    *(("gmic", text) for text in GMIC),
+    *(("ffmpeg", text) for text in [*FFMPEG, *FFMPEG_FILTERS]),
+    *(("vips", text) for text in VIPS),
+]
 
 
-def compare(tool, place, text, spec):
-    actual = TOOLS[tool][0](place, text)
-    succeed("apply", place / "in.png", "-k", spec, "-o", place / "ours.npy", "-f")
-    assert_same_picture(tool, actual, np.load(place / "ours.npy"))
+@pytest.fixture(scope="module")
+def applied_strings(place):
+    """What ``conv-cli apply`` makes of the photograph with each string, as real values."""
+    flags = []
+    for index, (tool, text) in enumerate(STRINGS):
+        spec = f"{tool}:{text}"
+        if tool == "vips":
+            spec = place / f"{index}.mat"
+            spec.write_text(text)
+        flags += ["-k", spec]
+    succeed("apply", place / "in.png", *flags, "-o", f"{place}/strings/", "--format", "npy",
+            "--name", "{index}{ext}")  # fmt: skip
+    return [np.load(place / "strings" / f"{index + 1}.npy") for index in range(len(STRINGS))]
+
+
+@pytest.mark.parametrize("index", range(len(STRINGS)), ids=lambda index: " ".join(STRINGS[index]))
+def test_a_string_is_read_as_its_tool_reads_it(place, applied_strings, index):
+    tool, text = STRINGS[index]
+    require(tool)
+    if tool == "ffmpeg" and not text.startswith("convolution"):
+        text = f"convolution={text}:{text}:{text}"
+    assert_same_picture(tool, TOOLS[tool][0](place, text), applied_strings[index])
 
 
 SETS = [

@@ -109,7 +109,7 @@ def _options(typed: Typed) -> dict[str, Typed]:
             raise typed.fault(start, "= and its options")
         start += 1
     options: dict[str, Typed] = {}
-    for place, option in enumerate(typed.part(start).split(":")):
+    for place, option in enumerate(_unquoted(typed.part(start)).split(":")):
         name, equals, _ = option.text.partition("=")
         key = name.strip() if equals else _OPTIONS[min(place, len(_OPTIONS) - 1)]
         if key not in _OPTIONS:
@@ -123,7 +123,7 @@ def _options(typed: Typed) -> dict[str, Typed]:
 
 def _unquoted(value: Typed) -> Typed:
     text = value.text.strip()
-    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"":
+    if len(text) >= 2 and text[0] == text[-1] and text[0] in "'\"" and text.count(text[0]) == 2:
         return value.part(value.indent + 1, value.indent + len(text) - 1)
     return value
 

@@ -31,15 +31,14 @@ import numpy as np
 from scipy import ndimage
 
 weights = np.array({weights})
-image = np.asarray(image, np.float32)
-flat = (1,) * (image.ndim - 2)
-result = ndimage.correlate(
-    image,
-    weights.reshape(weights.shape + flat),
+pixels = np.asarray(image, np.float32)
+channels = pixels.ndim - 2
+result = {bias} + ndimage.correlate(
+    pixels,
+    weights.reshape(weights.shape + (1,) * channels),
     mode="nearest",
-    origin=({down}, {right}) + (0,) * len(flat),
+    origin=({down}, {right}) + (0,) * channels,
 )
-result += {bias}
 """
 
 _PYTORCH = """\
@@ -49,13 +48,10 @@ import torch
 import torch.nn.functional as F
 
 weight = torch.tensor({weights}, dtype=torch.float32)
-image = torch.as_tensor(image).to(torch.float32)
-height, width = image.shape[-2:]
-padded = F.pad(
-    image.reshape(-1, 1, height, width), ({left}, {after}, {above}, {below}), mode="replicate"
-)
-result = F.conv2d(padded, weight[None, None], torch.tensor([{bias}], dtype=torch.float32))
-result = result.reshape(image.shape)
+pixels = torch.as_tensor(image).to(torch.float32)
+planes = pixels.reshape(-1, 1, *pixels.shape[-2:])
+padded = F.pad(planes, ({left}, {after}, {above}, {below}), mode="replicate")
+result = {bias} + F.conv2d(padded, weight[None, None]).reshape(pixels.shape)
 """
 
 
