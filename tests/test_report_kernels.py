@@ -1,12 +1,21 @@
 """Kernels as text and colours."""
 
+import json
 import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
+from conv_cli import Kernel
+from conv_cli.errors import KernelError
 from conv_cli.report.colour_scale import diverging, ink
-from conv_cli.report.kernel_text import kernel_lines
+from conv_cli.report.kernel_facts import kernel_facts
+from conv_cli.report.kernel_picture import kernel_picture
+from conv_cli.report.kernel_show import facts_of, told_lines
+from conv_cli.report.kernel_text import kernel_lines, number_texts, sketch
 
 ASYMMETRIC = np.array([[1.0, -20.0, 0.25], [1 / 3, 0.0, 1e-9]])
 
@@ -65,3 +74,46 @@ def test_the_scale_is_symmetric_in_strength_and_limited():
 def test_ink_is_readable_on_both_ends_and_the_middle():
     assert ink((0, 0, 80)) == (255, 255, 255)
     assert ink((250, 250, 250)) == (0, 0, 0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    weights=arrays(
+        np.float64,
+        array_shapes(min_dims=2, max_dims=2, max_side=6),
+        elements=st.one_of(
+            st.floats(-1e300, 1e300),
+            st.floats(-1, 1, allow_subnormal=False),
+            st.integers(-2000, 2000).map(float),
+        ),
+    ),
+    width=st.integers(1, 60),
+)
+def test_any_kernel_is_drawn_and_told_of(weights, width):
+    lines = kernel_lines(weights, width=width, height=4, colours=256)
+    assert len(lines) == min(4, len(weights))
+    texts = number_texts(weights)
+    assert len({len(text) for row in texts for text in row}) == 1
+    largest = np.abs(weights).max()
+    np.testing.assert_allclose(np.array(texts, dtype=float), weights, rtol=0, atol=1e-3 * largest)
+    sketched = sketch(weights, 11)
+    assert len(sketched) == 11
+    if largest > 1e150:
+        with pytest.raises(KernelError, match="cannot be summed"):
+            kernel_facts(Kernel(weights))
+    else:
+        facts = kernel_facts(Kernel(weights))
+        assert 0 <= facts.rank <= min(weights.shape)
+        assert facts.response.words
+        if facts.factors is not None:
+            product = np.outer(*facts.factors)
+            np.testing.assert_allclose(product, weights, rtol=0, atol=1e-9 * largest)
+        json.dumps(facts_of(Kernel(weights)), allow_nan=False)
+        assert len(list(told_lines(Kernel(weights)))) >= 7
+        kernel_picture(Kernel(weights), "caption")
+
+
+def test_a_sketch_shows_the_line_that_varies_most():
+    assert sketch(np.array([[1.0, 0, -1]]), 6) == "→ █·≡ "
+    assert sketch(np.array([[1.0], [0], [-0.5]]), 6) == "↓ █·= "
+    assert len(sketch(np.ones((1, 100)), 11)) == 11

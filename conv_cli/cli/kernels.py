@@ -214,7 +214,7 @@ def _write(kernel: "Kernel", output: str | None, force: bool) -> None:
     """Write a kernel in the format of its file's name, as JSON to stdout."""
     from conv_cli.kernels.formats import dump_kernel
 
-    ending = ".json" if output is None else os.path.splitext(output)[1]  # noqa: PTH122
+    ending = ".json" if output in (None, "-") else os.path.splitext(str(output))[1]  # noqa: PTH122
     _deliver(dump_kernel(kernel, ending), output, force)
 
 

@@ -110,13 +110,14 @@ def _convolved(a: Weights, b: Weights) -> Weights:
     """Return the full convolution of two matrices."""
     rows, columns = limited(len(a) + len(b) - 1, a.shape[1] + b.shape[1] - 1)
     small, large = sorted((a, b), key=np.size)
-    if small.size * large.size > _DIRECT_STEPS:
-        spectra = [np.fft.rfft2(each, (rows, columns)) for each in (a, b)]
-        return np.fft.irfft2(math.prod(spectra), (rows, columns))
-    result = np.zeros((rows, columns))
-    for (i, j), weight in np.ndenumerate(small):
-        result[i : i + len(large), j : j + large.shape[1]] += weight * large
-    return result
+    with np.errstate(over="ignore", invalid="ignore"):  # Kernel refuses what is not finite
+        if small.size * large.size > _DIRECT_STEPS:
+            spectra = [np.fft.rfft2(each, (rows, columns)) for each in (a, b)]
+            return np.fft.irfft2(math.prod(spectra), (rows, columns))
+        result = np.zeros((rows, columns))
+        for (i, j), weight in np.ndenumerate(small):
+            result[i : i + len(large), j : j + large.shape[1]] += weight * large
+        return result
 
 
 def _turned_rings(places: np.ndarray) -> np.ndarray:

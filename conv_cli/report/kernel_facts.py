@@ -10,6 +10,7 @@ from conv_cli.borders import Border
 from conv_cli.correlation.factors import whole_factors
 from conv_cli.correlation.plan import choose_plan
 from conv_cli.correlation.problem import Source, state_problem
+from conv_cli.errors import ConvError, KernelError
 from conv_cli.kernels.kernel import Kernel
 
 Weights = npt.NDArray[np.floating]
@@ -18,6 +19,7 @@ _WHITE = 255
 _IMAGE = (3000, 4000)
 """Rows and columns of the grey 8-bit image that costs are told for."""
 _SAME = 1e-12
+_LARGEST = 1e150
 _LEAST_GRID, _MOST_GRID = 128, 1 << 23
 _HIGH, _MIDDLE = 0.35, 0.1
 """Cycles a pixel from which a frequency counts as high, and as middle; 0.5 is the highest."""
@@ -90,7 +92,8 @@ class Facts(NamedTuple):
         For rank 1: two 1-D kernels that do the same one after the other.
     response : Response
     costs : tuple of (strategy, milliseconds)
-        The planner's estimates for a grey 8-bit image of 4000×3000 on one core, cheapest first.
+        The planner's estimates for a grey 8-bit image of 4000×3000 on one core, cheapest first;
+        none for whole numbers so large that 64 bits do not hold the result.
     """
 
     sum: float
@@ -106,8 +109,18 @@ class Facts(NamedTuple):
 
 
 def kernel_facts(kernel: Kernel) -> Facts:
-    """Return what there is to know of a kernel."""
+    """Return what there is to know of a kernel.
+
+    Raises
+    ------
+    KernelError
+        If its weights are so large that sums of them exceed float64.
+    """
     weights = kernel.weights
+    if np.abs(weights).max() > _LARGEST:
+        raise KernelError(
+            f"kernel {kernel.name}: weights beyond {_LARGEST:g} cannot be summed; scale it down"
+        )
     positive = float(np.maximum(weights, 0).sum())
     negative = float(np.minimum(weights, 0).sum())
     rank = int(np.linalg.matrix_rank(weights, tol=_SAME * np.linalg.norm(weights)))
@@ -228,7 +241,8 @@ def _direction(response: Response) -> str:
 
 def _factors(weights: Weights) -> tuple[list[float], list[float]]:
     """Return the column and the row of a kernel of rank 1, in whole numbers if it has those."""
-    if (whole := whole_factors(weights)) is not None:
+    whole = whole_factors(weights) if np.array_equal(weights, np.rint(weights)) else None
+    if whole is not None:
         column, row = whole[0]
         return column.tolist(), row.tolist()
     i, j = np.unravel_index(int(np.abs(weights).argmax()), weights.shape)
@@ -241,5 +255,11 @@ def _costs(weights: Weights) -> tuple[tuple[str, float], ...]:
     rows, columns = weights.shape
     padding = ((rows - 1, 0), (columns - 1, 0))
     source = Source.of(pixels)
-    problem = state_problem(source, weights[None, None], padding=padding, border=Border("edge"))
-    return choose_plan(problem).costs
+    try:
+        with np.errstate(invalid="ignore"):  # of whole numbers that no integer holds
+            problem = state_problem(
+                source, weights[None, None], padding=padding, border=Border("edge")
+            )
+        return choose_plan(problem).costs
+    except ConvError:  # whole numbers beyond 64 bits
+        return ()

@@ -84,8 +84,11 @@ def _told(kernel: Kernel, facts: Facts) -> Iterator[tuple[str, str]]:
     yield "symmetry", ", ".join(facts.symmetry) or "none"
     yield "rank", f"{facts.rank} of {min(kernel.shape)}{_factors(facts)}"
     yield "response", facts.response.words
-    costs = ", ".join(f"{name} {cost:.3g} ms" for name, cost in facts.costs)
-    yield "cost", f"{costs} for 4000x3000 grey pixels on one core"
+    if facts.costs:
+        costs = ", ".join(f"{name} {cost:.3g} ms" for name, cost in facts.costs)
+        yield "cost", f"{costs} for 4000x3000 grey pixels on one core"
+    else:
+        yield "cost", "none: its results on 8-bit images exceed 64-bit integers"
 
 
 def _factors(facts: Facts) -> str:

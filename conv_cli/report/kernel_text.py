@@ -116,12 +116,12 @@ def shaded(text: str, colour: Rgb, colours: Colours) -> str:
 
 
 def _number(value: float, style: str) -> str:
-    if value.is_integer() and (value == 0 or not style.endswith("e")):
+    if value == 0 or (value.is_integer() and style.endswith("f")):
         return f"{value:.0f}"
     text = f"{value:{style}}"
-    # A third is 0.3333, but a half is 0.5 and no more.
-    short = text.rstrip("0")
-    return short if not style.endswith("e") and float(short) == value else text
+    if style.endswith("f") and "." in text and float(text) == value:
+        return text.rstrip("0")  # a half is 0.5 and no more, but a third is 0.3333
+    return text
 
 
 def _mark(share: float) -> str:
@@ -132,10 +132,11 @@ def _mark(share: float) -> str:
 
 
 def _code(colour: Rgb, colours: Colours) -> str:
+    channels = [int(channel) for channel in colour]
     if colours == 256:  # of which 216 are a cube: 0, and five steps from 95 to 255, a channel
-        red, green, blue = (0 if c < 48 else max(1, round((c - 55) / 40)) for c in colour)
+        red, green, blue = (0 if c < 48 else max(1, round((c - 55) / 40)) for c in channels)
         return f"5;{16 + 36 * red + 6 * green + blue}"
-    return "2;" + ";".join(str(int(c)) for c in colour)
+    return f"2;{';'.join(map(str, channels))}"
 
 
 def _kept(count: int, limit: int | None) -> Kept:

@@ -178,8 +178,9 @@ def _option(options: dict[str, Typed], name: str, expected: str) -> float:
 def _total(kernel: Kernel) -> int:
     """Return what the weights sum to, 0 or 1: with any other sum the filter divides by it."""
     total = float(kernel.weights.sum())
+    slack = 1e-9 * max(1.0, min(float(np.abs(kernel.weights).sum()), _MOST_SUM))
     for held in (0, 1):
-        if abs(total - held) <= 1e-9 * max(1.0, float(np.abs(kernel.weights).sum())):
+        if abs(total - held) <= slack:
             return held
     raise KernelError(
         f"kernel {kernel.name}: ffmpeg divides by the sum of the weights, up to 5.1 even with an "

@@ -24,6 +24,8 @@ from conv_cli.kernels.tools.typed import Typed
 
 _NO_WEIGHT = ("nan", "-")
 _NUMBER = "a number such as -1 or 0.5, nan or -"
+_STEPS = {"@": range(8), ">": range(0, 8, 2), "<": (0, 4, 6, 2)}
+"""Eighths of a turn, clockwise, of the kernels that a flag makes of one."""
 _SIZE = "WxH or WxH+X+Y in whole numbers before the colon"
 
 
@@ -149,27 +151,20 @@ def _values(numbers: Typed, most: int) -> list[float]:
 
 
 def _turns(kernel: Kernel, flags: frozenset[str], piece: Typed) -> Iterator[Kernel]:
-    """Yield the kernel, and its turns that a flag asks for until one is there again."""
-    if "@" in flags:
-        steps = range(1, 9)
-        allowed = kernel.shape == (3, 3)
-    elif ">" in flags:
-        steps = range(2, 9, 2)
-        allowed = 1 in kernel.shape or kernel.shape[0] == kernel.shape[1]
-    elif "<" in flags:
-        yield from (rotated(kernel, step) for step in (0, 4, 6, 2))
-        return
-    else:
+    """Yield the kernel and its turns that a flag asks for, for @ and > until one is there again."""
+    flag = next((each for each in _STEPS if each in flags), None)
+    if flag is None:
         yield kernel
         return
-    if not allowed:
+    rows, columns = kernel.shape
+    if (rows, columns) != (3, 3) if flag == "@" else rows != columns and 1 not in (rows, columns):
         raise KernelError(
             f"kernel {piece.label}: {shown(piece.text)} cannot be turned: ImageMagick turns 3x3 by "
             "45°, and squares and lines by 90°"
         )
-    yield kernel
-    for step in steps:
+    for step in _STEPS[flag]:
         turned = rotated(kernel, step)
-        if turned.origin == kernel.origin and np.array_equal(turned.weights, kernel.weights):
+        same = turned.origin == kernel.origin and np.array_equal(turned.weights, kernel.weights)
+        if step and same and flag != "<":
             return
         yield turned

@@ -94,13 +94,14 @@ def convert(kernel: Kernel, name: str, *, approximate: bool = False) -> Converte
         If it cannot hold it.
     """
     target = TARGETS[name]
-    try:
-        return Converted(_bytes(target.write(kernel)))
-    except KernelError:
-        if not approximate or target.approximate is None:
-            raise
-    closest = target.approximate(kernel)
-    return Converted(_bytes(target.write(closest)), _largest_difference(kernel, closest))
+    with np.errstate(over="ignore"):  # sums of weights near the largest float64
+        try:
+            return Converted(_bytes(target.write(kernel)))
+        except KernelError:
+            if not approximate or target.approximate is None:
+                raise
+        closest = target.approximate(kernel)
+        return Converted(_bytes(target.write(closest)), _largest_difference(kernel, closest))
 
 
 def is_tagged(spec: str) -> bool:
