@@ -92,13 +92,13 @@ def number_texts(
     """Return every weight as text, all equally wide, with the decimal points below each other.
 
     Whole numbers stay whole. Others keep as many places as the `largest` magnitude, by default that
-    of these weights, needs for its significant digits. A small one may then be 0.0000, but only a
-    weight of zero is 0.
+    of these weights, needs for its significant digits, and one at least. A small one may then be
+    0.0000, but only a weight of zero is 0.
     """
     if largest is None:
         largest = float(np.abs(weights).max())
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
-    places = max(0, digits - 1 - exponent)
+    places = max(1, digits - 1 - exponent)
     style = f".{places}f" if _SMALLEST <= exponent <= _LARGEST else f".{digits - 1}e"
     parts = [[_number(value, style).partition(".") for value in row] for row in weights.tolist()]
     before = max(len(whole) for row in parts for whole, _, _ in row)
@@ -119,7 +119,7 @@ def _number(value: float, style: str) -> str:
     if value == 0 or (value.is_integer() and style.endswith("f")):
         return f"{value:.0f}"
     text = f"{value:{style}}"
-    if style.endswith("f") and "." in text and float(text) == value:
+    if style.endswith("f") and float(text) == value:
         return text.rstrip("0")  # a half is 0.5 and no more, but a third is 0.3333
     return text
 
