@@ -12,7 +12,7 @@ def text_coverage(text: str, size: float) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     text : str
-        One line.
+        One line, of letters that Pillow's own font has: ASCII.
     size : float
         Of the font in pixels: about the height of a capital letter and a quarter.
 

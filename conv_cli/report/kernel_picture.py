@@ -79,7 +79,7 @@ def _rule(matrix: Pixels, origin: tuple[int, int], cell: int) -> None:
 
 def _on_paper(matrix: Pixels, caption: str) -> Pixels:
     """Return the matrix with a margin around it and the caption below it."""
-    words = text_coverage(caption, _CAPTION)
+    words = text_coverage(caption.encode("ascii", "replace").decode(), _CAPTION)
     height, width = len(matrix), max(matrix.shape[1], words.shape[1])
     below = len(words) + _MARGIN if caption else 0
     paper = np.full((height + below + 2 * _MARGIN, width + 2 * _MARGIN, 3), _PAPER, np.uint8)

@@ -70,7 +70,7 @@ def _caption(kernel: Kernel) -> str:
     rows, columns = kernel.shape
     bias = f", bias {kernel.bias:.6g}" if kernel.bias else ""
     name = "".join(c if c.isprintable() else "?" for c in kernel.name)
-    return f"{name}: {rows}×{columns}, sum {_tidy(float(kernel.weights.sum()))}{bias}"
+    return f"{name}: {rows}x{columns}, sum {_tidy(float(kernel.weights.sum()))}{bias}"
 
 
 def _told(kernel: Kernel, facts: Facts) -> Iterator[tuple[str, str]]:
