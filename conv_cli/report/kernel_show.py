@@ -59,7 +59,8 @@ def draw(kernel: Kernel, path: str, *, force: bool = False) -> None:
     elif ending == ".html":
         from conv_cli.report.kernel_table import kernel_page
 
-        write_bytes(path, kernel_page(kernel, _caption(kernel)).encode(), force=force)
+        page = kernel_page(kernel.weights, origin=kernel.origin, caption=_caption(kernel))
+        write_bytes(path, page.encode(), force=force)
     else:
         raise KernelError(
             f"kernel {kernel.name}: {path} is no picture to draw; give a .png or .html file"

@@ -2,55 +2,80 @@
 
 import html
 
+import numpy as np
+import numpy.typing as npt
+
 from conv_cli.errors import KernelError
-from conv_cli.kernels.kernel import Kernel
-from conv_cli.report.colour_scale import diverging, ink
+from conv_cli.report.colour_scale import Rgb, diverging, ink
 from conv_cli.report.kernel_text import number_texts
 
 _MOST_CELLS = 10_000
+_MOST_NUMBERED = 31
+"""Columns of a table up to which its numbers are written and not only shown on pointing there."""
 _STYLE = (
     "table.kernel{border-collapse:collapse;font:14px sans-serif;font-variant-numeric:tabular-nums}"
     "table.kernel td{padding:.5em .7em;text-align:center;border:1px solid #fff}"
+    "table.kernel.small td{padding:0;width:8px;height:8px;border:0}"
     "table.kernel td.origin{outline:2px solid #000;outline-offset:-2px}"
     "table.kernel caption{caption-side:bottom;padding:.5em}"
 )
 
 
-def kernel_table(kernel: Kernel, caption: str = "", digits: int = 4) -> str:
+def kernel_table(
+    weights: npt.NDArray[np.float64], *, origin: tuple[int, int] | None = None, caption: str = ""
+) -> str:
     """Return a kernel as a ``<table class="kernel">``, coloured cell by cell.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (kh, kw)
+    origin : (row, column), optional
+        Of the cell to frame.
+    caption : str
+        Plain text below the table.
 
     Raises
     ------
     KernelError
-        If it has more than 10,000 weights.
+        If there are more than 10,000 weights.
     """
-    if kernel.weights.size > _MOST_CELLS:
+    if weights.size > _MOST_CELLS:
         raise KernelError(
-            f"kernel {kernel.name}: it has more than {_MOST_CELLS:,} weights, too many for a "
-            "table; draw it as .png"
+            f"kernel of {weights.size:,} weights: a table holds {_MOST_CELLS:,}; draw it as .png"
         )
-    colours, texts = diverging(kernel.weights), number_texts(kernel.weights, digits)
+    numbered = weights.shape[1] <= _MOST_NUMBERED
+    colours, texts = diverging(weights), number_texts(weights)
     rows = []
     for row, line in enumerate(texts):
-        cells = []
-        for column, text in enumerate(line):
-            below = colours[row, column]
-            origin = ' class="origin"' if (row, column) == kernel.origin else ""
-            style = f"background:{_hex(below)};color:{_hex(ink(below))}"
-            cells.append(f'<td{origin} style="{style}">{text.strip()}</td>')
+        cells = (
+            _cell(
+                text.strip() if numbered else "",
+                title=f"{weights[row, column]:.6g}",
+                colour=tuple(colours[row, column]),
+                framed=(row, column) == origin,
+            )
+            for column, text in enumerate(line)
+        )
         rows.append(f"<tr>{''.join(cells)}</tr>")
     words = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    return f'<table class="kernel">{words}{"".join(rows)}</table>'
+    kind = "kernel" if numbered else "kernel small"
+    return f'<table class="{kind}">{words}{"".join(rows)}</table>'
 
 
-def kernel_page(kernel: Kernel, caption: str) -> str:
-    """Return a whole HTML document with the table of a kernel."""
+def kernel_page(weights: npt.NDArray[np.float64], *, origin: tuple[int, int], caption: str) -> str:
+    """Return a whole HTML document with the table of a kernel; arguments as of `kernel_table`."""
+    table = kernel_table(weights, origin=origin, caption=caption)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
-        f"<title>{html.escape(caption)}</title><style>{_STYLE}</style>"
-        f"{kernel_table(kernel, caption)}</html>\n"
+        f"<title>{html.escape(caption)}</title><style>{_STYLE}</style>{table}</html>\n"
     )
 
 
-def _hex(colour: tuple[int, ...]) -> str:
+def _cell(text: str, *, title: str, colour: Rgb, framed: bool) -> str:
+    style = f"background:{_hex(colour)};color:{_hex(ink(colour))}"
+    kind = ' class="origin"' if framed else ""
+    return f'<td{kind} style="{style}" title="{title}">{text}</td>'
+
+
+def _hex(colour: Rgb) -> str:
     return "#" + "".join(f"{int(channel):02x}" for channel in colour)

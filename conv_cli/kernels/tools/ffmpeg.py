@@ -82,7 +82,7 @@ def approximate_ffmpeg(kernel: Kernel) -> Kernel:
         If its sum is neither 0 nor 1, or nothing but zeros would be left.
     """
     total = _total(kernel)
-    tall, wide = _reach(kernel)
+    tall, wide = kernel.centred().shape
     shape = (min(tall, _LONGEST), min(wide, _LONGEST)) if 1 in (tall, wide) else (7, 7)
     part = cropped(kernel, shape, ((shape[0] - 1) // 2, (shape[1] - 1) // 2))
     left = float(part.weights.sum())
@@ -188,17 +188,9 @@ def _total(kernel: Kernel) -> int:
     )
 
 
-def _reach(kernel: Kernel) -> tuple[int, int]:
-    """Return the sides of the least frame whose middle is the origin."""
-    tall, wide = (
-        2 * max(o, k - 1 - o) + 1 for k, o in zip(kernel.shape, kernel.origin, strict=True)
-    )
-    return tall, wide
-
-
 def _frame(kernel: Kernel) -> tuple[str, tuple[int, int]]:
     """Return the mode, and the shape that the matrix gets."""
-    tall, wide = _reach(kernel)
+    tall, wide = kernel.centred().shape
     if tall == 1 < wide <= _LONGEST:
         return "row", (1, wide)
     if wide == 1 < tall <= _LONGEST:

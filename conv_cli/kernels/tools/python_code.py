@@ -43,15 +43,20 @@ result = {bias} + ndimage.correlate(
 
 _PYTORCH = """\
 # {name}
-# image: (H, W), (C, H, W) or (N, C, H, W), a tensor or an array.
+# image: a tensor (H, W), (C, H, W) or (N, C, H, W), or an array (H, W) or (H, W, C).
 import torch
 import torch.nn.functional as F
 
 weight = torch.tensor({weights}, dtype=torch.float32)
 pixels = torch.as_tensor(image).to(torch.float32)
+channels_last = pixels.ndim == 3 and not torch.is_tensor(image)
+if channels_last:
+    pixels = pixels.movedim(-1, 0)
 planes = pixels.reshape(-1, 1, *pixels.shape[-2:])
 padded = F.pad(planes, ({left}, {after}, {above}, {below}), mode="replicate")
 result = {bias} + F.conv2d(padded, weight[None, None]).reshape(pixels.shape)
+if channels_last:
+    result = result.movedim(0, -1)
 """
 
 
