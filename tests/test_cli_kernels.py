@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from conv_cli import Kernel, load_kernel, read_image
+from conv_cli.cli.kernels import TARGETS
 from conv_cli.kernels.catalogue import CATALOGUE
 from conv_cli.kernels.formats import dump_kernel
+from conv_cli.kernels.tools import strings
 from test_cli_apply import ROOT, conv_cli, one_error_line, succeed
 
 
@@ -187,6 +189,10 @@ def test_convert_writes_files_that_are_read_again(tmp_path, target, ending):
 )
 def test_convert_prints_the_string_alone(target, expected):
     assert succeed("kernels", "convert", "1 2 3; 4 5 6", "--to", target).stdout.decode() == expected
+
+
+def test_the_command_knows_every_target_of_the_library():
+    assert list(TARGETS) == list(strings.TARGETS)
 
 
 def test_convert_refuses_or_approximates_with_the_error_on_stderr():

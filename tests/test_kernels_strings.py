@@ -51,7 +51,7 @@ def test_kernels_are_called_by_their_text_or_a_digest_of_them():
     long = f"gmic:({','.join('1' * 30)})"
     assert load_kernel(long).name.startswith("gmic-1x30-")
     names = [kernel.name for kernel in load_kernels("imagemagick:Kirsch:@")]
-    assert names == [f"imagemagick-{i}" for i in range(1, 9)]
+    assert names == [f"imagemagick:Kirsch:@-{i}" for i in range(1, 9)]
 
 
 MALFORMED = [

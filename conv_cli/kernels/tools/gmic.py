@@ -25,7 +25,7 @@ def read_gmic(typed: Typed) -> list[Kernel]:
     if typed.text[end - 1] != ")":
         raise typed.fault(end, ") at the end")
     inside = typed.part(start + 1, end - 1)
-    rows = [[_number(cell) for cell in row.split(",")] for row in inside.split(";")]
+    rows = ([_number(cell) for cell in row.split(",")] for row in inside.split(";"))
     return [Kernel(rectangle(rows, typed.label), name=typed.label)]
 
 

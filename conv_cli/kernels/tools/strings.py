@@ -110,7 +110,8 @@ def is_tagged(spec: str) -> bool:
 
 
 def read_tagged(spec: str) -> list[Kernel]:
-    """Return the kernels of ``TOOL:STRING``; each is called by its text, or by its size if long.
+    """Return the kernels of ``TOOL:STRING``; each is called by its text, or by its size if long,
+    and those of a set are counted.
 
     Raises
     ------
@@ -120,10 +121,10 @@ def read_tagged(spec: str) -> list[Kernel]:
     tag, _, _ = spec.partition(":")
     tool = tag.strip().lower()
     kernels = READERS[tool](Typed(spec, len(tag) + 1, len(spec), shown(spec)))
-    if len(kernels) > 1:
-        return [replace(kernel, name=f"{tool}-{i}") for i, kernel in enumerate(kernels, 1)]
-    (kernel,) = kernels
-    return [replace(kernel, name=brief_name(" ".join(spec.split()), kernel.weights, tool))]
+    name = brief_name(" ".join(spec.split()), kernels[0].weights, tool)
+    if len(kernels) == 1:
+        return [replace(kernels[0], name=name)]
+    return [replace(kernel, name=f"{name}-{i}") for i, kernel in enumerate(kernels, 1)]
 
 
 def _bytes(written: str | bytes) -> bytes:
