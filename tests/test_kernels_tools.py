@@ -180,7 +180,7 @@ def test_a_converted_kernel_makes_the_picture_that_apply_makes(place, applied, t
 @pytest.mark.parametrize("tool", TOOLS)
 def test_most_kernels_are_held_by_every_tool(tool):
     held = sum(refusal(tool, kernel) is None for kernel in KERNELS)
-    assert held >= (11 if tool == "ffmpeg" else 15)
+    assert held >= 15
 
 
 @pytest.mark.parametrize(
