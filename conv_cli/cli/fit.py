@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -287,19 +287,12 @@ def _write(
     found: "Fit", images: "tuple[Image, Image]", pair: tuple[str, str], options: dict[str, Any]
 ) -> None:
     """Write all files that were asked for."""
+    from conv_cli.files import write_bytes
+
     if options["output"] not in (None, "-"):
-        _write_text(options["output"], _kernel_bytes(found, options), options)
+        write_bytes(options["output"], _kernel_bytes(found, options), force=options["force"])
     if options["predict"] or options["residual"] or options["report"]:
         _write_pictures(found, images, pair, options)
-
-
-def _write_text(name: str, contents: bytes, options: dict[str, Any]) -> None:
-    from conv_cli.files import write_atomically
-
-    def write(stream: BinaryIO) -> None:
-        stream.write(contents)
-
-    write_atomically(name, write, force=options["force"])
 
 
 def _kernel_bytes(found: "Fit", options: dict[str, Any]) -> bytes:
@@ -335,10 +328,11 @@ def _write_pictures(
         if not options["quiet"]:
             boundary.say(f"{name}: grey is 0, black and white are {pictures.scale}")
     if options["report"]:
+        from conv_cli.files import write_bytes
         from conv_cli.report.fit_page import fit_page
 
         page = fit_page(found, *pair, pictures.captioned(*pair), options["output"])
-        _write_text(options["report"], page.encode(), options)
+        write_bytes(options["report"], page.encode(), force=options["force"])
 
 
 def _print(found: "Fit", pair: tuple[str, str], options: dict[str, Any]) -> None:

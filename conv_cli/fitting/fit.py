@@ -25,6 +25,8 @@ _ROUNDING = 1 / math.sqrt(12)
 """Standard deviation of what rounding to whole numbers adds."""
 _FLOAT_FLOOR = 1e-6
 _SURE = "exact", "good"
+_LEAST_SIDE = 3
+"""A size is not told by pictures that could not tell one of three rows and columns."""
 
 
 def fit_kernel(
@@ -158,7 +160,7 @@ def _fitted(
     if not any(np.ptp(pair.y[:, pair.usable]) for pair in learner.given if pair.usable.any()):
         return _flat(learner, settings, len(planes))
     best = learner.best()
-    verdict, reason = _verdict(learner, best, settings.bias)
+    verdict, reason = _verdict(learner, best, settings)
     fit = _told(learner, best, verdict, reason, len(planes))
     peak = white(target.dtype) if whole else spread
     fit = replace(fit, psnr=20 * math.log10(peak / fit.rmse) if fit.rmse > 0 else math.inf)
@@ -170,9 +172,11 @@ def _fitted(
     return replace(other, method="gd", losses=tuple(losses), exact_weights=fit.weights, psnr=psnr)
 
 
-def _verdict(learner: Learner, best: Learned, bias: bool) -> tuple[Verdict, str]:
+def _verdict(learner: Learner, best: Learned, settings: Settings) -> tuple[Verdict, str]:
     """Return the verdict and its reason."""
-    lack = lacking(best.around, learner.certainty(best.around), learner.floor, bias=bias)
+    least = 1 if settings.size or learner.valid else _LEAST_SIDE
+    sure = learner.certainty(best.around)
+    lack = lacking(best.around, sure, learner.floor, bias=settings.bias, least=least)
     if lack:
         return "underdetermined", lack
     verdict = graded(best.rmse, learner.floor)

@@ -131,7 +131,7 @@ class Learner:
         if not self._is_off(best) or not self._has_wild(best):
             return best
         for centre in _centres(best.window):
-            cleaned = without_wild(self.given, self.floor, centre)
+            cleaned = without_wild(self.given, self.floor, centre, best.window.size)
             if cleaned is not None:
                 self.pairs = cleaned
                 learned = self._about(centre)

@@ -71,24 +71,33 @@ class Normal(NamedTuple):
         return max(float(error.mean()) / max(self.pixels, 1), 0.0)
 
 
-def wanted_pixels(features: int) -> int:
+def wanted_pixels(features: int, *, roughly: bool = False) -> int:
     """Return how many pixels a sample takes for so many features."""
+    if roughly:
+        return _FEWEST_PER_WEIGHT * features
     return int(min(_MOST_PIXELS, max(_FEWEST_PER_WEIGHT * features, _WORK / features**2)))
 
 
 def sampled(
-    pairs: Sequence[Pair], window: Window, *, held: bool, threads: int | None = None
+    pairs: Sequence[Pair],
+    window: Window,
+    *,
+    held: bool,
+    roughly: bool = False,
+    threads: int | None = None,
 ) -> Normal:
     """Return the normal equations over an even sample of the pixels, of those held out or not.
 
-    Where there are no more pixels than a sample takes, it takes all.
+    Where there are no more pixels than a sample takes, it takes all. A rough sample is the least
+    that tells anything.
     """
     channels, outputs = len(pairs[0].x), len(pairs[0].y)
     features = channels * window.rows * window.columns + 1
+    wanted = wanted_pixels(features, roughly=roughly)
     size = _CHUNK * min(max(_PARTS[0] // features**2, 1), _PARTS[1])
     pieces = [
         (pair, some[start : start + size])
-        for pair, some in chosen(pairs, window, wanted_pixels(features), held=held)
+        for pair, some in chosen(pairs, window, wanted, held=held)
         for start in range(0, len(some), size)
     ]
     sums = (

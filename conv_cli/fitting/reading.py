@@ -13,6 +13,7 @@ from conv_cli.fitting.solve import Solution
 from conv_cli.kernels.catalogue import CATALOGUE, built_in
 from conv_cli.kernels.family import FamilySet
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d
 
 Array = npt.NDArray[Any]
@@ -26,13 +27,6 @@ _BY_CHANCE = 0.01
 _MOST = 4096
 _RIM = 0.97
 _MODES = "edge", "zero", "reflect", "symmetric", "wrap"
-
-
-class Rational(NamedTuple):
-    """Whole numbers with one divisor."""
-
-    numerators: list[list[int]]
-    divisor: int
 
 
 def rational(weights: Array, errors: Array) -> Rational | None:
@@ -52,7 +46,7 @@ def rational(weights: Array, errors: Array) -> Rational | None:
             return None
         numerators = np.rint(weights * divisor)
         if (np.abs(weights - numerators / divisor) <= reach).all():
-            return Rational(numerators.astype(int).tolist(), divisor)
+            return Rational(numerators + 0.0, divisor)  # -0 is 0
     return None
 
 

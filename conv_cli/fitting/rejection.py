@@ -7,6 +7,7 @@ leave residuals of every size.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,8 @@ Array = npt.NDArray[Any]
 _SIDES = {3: 5, 9: 5, 21: 1}
 """Sides of the windows that are tried, and for each how many blocks, each way, the images are cut
 into: any of them may be free of what covers the others."""
+_SMALL = 9
+"""Larger windows are not tried where no larger one was of use before."""
 _SAMPLE = 40
 """Pixels a weight."""
 _FEWEST = 8_000
@@ -44,15 +47,21 @@ class _Sample(NamedTuple):
     targets: Array
 
 
-def without_wild(pairs: Sequence[Pair], floor: float, centre: Size) -> list[Pair] | None:
+def without_wild(
+    pairs: Sequence[Pair], floor: float, centre: Size, size: Size
+) -> list[Pair] | None:
     """Return the pairs with their wild pixels marked as not usable, or None if that explains none.
 
     Parameters
     ----------
     floor : float
         The target's own error, root mean square.
+    centre, size : (rows, columns)
+        Of the window that is best as long as all pixels count.
     """
     for side, blocks in _SIDES.items():
+        if side > _SMALL >= max(size):
+            break
         window = Window.around((side, side), centre)
         weights = side * side * len(pairs[0].x) + 1
         sample = _sample(pairs, window, max(_SAMPLE * weights, _FEWEST))
@@ -94,8 +103,8 @@ def _starts(pairs: Sequence[Pair], window: Window, sample: _Sample, blocks: int)
     for side_of_it in (brighter, ~brighter):
         yield _solved(sample, side_of_it)
     for pair in pairs:
-        for block in _blocks(pair, blocks):
-            part = _sample([block], window, 20 * weights)
+        for block in _blocks(pair, window, blocks):
+            part = _sample([block], Window(0, 0, *window.size), 20 * weights)
             if part.features.shape[1] >= 3 * weights:
                 yield _solved(part, np.ones(part.features.shape[1], bool))
 
@@ -111,18 +120,24 @@ def _nearer(sample: _Sample, solution: Array) -> Array:
     return solution
 
 
-def _blocks(pair: Pair, count: int) -> Iterator[Pair]:
-    """Yield the pair with all pixels unusable but those of one block after the other."""
-    height, width = pair.usable.shape
-    for i in range(count):
-        for j in range(count):
-            usable = np.zeros_like(pair.usable)
-            place = (
-                slice(i * height // count, (i + 1) * height // count),
-                slice(j * width // count, (j + 1) * width // count),
-            )
-            usable[place] = pair.usable[place]
-            yield pair._replace(usable=usable)
+def _blocks(pair: Pair, window: Window, count: int) -> Iterator[Pair]:
+    """Yield what lies in one block of a pair after the other, with the input under its windows."""
+    region = pair.region(window)
+    rows, columns = (
+        [slice(*map(int, ends)) for ends in pairwise(np.linspace(part.start, part.stop, count + 1))]
+        for part in region
+    )
+    for down, across in product(rows, columns):
+        top, left = down.start + window.top, across.start + window.left
+        bottom = down.stop + window.top + window.rows - 1
+        right = across.stop + window.left + window.columns - 1
+        yield pair._replace(
+            x=np.ascontiguousarray(pair.x[:, top:bottom, left:right]),
+            y=np.ascontiguousarray(pair.y[:, down, across]),
+            usable=pair.usable[down, across],
+            held=pair.held[down, across],
+            ends=pair.ends[down, across],
+        )
 
 
 def _solved(sample: _Sample, counts: Array) -> Array:

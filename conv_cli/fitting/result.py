@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from conv_cli.errors import FitError
 from conv_cli.fitting.pairs import Size, Window, as_learned
-from conv_cli.fitting.reading import Rational, with_own_place
+from conv_cli.fitting.reading import with_own_place
 from conv_cli.fitting.verdict import Verdict
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d
 
 Array = npt.NDArray[Any]
@@ -188,7 +189,7 @@ class Fit:
             "clipped": self.clipped,
             "rejected": self.rejected,
             "border": self.border,
-            "rational": fractions and {**fractions._asdict()},
+            "rational": fractions and _plain(fractions),
             "match": self.match,
             "turned_match": self.turned_match,
             "shift": list(self.shift),
@@ -213,6 +214,11 @@ class Fit:
             "size": list(kernel.shape),
             "shift": [0, 0],
         }
+
+
+def _plain(fractions: Rational) -> dict[str, Any]:
+    whole = [[int(number) for number in row] for row in fractions.numerators.tolist()]
+    return {"numerators": whole, "divisor": fractions.divisor}
 
 
 def _finite(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ _SIGNIFICANT = 6.0
 """Three standard deviations of what chance does to the difference of two errors, 2σδ/√n."""
 _NOTHING = 0.007
 """A change of this share of the target's own error is none."""
+_ROUGHLY = 0.9
+"""What a rough look at a larger window must leave of the error for a closer one."""
 _COARSE = 1.05
 """Where no window explains the pair, a twentieth of the error is no reason to take a larger one."""
 
@@ -37,14 +40,23 @@ class Scores:
         The target's own error.
     bias, ridge
         As for `solved`.
+    roughly : bool
+        Of as few pixels as tell whether there is anything to find.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], window: Window, floor: float, *, bias: bool, ridge: float
+        self,
+        pairs: Sequence[Pair],
+        window: Window,
+        floor: float,
+        *,
+        bias: bool,
+        ridge: float,
+        roughly: bool = False,
     ) -> None:
         self.window, self.floor = window, floor
-        self.train = sampled(pairs, window, held=False)
-        self._test = sampled(pairs, window, held=True)
+        self.train = sampled(pairs, window, held=False, roughly=roughly)
+        self._test = sampled(pairs, window, held=True, roughly=roughly)
         self._bias, self._ridge = bias, ridge
 
     def errors(self, windows: Sequence[Window]) -> list[float]:
@@ -74,7 +86,11 @@ class Scores:
 
     def limit(self, best: float) -> float:
         """Return the largest error that is no worse than the best, but by chance."""
-        chance = _SIGNIFICANT**2 / max(self._test.pixels, 1)
+        train, test = max(self.train.pixels, 1), max(self._test.pixels, 1)
+        # Two kernels that differ by δ: their errors differ by 2σδ/√n by chance. A true difference
+        # must exceed that of its own δ, and that of what the many weights made of the noise.
+        overfitted = math.sqrt(len(self.train.gram) / train / test)
+        chance = _SIGNIFICANT**2 / test + _SIGNIFICANT * overfitted
         limit = best * (1 + min(chance, 0.1)) + (_NOTHING * self.floor) ** 2
         return max(limit, best * _COARSE**2) if best > (3 * self.floor) ** 2 else limit
 
@@ -115,20 +131,45 @@ def chosen_window(
         Of the squares that were tried.
     """
     most = max(largest_side(pairs, bias), 1)
-    before = float("inf")
+    found: _Found | None = None
     for side in sorted({min(side, most) for side in _LADDER}):
         outer = Window.around((side, side), centre)
-        scores = Scores(pairs, outer, floor, bias=bias, ridge=ridge)
-        squares = scores.squares()
-        errors = dict(zip(squares, scores.errors(squares), strict=True))
-        best = min(errors.values())
-        window = next(w for w, error in errors.items() if error <= scores.limit(best))
-        explained = errors[window] <= (1.1 * floor) ** 2 and window != outer
-        if explained or (side >= _USUAL and best > _HELPS**2 * before):
+        if found and found.window != found.scores.window:
+            # The best lies within: most likely a larger window finds nothing either.
+            rough = Scores(pairs, outer, floor, bias=bias, ridge=ridge, roughly=True)
+            if min(rough.errors(rough.squares())) > _ROUGHLY * found.best:
+                if side >= _USUAL:
+                    break
+                continue
+        before = found.best if found else math.inf
+        found = _Found.within(Scores(pairs, outer, floor, bias=bias, ridge=ridge))
+        explained = found.error <= (1.1 * floor) ** 2 and found.window != outer
+        if explained or (side >= _USUAL and found.best > _HELPS**2 * before):
             break
-        before = best
-    shown = [(w.size, error**0.5) for w, error in errors.items()]
-    return _trimmed(scores, window, scores.limit(best)), scores, shown
+    assert found is not None
+    window = _trimmed(found.scores, found.window, found.scores.limit(found.best))
+    return window, found.scores, found.errors
+
+
+class _Found(NamedTuple):
+    """The smallest square among those within one that is as good as any."""
+
+    scores: Scores
+    window: Window
+    error: float
+    best: float
+    errors: list[tuple[Size, float]]
+
+    @classmethod
+    def within(cls, scores: Scores) -> Self:
+        """Return what is found within the window of scores."""
+        windows = scores.squares()
+        errors = scores.errors(windows)
+        best = min(errors)
+        pairs = zip(windows, errors, strict=True)
+        window, error = next((w, e) for w, e in pairs if e <= scores.limit(best))
+        shown = [(w.size, e**0.5) for w, e in zip(windows, errors, strict=True)]
+        return cls(scores, window, error, best, shown)
 
 
 def _trimmed(scores: Scores, window: Window, limit: float) -> Window:
@@ -140,10 +181,8 @@ def _trimmed(scores: Scores, window: Window, limit: float) -> Window:
         (_without_right, "columns"),
     ):
         smaller = [without(window, n) for n in reversed(range(getattr(window, axis)))]
-        errors = scores.errors(smaller)
-        window = next(
-            w for w, error in zip(smaller, errors, strict=True) if error <= limit or w == window
-        )
+        tried = zip(smaller, scores.errors(smaller), strict=True)
+        window = next(w for w, error in tried if error <= limit or w == window)
     return window
 
 

@@ -31,7 +31,7 @@ def graded(rmse: float, floor: float) -> Verdict:
     return "exact" if rmse <= EXACT * floor else "good" if rmse <= GOOD * floor else "poor"
 
 
-def lacking(normal: Normal, sure: Certainty, floor: float, *, bias: bool) -> str:
+def lacking(normal: Normal, sure: Certainty, floor: float, *, bias: bool, least: int = 1) -> str:
     """Return what the pixels do not tell, and what would; "" if they tell enough.
 
     Parameters
@@ -42,8 +42,11 @@ def lacking(normal: Normal, sure: Certainty, floor: float, *, bias: bool) -> str
         What they say.
     floor : float
         The target's own error.
+    least : int
+        Rows and columns that it must be possible to tell apart.
     """
-    weights = len(normal.gram) - 1 + bias
+    rows, columns = (max(side, least) for side in normal.window.size)
+    weights = normal.channels * rows * columns + bias
     if normal.pixels < PIXELS_PER_WEIGHT * weights:
         whole = round(normal.pixels / (1 - 1 / HELD_OUT))
         return (

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from conv_cli.fitting.result import Fit
 from conv_cli.images import encode_image
 from conv_cli.report import fit_text
-from conv_cli.report.colour_scale import diverging, ink
-from conv_cli.report.kernel_text import number_texts
+from conv_cli.report.kernel_table import STYLE, kernel_table
 
 Pixels = npt.NDArray[Any]
 
@@ -22,8 +21,6 @@ _WIDEST = 900
 """Columns of pixels of a picture in the page; larger ones are shown reduced."""
 _LEAST = 1e-3
 """Of the target's own error, or of the largest in a curve: less is drawn as this much."""
-_MOST_NUMBERS = 21
-"""Rows or columns of a kernel whose weights are written out; larger ones are told by pointing."""
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff;
@@ -33,10 +30,6 @@ h1 { font-size: 1.5rem; overflow-wrap: anywhere; } h2 { font-size: 1.15rem; marg
 .exact, .good { border-color: #2166ac; } .poor, .underdetermined { border-color: #b2182b; }
 table.facts th { text-align: left; padding: .1rem 1.5rem .1rem 0; font-weight: 600;
                  vertical-align: top; }
-table.kernel { border-collapse: collapse; margin: 1rem 0; display: inline-block; }
-table.kernel td { min-width: .6rem; height: .6rem; padding: .25rem .4rem; text-align: right;
-                  white-space: pre; font: 13px/1.2 ui-monospace, monospace; }
-table.small td { padding: 0; }
 figure { display: inline-block; margin: 0 1% 1rem 0; width: 48%; vertical-align: top; }
 figure img { width: 100%; image-rendering: pixelated; border: 1px solid #ccc; }
 figcaption { font-size: .9rem; color: #555; }
@@ -73,7 +66,9 @@ def fit_page(
     ]
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
-        f"<style>{_STYLE}</style></head><body>\n" + "\n".join(sections) + "\n</body></html>\n"
+        f"<style>{_STYLE}{STYLE}</style></head><body>\n"
+        + "\n".join(sections)
+        + "\n</body></html>\n"
     )
 
 
@@ -98,8 +93,8 @@ def _next(fit: Fit, before: str, saved: str | None) -> str:
 def _kernels(fit: Fit) -> list[str]:
     tables = [_table(weights) for weights in fit.weights.reshape(-1, *fit.size)]
     if fit.rational is not None and fit.rational.divisor > 1:
-        numerators = np.array(fit.rational.numerators, np.float64)
-        tables += [f"<p>In fractions of {fit.rational.divisor}:</p>", _table(numerators)]
+        fractions = fit.rational
+        tables += [f"<p>In fractions of {fractions.divisor}:</p>", _table(fractions.numerators)]
     if fit.exact_weights is not None:
         tables.append("<p>The exact answer, by least squares:</p>")
         tables += [_table(weights) for weights in fit.exact_weights.reshape(-1, *fit.size)]
@@ -107,20 +102,9 @@ def _kernels(fit: Fit) -> list[str]:
 
 
 def _table(weights: npt.NDArray[np.float64]) -> str:
-    """Return a kernel as a table, every cell in the colour of its weight."""
-    weights = np.where(np.abs(weights) > 1e-9 * np.abs(weights).max(), weights, 0.0)
-    colours = diverging(weights)
-    written = max(weights.shape) <= _MOST_NUMBERS
-    texts = number_texts(weights)
-    rows = []
-    for row, (line, shades) in enumerate(zip(texts, colours.tolist(), strict=True)):
-        cells = []
-        for column, (text, shade) in enumerate(zip(line, shades, strict=True)):
-            style = f"background:rgb{tuple(shade)};color:rgb{tuple(ink(tuple(shade)))}"
-            title = f"{weights[row, column]:.6g}"
-            cells.append(f'<td style="{style}" title="{title}">{text if written else ""}</td>')
-        rows.append(f"<tr>{''.join(cells)}</tr>")
-    return f'<table class="kernel{"" if written else " small"}">{"".join(rows)}</table>'
+    """Return a kernel as a table; what is nothing beside the largest weight is shown as 0."""
+    large = np.abs(weights) > 1e-9 * np.abs(weights).max()
+    return kernel_table(np.where(large, weights, 0.0))
 
 
 def _figure(caption: str, pixels: Pixels) -> str:

@@ -55,10 +55,9 @@ def kernel_words(fit: Fit) -> str:
 
 def _drawn(fit: Fit, width: int) -> list[str]:
     if fit.rational is not None and fit.method == "exact":
-        numbers, divisor = np.array(fit.rational.numerators, np.float64), fit.rational.divisor
-        lines = kernel_lines(numbers, width=width - 16, height=_ROWS)
-        if divisor > 1:
-            lines[-1] += f"   / {divisor}"
+        lines = kernel_lines(fit.rational.numerators, width=width - 16, height=_ROWS)
+        if fit.rational.divisor > 1:
+            lines[-1] += f"   / {fit.rational.divisor}"
         return lines
     first = fit.weights.reshape(-1, *fit.size)[0]
     return kernel_lines(first, width=width - 12, height=_ROWS)

@@ -12,7 +12,7 @@ from conv_cli.report.kernel_text import number_texts
 _MOST_CELLS = 10_000
 _MOST_NUMBERED = 31
 """Columns of a table up to which its numbers are written and not only shown on pointing there."""
-_STYLE = (
+STYLE = (
     "table.kernel{border-collapse:collapse;font:14px sans-serif;font-variant-numeric:tabular-nums}"
     "table.kernel td{padding:.5em .7em;text-align:center;border:1px solid #fff}"
     "table.kernel.small td{padding:0;width:8px;height:8px;border:0}"
@@ -67,7 +67,7 @@ def kernel_page(weights: npt.NDArray[np.float64], *, origin: tuple[int, int], ca
     table = kernel_table(weights, origin=origin, caption=caption)
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
-        f"<title>{html.escape(caption)}</title><style>{_STYLE}</style>{table}</html>\n"
+        f"<title>{html.escape(caption)}</title><style>{STYLE}</style>{table}</html>\n"
     )
 
 
