@@ -250,16 +250,30 @@ def test_pairs_add_up(photo):
     np.testing.assert_allclose(fit.weights, ASYMMETRIC, atol=0.003)
 
 
-def test_channels_each_and_mix(colour):
-    planes = [filtered(colour[..., c], ASYMMETRIC * (1 + c)) for c in range(3)]
+def test_one_kernel_a_channel(colour):
+    kernels = [ASYMMETRIC, np.ones((1, 5)) / 5, ASYMMETRIC[::-1] / 2]
+    planes = [filtered(colour[..., c], kernel) for c, kernel in enumerate(kernels)]
     each = fit_kernel(colour, np.stack(planes, axis=-1), channels="each")
-    assert (each.weights.shape, each.verdict) == ((3, 3, 3), "exact")
-    for c in range(3):
-        np.testing.assert_allclose(each.weights[c], ASYMMETRIC * (1 + c), atol=0.004)
+    assert (each.weights.shape, each.verdict) == ((3, 3, 5), "exact")
+    np.testing.assert_allclose(each.weights[0][:, 1:4], ASYMMETRIC, atol=0.004)
+    np.testing.assert_allclose(each.weights[1][1], 0.2, atol=0.004)
+    np.testing.assert_allclose(each.weights[2][:, 1:4], ASYMMETRIC[::-1] / 2, atol=0.004)
+    off = np.abs(levels(each.predict(colour)).astype(int) - np.stack(planes, axis=-1))
+    assert (off <= 1).mean() > 0.999
+
+
+def test_channel_that_is_flat_leaves_the_fit_underdetermined(colour):
+    planes = [filtered(colour[..., c], ASYMMETRIC) for c in range(2)]
+    planes.append(np.full_like(planes[0], 255))
+    fit = fit_kernel(colour, np.stack(planes, axis=-1), channels="each")
+    assert (fit.verdict, fit.weights.shape) == ("underdetermined", (3, 3, 3))
+
+
+def test_mix_of_channels(colour):
     matrix = np.array([[0.4, 0.5, 0.1], [0.2, 0.6, 0.2], [0.1, 0.2, 0.7]])
     mix = fit_kernel(colour, levels(colour @ matrix.T), channels="mix")
     assert (mix.weights.shape, mix.verdict) == ((3, 3, 1, 1), "exact")
-    np.testing.assert_allclose(mix.weights[..., 0, 0], matrix, atol=0.003)
+    np.testing.assert_allclose(mix.weights[..., 0, 0], matrix, atol=0.006)
     assert np.abs(mix.predict(colour) - colour @ matrix.T).max() < 1
     assert fit_kernel(colour, levels(colour @ matrix.T)).verdict == "poor"
 

@@ -250,11 +250,11 @@ def _read(fit: Fit, learner: Learner, best: Learned) -> Fit:
 
 def _flat(learner: Learner, settings: Settings, images: int) -> Fit:
     """Return what a target tells in which all usable pixels are alike: nothing."""
-    given = learner.given
+    given, size = learner.given, settings.size or (1, 1)
     values = [float(pair.y[:, pair.usable].mean()) for pair in given if pair.usable.any()]
     why = "the target is flat" if values else "all pixels of the target are saturated or no numbers"
     return Fit(
-        weights=np.zeros((1, 1)),
+        weights=np.zeros(size),
         bias=values[0] if values and settings.bias else 0.0,
         origin=(0, 0),
         rmse=0.0,
@@ -263,7 +263,7 @@ def _flat(learner: Learner, settings: Settings, images: int) -> Fit:
         verdict="underdetermined",
         reason=f"{why}, so any kernel may have made it; use a pair with detail in both pictures",
         condition=math.inf,
-        stderr=np.full((1, 1), math.inf),
+        stderr=np.full(size, math.inf),
         clipped=_clipped(given),
         pairs=images,
         pixels=sum(int(np.count_nonzero(pair.usable)) for pair in given),

@@ -205,7 +205,7 @@ class Learner:
             int(np.count_nonzero((pair.usable & ~pair.held)[pair.region(normal.window)]))
             for pair in self.pairs
         )
-        share = min(normal.pixels / max(learned_from, 1), 1.0)
+        share = min(normal.pixels / max(learned_from, 1), 1.0) * self.pairs[0].planes
         return certainty(normal, bias=self._settings.bias, ridge=self._settings.ridge, share=share)
 
     def descended(self, best: Learned, unit: float) -> tuple[Learned, list[float]]:

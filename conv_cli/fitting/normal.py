@@ -5,6 +5,7 @@ a sum over pixels, so parts, pairs and machines add up. It is summed over a samp
 what the others have to say comes in by ``refine``, which needs no matrix.
 """
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -139,7 +140,9 @@ def chosen(
 def _every(pair: Pair, window: Window, step: float, held: bool | None) -> Array:
     rows, columns = pair.region(window)
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    row, column = np.divmod(np.arange(0, height * width, step).astype(np.intp), max(width, 1))
+    total = height * width
+    numbers = (np.arange(math.ceil(total / step)) * step).astype(np.intp)
+    row, column = np.divmod(numbers[numbers < total], max(width, 1))
     places = (row + rows.start) * pair.y.shape[2] + column + columns.start
     taken = pair.usable.ravel()[places]
     return places[taken if held is None else taken & (pair.held.ravel()[places] == held)]

@@ -74,6 +74,9 @@ class Pair(NamedTuple):
         Those that are not learned from: a quarter of all.
     ends : ndarray of bool, shape (H', W')
         Target pixels at an end of their range.
+    planes : int
+        Channels of the same picture that are pairs of their own. The rounding errors of greyish
+        colours go together, so that there are not as many independent pixels as numbers.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Pair(NamedTuple):
     usable: Array
     held: Array
     ends: Array
+    planes: int
 
     @property
     def same_size(self) -> bool:
@@ -147,6 +151,7 @@ def prepared(
                 usable,
                 held,
                 ends,
+                1 if mixed else len(after),
             )
         )
     return pairs

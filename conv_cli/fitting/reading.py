@@ -177,7 +177,7 @@ def border(
 
 
 class _Rim(NamedTuple):
-    """Output rows and columns whose windows leave the image."""
+    """Output rows and columns whose windows leave the image, or those across from them."""
 
     pair: Pair
     rows: slice
@@ -193,8 +193,11 @@ def with_own_place(window: Window) -> Window:
 
 def _rims(pair: Pair, reach: Window) -> Iterator[_Rim]:
     height, width = pair.y.shape[1:]
-    top, bottom = min(-reach.top, height), max(height - (reach.top + reach.rows - 1), 0)
-    left, right = min(-reach.left, width), max(width - (reach.left + reach.columns - 1), 0)
+    # As wide on both sides: a tool that leaves a rim as it was does so all around.
+    down = max(-reach.top, reach.top + reach.rows - 1)
+    across = max(-reach.left, reach.left + reach.columns - 1)
+    top, bottom = min(down, height), max(height - down, 0)
+    left, right = min(across, width), max(width - across, 0)
     for rows, columns in (
         (slice(0, top), slice(0, width)),
         (slice(bottom, height), slice(0, width)),

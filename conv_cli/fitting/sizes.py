@@ -54,7 +54,7 @@ class Scores:
         ridge: float,
         roughly: bool = False,
     ) -> None:
-        self.window, self.floor = window, floor
+        self.window, self.floor, self._planes = window, floor, pairs[0].planes
         self.train = sampled(pairs, window, held=False, roughly=roughly)
         self._test = sampled(pairs, window, held=True, roughly=roughly)
         self._bias, self._ridge = bias, ridge
@@ -86,7 +86,7 @@ class Scores:
 
     def limit(self, best: float) -> float:
         """Return the largest error that is no worse than the best, but by chance."""
-        train, test = max(self.train.pixels, 1), max(self._test.pixels, 1)
+        train, test = (max(normal.pixels / self._planes, 1) for normal in (self.train, self._test))
         # Two kernels that differ by δ: their errors differ by 2σδ/√n by chance. A true difference
         # must exceed that of its own δ, and that of what the many weights made of the noise.
         overfitted = math.sqrt(len(self.train.gram) / train / test)
