@@ -39,7 +39,7 @@ def descended(
     epochs: int,
     rate: float | None,
     seed: int,
-    unit: float,
+    units: tuple[float, float],
     watch: Callable[[int, float, Array], None] | None = None,
 ) -> Descent:
     """Return what gradient descent makes of random weights.
@@ -48,10 +48,10 @@ def descended(
     ----------
     rate : float or None
         The weights take this many times the gradient of the summed squared error, pixels counted
-        in `unit`, off each epoch. None: the pixels of the window are decorrelated first, which
+        in white, off each epoch. None: the pixels of the window are decorrelated first, which
         makes every direction equally steep, and a rate is taken that suits them all.
-    unit : float
-        What white is: 255 for 8 bits, 1 for floats.
+    units : (float, float)
+        What white is in the input and in the target: 255 for 8 bits, 1 for floats.
     watch : callable, optional
         Is told the epoch, counted from 1, its loss, and the weights (p, D) after it.
 
@@ -62,7 +62,7 @@ def descended(
     """
     rng = np.random.default_rng(seed)
     weights = rng.normal(0, _START, (len(normal.gram) - 1, normal.moments.shape[1]))
-    plain = None if rate is None else _Plain(normal, bias, rate, unit)
+    plain = None if rate is None else _Plain(normal, bias, rate, units)
     step = plain or _Decorrelated(normal, bias)
     solution = step.begin(weights)
     losses: list[float] = []
@@ -88,25 +88,28 @@ def _loss(normal: Normal, solution: Solution) -> float:
 
 
 class _Plain:
-    """w ← w - rate ∂/∂w Σ (y - ŷ)², pixels counted in units of white."""
+    """w ← w - rate ∂/∂w Σ (y - ŷ)², pixels of both pictures counted in white."""
 
-    def __init__(self, normal: Normal, bias: bool, rate: float, unit: float) -> None:
-        # In these units a feature is φ/unit and the constant stays 1, as does the target's scale
-        # against the weights; only the bias is counted in white.
-        self._scale = np.append(np.full(len(normal.gram) - 1, 1 / unit), 1.0)[:, None]
-        self._gram = normal.gram * self._scale * self._scale.T
-        self._moments = normal.moments * self._scale / unit
+    def __init__(self, normal: Normal, bias: bool, rate: float, units: tuple[float, float]) -> None:
+        before, after = units
+        features = np.append(np.full(len(normal.gram) - 1, 1 / before), 1.0)[:, None]
+        self._gram = normal.gram * features * features.T
+        self._moments = normal.moments * features / after
+        # What weights and bias, counted so, are in the pictures' own units.
+        self._own = after * features
         self._free = np.arange(len(self._gram) - (not bias))
-        self._rate, self._unit = rate, unit
+        self._rate = rate
 
     def begin(self, weights: Array) -> Solution:
-        return Solution(weights, np.zeros(weights.shape[1]))
+        stacked = np.vstack([weights, np.zeros(weights.shape[1])]) * self._own
+        return Solution(stacked[:-1], stacked[-1])
 
     def __call__(self, solution: Solution) -> Solution:
-        stacked = np.vstack([solution.weights, solution.bias / self._unit])
+        stacked = np.vstack(solution) / self._own
         gradient = 2 * (self._gram @ stacked - self._moments)
         stacked[self._free] -= self._rate * gradient[self._free]
-        return Solution(stacked[:-1], stacked[-1] * self._unit)
+        stacked *= self._own
+        return Solution(stacked[:-1], stacked[-1])
 
     def limit(self) -> float:
         """Return the rate from which on weights run away: 1 / the largest eigenvalue."""

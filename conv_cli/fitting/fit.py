@@ -100,15 +100,15 @@ def fit_kernel(
         prepared(before, after, mixed=channels == "mix", name=name)
         for before, after, name in zip(befores, afters, names, strict=True)
     ]
-    target = np.asarray(afters[0])
+    before, target = np.asarray(befores[0]), np.asarray(afters[0])
     _check_alike(planes, [np.asarray(after).dtype for after in afters])
     if channels != "each":
-        return _fitted(planes, settings, target, recode)
+        return _fitted(planes, settings, before, target, recode)
 
     def each(settings: Settings) -> list[Fit]:
         channels = zip(*planes, strict=True)
         alone = ([[pair] for pair in pairs] for pairs in channels)
-        return [_fitted(pairs, settings, target, recode) for pairs in alone]
+        return [_fitted(pairs, settings, before, target, recode) for pairs in alone]
 
     fits = each(settings)
     if len({fit.window for fit in fits}) > 1:
@@ -148,7 +148,11 @@ def _check_alike(planes: Sequence[Sequence[Pair]], dtypes: Sequence[np.dtype[Any
 
 
 def _fitted(
-    planes: Sequence[Sequence[Pair]], settings: Settings, target: Array, recode: Recode | None
+    planes: Sequence[Sequence[Pair]],
+    settings: Settings,
+    before: Array,
+    target: Array,
+    recode: Recode | None,
 ) -> Fit:
     """Return one fit over all planes of all pairs."""
     pairs = [pair for some in planes for pair in some]
@@ -162,14 +166,22 @@ def _fitted(
     best = learner.best()
     verdict, reason = _verdict(learner, best, settings)
     fit = _told(learner, best, verdict, reason, len(planes))
-    peak = white(target.dtype) if whole else spread
+    peak = max(_unit(target.dtype), spread) if whole else spread
     fit = replace(fit, psnr=20 * math.log10(peak / fit.rmse) if fit.rmse > 0 else math.inf)
     if settings.method == "exact":
         return fit
-    end, losses = learner.descended(best, white(target.dtype) if whole else 1.0)
+    units = _unit(before.dtype), _unit(target.dtype)
+    if before.dtype.kind == target.dtype.kind == "u":
+        units = units[1], units[1]  # as `prepared` counts them
+    end, losses = learner.descended(best, units)
     other = _told(learner, end, verdict, f"by least squares, {reason}", len(planes))
     psnr = 20 * math.log10(peak / other.rmse) if other.rmse > 0 else math.inf
     return replace(other, method="gd", losses=tuple(losses), exact_weights=fit.weights, psnr=psnr)
+
+
+def _unit(dtype: np.dtype[Any]) -> float:
+    """Return what white is in pixels of 8 and 16 bits, and 1 for others, which have no limit."""
+    return white(dtype) if dtype.kind == "u" and dtype.itemsize <= 2 else 1.0
 
 
 def _verdict(learner: Learner, best: Learned, settings: Settings) -> tuple[Verdict, str]:

@@ -208,7 +208,7 @@ class Learner:
         share = min(normal.pixels / max(learned_from, 1), 1.0) * self.pairs[0].planes
         return certainty(normal, bias=self._settings.bias, ridge=self._settings.ridge, share=share)
 
-    def descended(self, best: Learned, unit: float) -> tuple[Learned, list[float]]:
+    def descended(self, best: Learned, units: tuple[float, float]) -> tuple[Learned, list[float]]:
         """Return what gradient descent makes of the same window, and the loss of each epoch."""
         settings = self._settings
         end = descended(
@@ -217,7 +217,7 @@ class Learner:
             epochs=settings.epochs,
             rate=settings.rate,
             seed=settings.seed,
-            unit=unit,
+            units=units,
             watch=settings.watch,
         )
         return self._scored(best._replace(solution=end.solution)), end.losses
