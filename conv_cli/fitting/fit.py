@@ -156,17 +156,16 @@ def _fitted(
 ) -> Fit:
     """Return one fit over all planes of all pairs."""
     pairs = [pair for some in planes for pair in some]
-    values = [pair.y[:, pair.usable].ravel() for pair in pairs]
-    spread = float(np.ptp(np.concatenate(values))) if any(map(len, values)) else 0.0
     whole = target.dtype.kind in "bui"
+    spread = 0.0 if whole else max(pair.spread() for pair in pairs)
     floor = _ROUNDING if whole else _FLOAT_FLOOR * (spread or 1.0)
     learner = Learner(pairs, settings, floor, recode and Coder(recode, planes))
-    if not any(np.ptp(pair.y[:, pair.usable]) for pair in learner.given if pair.usable.any()):
+    if not any(pair.varies() for pair in learner.given):
         return _flat(learner, settings, len(planes))
     best = learner.best()
     verdict, reason = _verdict(learner, best, settings)
     fit = _told(learner, best, verdict, reason, len(planes))
-    peak = max(_unit(target.dtype), spread) if whole else spread
+    peak = _unit(target.dtype) if whole else spread
     fit = replace(fit, psnr=20 * math.log10(peak / fit.rmse) if fit.rmse > 0 else math.inf)
     if settings.method == "exact":
         return fit

@@ -1,7 +1,7 @@
 """The search for a kernel: its window, its place, and the pixels that it can be learned from."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +23,8 @@ from conv_cli.fitting.verdict import EXACT
 Array = npt.NDArray[Any]
 Watch = Callable[[int, float, Array], None]
 
-_NEAR = 4
-"""Windows about a pixel's own place hold kernels that are moved by no more than this."""
+_NEAR = 12
+"""The usual windows about a pixel's own place hold kernels that are moved by no more than this."""
 _WILD = 8.0
 """No pixel is further off than so many floors by rounding."""
 
@@ -122,12 +122,12 @@ class Learner:
 
     def best(self) -> Learned:
         """Return the best kernel: of all pixels, about a shifted place, or of those it explains."""
-        centre = (0, 0) if self.valid else estimated_shift(self.given)
-        best = self._about(centre if max(map(abs, centre)) > _NEAR else (0, 0))
+        centres = self._places()
+        best = self._about(next(centres))
         if self._coder is not None:
             self.floor = max(self._coder.floor(best.window, best.solution), self.floor)
-        if self._is_off(best) and max(map(abs, centre)) > _NEAR:
-            best = min(best, self._about((0, 0)), key=lambda learned: learned.rmse)
+        if self._is_off(best):
+            best = min((best, *map(self._about, centres)), key=lambda learned: learned.rmse)
         if not self._is_off(best) or not self._has_wild(best):
             return best
         for centre in _centres(best.window):
@@ -139,6 +139,19 @@ class Learner:
                     return learned
                 self.pairs = self.given
         return best
+
+    def _places(self) -> Iterator[Size]:
+        """Yield where to look for the kernel: a far place first only if the size is not known."""
+        if self.valid:
+            yield 0, 0
+            return
+        if self._settings.size is not None:
+            yield 0, 0
+        centre = estimated_shift(self.given)
+        if max(map(abs, centre)) > (_NEAR if self._settings.size is None else 0):
+            yield centre
+        if self._settings.size is None:
+            yield 0, 0
 
     def _is_off(self, learned: Learned) -> bool:
         return not learned.rmse <= EXACT * self.floor

@@ -97,6 +97,17 @@ class Pair(NamedTuple):
         """Rows and columns that the target has less than the input."""
         return self.x.shape[1] - self.y.shape[1], self.x.shape[2] - self.y.shape[2]
 
+    def spread(self) -> float:
+        """Return the largest less the smallest usable value of the target; 0 if there is none."""
+        values = self.y[:, self.usable]
+        return float(np.ptp(values)) if values.size else 0.0
+
+    def varies(self) -> bool:
+        """Tell whether usable pixels of the target differ; mostly a few of them show it."""
+        few = slice(None, None, max(self.y.shape[1] // 50, 1))
+        some = self._replace(y=self.y[:, few], usable=self.usable[few])
+        return some.spread() > 0 or self.spread() > 0
+
     def region(self, window: Window) -> Place:
         """Return the target pixels whose whole window lies in the input."""
         ends = zip(self.y.shape[1:], self.x.shape[1:], window[:2], window.size, strict=True)

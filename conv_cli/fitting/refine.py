@@ -7,6 +7,7 @@ k·k multiply-adds a pixel in place of their square.
 
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,9 @@ from conv_cli.threads import share
 Array = npt.NDArray[Any]
 
 _STEPS = 8
-_ENOUGH = 0.1
+_ENOUGH = 0.2
 """What is left of the way, against the standard errors of the weights, when no step is worth it."""
+_STRIP = 64
 _TILES = 256, 512
 """Sides of tiles for the spectra, for windows up to a sixteenth of them."""
 
@@ -66,20 +68,42 @@ class Error(NamedTuple):
 
 def error(pairs: Sequence[Pair], window: Window, solution: Solution, *, held: bool) -> Error:
     """Return the error over the usable pixels that are held out, or those that are not."""
-    squares, values = 0.0, []
+    outputs = len(pairs[0].y)
+    sums, lock = np.zeros((4, outputs)), threading.Lock()
     for pair in pairs:
         foretold, region = predicted(pair, window, solution)
-        places = np.flatnonzero(pair.usable[region] & (pair.held[region] == held))
-        if not len(places):
-            continue
-        target = pair.y[:, *region].reshape(len(foretold), -1)[:, places].astype(np.float64)
-        difference = target - foretold.reshape(len(foretold), -1)[:, places]
-        squares += float(np.vdot(difference, difference))
-        values.append(target)
-    if not values:
+        add = partial(_add_errors, pair, foretold, region, held, sums, lock)
+        share(add, range(0, foretold.shape[1], _STRIP), None)
+    squares, totals, energy, counts = sums
+    if not counts.any():
         return Error(0.0, 0.0, 0)
-    targets = np.concatenate(values, axis=1)
-    return Error(squares, float(targets.var(axis=1).sum() * targets.shape[1]), targets.size)
+    deviations = energy - totals**2 / counts
+    return Error(float(squares.sum()), max(float(deviations.sum()), 0.0), int(counts.sum()))
+
+
+def _add_errors(
+    pair: Pair,
+    foretold: Array,
+    region: Place,
+    held: bool,
+    sums: Array,
+    lock: threading.Lock,
+    waiting: Iterator[int],
+) -> None:
+    """Add Σ (y - ŷ)², Σ y, Σ y² and the count of some strips, for every channel."""
+    own, rows, columns = np.zeros_like(sums), *region
+    for start in waiting:
+        stop = min(start + _STRIP, foretold.shape[1])
+        there = slice(rows.start + start, rows.start + stop), columns
+        counted = (pair.usable[there] & (pair.held[there] == held)).ravel()
+        target = pair.y[:, *there].reshape(len(foretold), -1)[:, counted].astype(np.float64)
+        off = target - foretold[:, start:stop].reshape(len(foretold), -1)[:, counted]
+        own[0] += np.square(off).sum(axis=1)
+        own[1] += target.sum(axis=1)
+        own[2] += np.square(target).sum(axis=1)
+        own[3] += counted.sum()
+    with lock:
+        sums += own
 
 
 def refined(
@@ -110,7 +134,7 @@ def refined(
     inverse = np.linalg.pinv(curvature[np.ix_(free, free)], rcond=1e-12, hermitian=True)
     spread = np.sqrt(np.abs(np.diag(inverse)))
     # A sample's shape is off by about this share, and every step leaves as much of the way.
-    left = 2 * np.sqrt(len(free) / normal.pixels)
+    left = np.sqrt(len(free) / normal.pixels)
     for _ in range(_STEPS):
         slope, squares = _slope(pairs, counted, window, solution, threads)
         stacked = np.vstack([solution.weights, solution.bias])

@@ -99,6 +99,12 @@ def unexplained(
         As they were given, and without their wild pixels.
     """
     kept, lost = [], []
+    left_out = sum(
+        int(np.count_nonzero(given.ends)) + int(np.count_nonzero(given.usable & ~pair.usable))
+        for given, pair in zip(before, pairs, strict=True)
+    )
+    if left_out <= _SOME * sum(pair.ends.size for pair in pairs):
+        return ""
     for given, pair in zip(before, pairs, strict=True):
         foretold, region = predicted(pair, window, solution)
         foretold, target = foretold[0], given.y[0, *region]
