@@ -15,7 +15,7 @@ from conv_cli.correlation.plan import Plan, choose_plan
 from conv_cli.correlation.problem import Geometry, Pair, Source, Tile, state_problem
 from conv_cli.feature_maps import CombineName, FeatureMap, RangeName, Statistics, combine, rescaled
 from conv_cli.images import Image, ImageInfo
-from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.kernel import Kernel, common_frame
 
 Array = npt.NDArray[Any]
 PaddingChoice = Literal["same", "valid", "full"] | Pair
@@ -82,19 +82,6 @@ class MapResult(NamedTuple):
     plan: Plan
 
 
-def common_frame(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:
-    """Return the kernels with zeros around them, so that all have one shape and one origin."""
-    before = np.max([k.origin for k in kernels], axis=0)
-    after = np.max([np.subtract(k.shape, k.origin) for k in kernels], axis=0)
-    framed = []
-    for kernel in kernels:
-        lead = before - kernel.origin
-        trail = before + after - lead - kernel.shape
-        weights = np.pad(kernel.weights, np.stack([lead, trail], axis=1))
-        framed.append(replace(kernel, weights=weights, origin=tuple(before)))
-    return tuple(framed)
-
-
 def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tuple[int, int, int]:
     """Return (rows, columns, channels) of the map that a kernel makes of such an image.
 
@@ -110,7 +97,7 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
         kernel=kernel.shape,
         stride=rule.stride,
         dilation=rule.dilation,
-        padding=_padding(rule, kernel),
+        padding=padding_of(rule, kernel),
     )
     colours = 1 if rule.gray else image.channels - image.alpha
     return (*geometry.output, colours + image.alpha)
@@ -152,10 +139,10 @@ def filter_image(
     planes = _planes(image, samples)
     colours = image.channels - image.alpha
     top = white(planes.dtype)
-    weighted = image.alpha and not rule.filter_alpha and not all(map(_sums_to_zero, kernels))
+    weighted = image.alpha and not rule.filter_alpha and not all(map(sums_to_zero, kernels))
     source = Source.of(planes, _loader(image, rule, weighted, colours, top), samples=samples)
     weights = np.stack([kernel.weights for kernel in kernels])[:, None]
-    rows, (left, right) = _padding(rule, kernels[0])
+    rows, (left, right) = padding_of(rule, kernels[0])
     problem = state_problem(
         source,
         weights,
@@ -226,11 +213,10 @@ def _planes(image: Image, samples: int) -> Array:
     """
     if samples > 1:
         return image.pixels.reshape(1, 1, len(image.pixels), -1)
-    pixels = image.pixels[..., None] if image.pixels.ndim == 2 else image.pixels
-    return pixels.transpose(2, 0, 1)[:, None]
+    return image.planes[:, None]
 
 
-def _padding(rule: Filter, kernel: Kernel) -> Padding:
+def padding_of(rule: Filter, kernel: Kernel) -> Padding:
     """Return ((top, bottom), (left, right)); "same" puts the origin o·dilation from the corner."""
     if rule.padding == "valid":
         return (0, 0), (0, 0)
@@ -244,7 +230,8 @@ def _padding(rule: Filter, kernel: Kernel) -> Padding:
     return rows, columns
 
 
-def _sums_to_zero(kernel: Kernel) -> bool:
+def sums_to_zero(kernel: Kernel) -> bool:
+    """Tell whether a kernel gives nothing for an even image, but for rounding."""
     return abs(kernel.weights.sum()) <= _ZERO_SUM * np.abs(kernel.weights).sum()
 
 
@@ -274,7 +261,7 @@ def _by_opacity(values: Array, colours: int, kernels: Sequence[Kernel]) -> Array
     return np.stack(
         [
             values[:colours, k]
-            if _sums_to_zero(kernel)
+            if sums_to_zero(kernel)
             else unweigh(values[:, k], colours, float(kernel.weights.sum()))
             for k, kernel in enumerate(kernels)
         ],

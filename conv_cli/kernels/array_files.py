@@ -5,12 +5,15 @@ header announces, and by what is taken from a stream.
 """
 
 import io
+import math
 import warnings
-from typing import IO, TYPE_CHECKING
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError, KernelError
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
 from conv_cli.kernels.text import shown
 
@@ -30,19 +33,40 @@ def read_npy(contents: bytes, label: str) -> Kernel:
         If they are no such file, or hold objects, complex numbers, another number of dimensions
         than two, or more than 4,194,304 weights.
     """
+    try:
+        weights = parse_npy(contents, _check_header)
+    except ConvError as error:
+        raise KernelError(f"kernel {label}: {error}") from None
+    return Kernel(weights, name=label)
+
+
+def parse_npy(
+    contents: bytes, check: Callable[[tuple[int, ...], np.dtype], None]
+) -> npt.NDArray[Any]:
+    """Return the array in the bytes of a .npy file, read-only, once its header is approved.
+
+    Parameters
+    ----------
+    check : callable
+        Is given the shape and the dtype, and raises ConvError for what is not wanted: objects in
+        any case.
+
+    Raises
+    ------
+    ConvError
+        The reason alone, if the bytes are damaged or too few.
+    """
     stream = io.BytesIO(contents)
     try:
         shape, in_columns, dtype = _header(stream)
     except Exception:  # a header is read as Python text, and whatever that may raise comes through
-        raise KernelError(
-            f"kernel {label}: its .npy header is damaged; save the array again by numpy.save"
-        ) from None
-    _check_header(shape, dtype, label)
-    count, start = shape[0] * shape[1], stream.tell()
+        raise ConvError("its .npy header is damaged; save the array again by numpy.save") from None
+    check(shape, dtype)
+    count, start = math.prod(shape), stream.tell()
     if len(contents) - start < count * dtype.itemsize:
-        raise KernelError(f"kernel {label}: cut short; save the array again by numpy.save")
-    weights = np.frombuffer(contents, dtype, count, start)
-    return Kernel(weights.reshape(shape, order="F" if in_columns else "C"), name=label)
+        raise ConvError("cut short; save the array again by numpy.save")
+    array = np.frombuffer(contents, dtype, count, start)
+    return array.reshape(shape, order="F" if in_columns else "C")
 
 
 def read_npz(contents: bytes, label: str) -> list[Kernel]:
@@ -84,15 +108,13 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
         return read(stream)
 
 
-def _check_header(shape: tuple[int, ...], dtype: np.dtype, label: str) -> None:
+def _check_header(shape: tuple[int, ...], dtype: np.dtype) -> None:
     if dtype.kind not in "buif":
-        raise KernelError(f"kernel {label}: its weights are {dtype}, expected real numbers")
+        raise ConvError(f"its weights are {dtype}, expected real numbers")
     if len(shape) != 2 or min(shape) < 1:
-        raise KernelError(f"kernel {label}: its shape is {shape}, expected (rows, columns)")
+        raise ConvError(f"its shape is {shape}, expected (rows, columns)")
     if shape[0] * shape[1] > MAX_WEIGHTS:
-        raise KernelError(
-            f"kernel {label}: {shape[0]}x{shape[1]} are more than {MAX_WEIGHTS:,} weights"
-        )
+        raise ConvError(f"{shape[0]}x{shape[1]} are more than {MAX_WEIGHTS:,} weights")
 
 
 def _check_bank(members: "list[zipfile.ZipInfo]", label: str) -> None:

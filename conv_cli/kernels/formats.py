@@ -6,17 +6,16 @@ the reader. Every fault is a KernelError that names the file as it was given.
 
 import io
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.errors import KernelError
 from conv_cli.kernels.array_files import read_npy, read_npz
+from conv_cli.kernels.documents import decode_text, named, read_bounded
 from conv_cli.kernels.json_files import read_json, write_json
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
 from conv_cli.kernels.text import lines, parse_table
@@ -75,49 +74,18 @@ def dump_kernel(kernel: Kernel, ending: str) -> bytes:
 
 def _contents(file: Path, label: str) -> bytes:
     """Return the bytes of a regular file of a known format and size."""
-    try:
-        status = file.stat()
-        _check_file(file, status, label)
-        with file.open("rb") as stream:
-            contents = stream.read(MAX_BYTES + 1)
-    except KernelError:
-        raise
-    except FileNotFoundError:
-        raise KernelError(f"kernel {label}: no such file; check the path") from None
-    except OSError as error:
-        raise KernelError(f"kernel {label}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise KernelError(f"kernel {label}: no file can have this name; check the path") from None
-    if len(contents) > MAX_BYTES:  # it grew, or did not tell its size
-        _refuse_size(label)
-    return contents
-
-
-def _check_file(file: Path, status: os.stat_result, label: str) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise KernelError(f"kernel {label}: not a regular file; give the path of a kernel file")
+    with named(label):
+        contents = read_bounded(file, MAX_BYTES, "kernel")
     if file.suffix.lower() not in READABLE:
         raise KernelError(
             f"kernel {label}: no known kernel format; use {', '.join(sorted(READABLE))}"
         )
-    if status.st_size > MAX_BYTES:
-        _refuse_size(label)
-
-
-def _refuse_size(label: str) -> NoReturn:
-    raise KernelError(f"kernel {label}: larger than {MAX_BYTES:,} bytes, which no kernel needs")
+    return contents
 
 
 def _text(contents: bytes, label: str) -> str:
-    try:
-        text = contents.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise KernelError(
-            f"kernel {label}: not text in UTF-8; save it as plain text, or name it by its format"
-        ) from None
-    if not text.strip():
-        raise KernelError(f"kernel {label}: the file is empty")
-    return text
+    with named(label):
+        return decode_text(contents)
 
 
 def _read_csv(contents: bytes, label: str) -> Kernel:

@@ -1,13 +1,13 @@
 """Kernels as JSON: a nested list of rows, or an object with rows, bias and origin."""
 
 import json
-from collections import Counter
 from dataclasses import replace
 from typing import NoReturn
 
 from conv_cli.errors import KernelError
+from conv_cli.kernels.documents import json_shown, named, parse_json
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
-from conv_cli.kernels.text import rectangle, shown
+from conv_cli.kernels.text import rectangle
 
 # JSON has one comma a weight, and these for whatever else the object may hold.
 _SPARE_COMMAS = 100_000
@@ -23,29 +23,9 @@ def read_json(text: str, label: str) -> Kernel:
     """
     if text.count(",") > MAX_WEIGHTS + _SPARE_COMMAS:
         raise KernelError(f"kernel {label}: more than {MAX_WEIGHTS:,} weights")
-    try:
-        # Whole numbers too are read as floats: one of 5,000 digits is then infinite, and refused.
-        value = json.loads(text, object_pairs_hook=_unique_keys, parse_int=float)
-    except json.JSONDecodeError as error:
-        raise KernelError(
-            f"kernel {label}: not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
-    except _DuplicateKeyError as error:
-        raise KernelError(f"kernel {label}: the key {error} is given twice; keep one") from None
-    except RecursionError:
-        raise KernelError(f"kernel {label}: too deeply nested; give a list of rows") from None
+    with named(label):
+        value = parse_json(text, "give a list of rows")
     return _json_kernel(value if isinstance(value, dict) else {"kernel": value}, label)
-
-
-class _DuplicateKeyError(Exception):
-    """A key that a JSON object holds twice."""
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    counts = Counter(key for key, _ in pairs)
-    if len(counts) < len(pairs):
-        raise _DuplicateKeyError(_json_shown(counts.most_common(1)[0][0]))
-    return dict(pairs)
 
 
 def _json_kernel(members: dict[str, object], label: str) -> Kernel:
@@ -58,7 +38,7 @@ def _json_kernel(members: dict[str, object], label: str) -> Kernel:
         )
     bias = members.get("bias", 0.0)
     if not isinstance(bias, float):
-        raise KernelError(f"kernel {label}: its bias is {_json_shown(bias)}, expected a number")
+        raise KernelError(f"kernel {label}: its bias is {json_shown(bias)}, expected a number")
     weights = rectangle(_json_rows(members[present[0]], label), label)
     kernel = Kernel(weights, bias=bias, name=label)
     if "origin" in members:
@@ -68,14 +48,14 @@ def _json_kernel(members: dict[str, object], label: str) -> Kernel:
 
 def _json_rows(value: object, label: str) -> list[list[float]]:
     if not isinstance(value, list):
-        _refuse_rows(f"it is {_json_shown(value)}", label)
+        _refuse_rows(f"it is {json_shown(value)}", label)
     for number, row in enumerate(value, 1):
         if not isinstance(row, list):
-            _refuse_rows(f"row {number} is {_json_shown(row)}", label)
+            _refuse_rows(f"row {number} is {json_shown(row)}", label)
         for column, weight in enumerate(row, 1):
             if not isinstance(weight, float):
                 raise KernelError(
-                    f"kernel {label}: row {number}, column {column} is {_json_shown(weight)}, "
+                    f"kernel {label}: row {number}, column {column} is {json_shown(weight)}, "
                     "expected a number"
                 )
     return value
@@ -90,18 +70,9 @@ def _json_origin(value: object, label: str) -> tuple[int, int]:
         case [float(row), float(column)] if row.is_integer() and column.is_integer():
             return int(row), int(column)
     raise KernelError(
-        f"kernel {label}: its origin is {_json_shown(value)}, expected [row, column] in whole "
+        f"kernel {label}: its origin is {json_shown(value)}, expected [row, column] in whole "
         "numbers from 0"
     )
-
-
-def _json_shown(value: object) -> str:
-    match value:
-        case list():
-            return "a list"
-        case dict():
-            return "an object"
-    return shown(json.dumps(value))
 
 
 def write_json(kernel: Kernel) -> str:

@@ -1,5 +1,6 @@
 """Kernel: the weights that slide over an image, with their bias, origin and name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
@@ -100,6 +101,19 @@ class Kernel:
                 f"{how}; use --normalize {'none' if how == 'abs' else 'abs or none'}"
             )
         return replace(self, weights=self.weights / divisor)
+
+
+def common_frame(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:
+    """Return the kernels with zeros around them, so that all have one shape and one origin."""
+    before = np.max([k.origin for k in kernels], axis=0)
+    after = np.max([np.subtract(k.shape, k.origin) for k in kernels], axis=0)
+    framed = []
+    for kernel in kernels:
+        lead = before - kernel.origin
+        trail = before + after - lead - kernel.shape
+        weights = np.pad(kernel.weights, np.stack([lead, trail], axis=1))
+        framed.append(replace(kernel, weights=weights, origin=tuple(before)))
+    return tuple(framed)
 
 
 def _checked_weights(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
