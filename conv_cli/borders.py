@@ -88,6 +88,13 @@ class Border:
             raise ConvError(f"border {name!r} is unknown; use {', '.join(NAMES)} or a number")
         return cls("constant", value)
 
+    @property
+    def spelled(self) -> str | float:
+        """Return a name or number that ``named`` gives this border for."""
+        if self.mode != "constant":
+            return self.mode
+        return self.value or "zero"
+
     def sources(self, size: int, before: int, after: int) -> npt.NDArray[np.intp]:
         """Return, for each place along a padded axis, the index of the pixel that it repeats.
 
@@ -197,6 +204,23 @@ class PaddedImage:
         first, last = start * step - left, (stop - 1) * step - left + 1
         return start, stop, self._shifts[rows[0] - top : rows[1] - top, ..., first:last:step]
 
+    def energy(self, rows: Span) -> float:
+        """Return the sum of squares of what those padded rows read, each pixel once, or infinity.
+
+        It is not finite if one of them is not, nor if they do not lie together in memory. There
+        must be no ``load``.
+        """
+        sources = self._rows[slice(*rows)]
+        used = sources[sources != _OUTSIDE]
+        border = 0.0 if self._constant is None else float(self._constant.flat[0]) ** 2
+        if not used.size:
+            return border
+        lines = self._x[:, :, int(used.min()) : int(used.max()) + 1]
+        if not lines[0, 0].flags.c_contiguous:
+            return math.inf
+        planes = lines.reshape(*lines.shape[:2], -1)
+        return border + float(sum(np.dot(plane, plane) for batch in planes for plane in batch))
+
     def read(self, rows: Span, columns: Span, out: npt.NDArray[Any]) -> None:
         """Write the pixels of those padded rows and columns to ``out``, cast to its dtype.
 
@@ -242,10 +266,36 @@ def _read_from(sources: npt.NDArray[np.intp], span: Span) -> "slice | npt.NDArra
 def pad(
     x: npt.NDArray[Any], padding: Padding, border: "Border | str | float" = "edge"
 ) -> npt.NDArray[Any]:
-    """Return an image of shape (H, W) with its border around it, in the same dtype."""
+    """Return an image of shape (..., H, W) with its border around it, in the same dtype.
+
+    Without any padding that is the image itself, and no copy.
+    """
     (top, bottom), (left, right) = padding
-    height, width = x.shape[0] + top + bottom, x.shape[1] + left + right
-    out = np.empty((1, 1, height, width), x.dtype)
-    padded = PaddedImage(x[None, None], padding, Border.named(border))
+    if not (top or bottom or left or right):
+        return x
+    height, width = x.shape[-2] + top + bottom, x.shape[-1] + left + right
+    out = np.empty((1, x[..., 0, 0].size, height, width), x.dtype)
+    padded = PaddedImage(x.reshape(1, -1, *x.shape[-2:]), padding, Border.named(border))
     padded.read((0, height), (0, width), out)
-    return out[0, 0]
+    return out.reshape(*x.shape[:-2], height, width)
+
+
+def fold(
+    padded: npt.NDArray[Any], padding: Padding, border: "Border | str | float"
+) -> npt.NDArray[Any]:
+    """Return what the pixels of an image get of a padded one: the transpose of ``pad``.
+
+    Every place of the border, (..., H + padding, W + padding), is added to the pixel that it
+    repeats; a constant repeats none. This is how a gradient finds its way back through a border.
+    """
+    edge = Border.named(border)
+    for axis, (before, after) in zip((-2, -1), padding, strict=True):
+        size = padded.shape[axis] - before - after
+        sources = edge.sources(size, before, after)
+        lines = np.moveaxis(padded, axis, 0)
+        inside = lines[before : before + size].copy()
+        for place in [*range(before), *range(before + size, len(lines))]:
+            if sources[place] != _OUTSIDE:
+                inside[sources[place]] += lines[place]
+        padded = np.moveaxis(inside, 0, axis)
+    return padded

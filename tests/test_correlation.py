@@ -337,6 +337,22 @@ def test_border_of_a_value_that_pixels_cannot_hold_is_kept(value):
         assert_equal(run(x, weights, strategy, **options), expected)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")  # infinity less infinity, in the oracle
+@pytest.mark.parametrize("hole", [np.nan, np.inf])
+@pytest.mark.parametrize("border", NAMES)
+def test_hole_stays_in_its_windows_where_many_outputs_see_few_pixels(border, hole):
+    x = np.random.default_rng(0).standard_normal((1, 40, 30)).astype(np.float32)
+    x[0, 1, 2] = hole
+    weights = weights_of((40, 1, 3, 3), whole=False)
+    options = {"padding": ((2, 2), (2, 2)), "border": border}
+    expected = oracle.correlate(x, weights, **options)
+    reached = ~np.isfinite(expected)
+    for strategy in ("gemm", "fft"):
+        result = run(x, weights, strategy, **options)
+        assert (~np.isfinite(result) == reached).all()
+        assert_equal(result[~reached], expected[~reached])
+
+
 @pytest.mark.parametrize("samples", [2, 3])
 @pytest.mark.parametrize("border", [*NAMES, 7])
 @pytest.mark.parametrize("strategy", [*GENERAL, "separable", "fft"])

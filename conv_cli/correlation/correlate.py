@@ -5,6 +5,7 @@ correlates it and hands it on while it is in cache, on as many threads as asked 
 the shapes alone, so every number of threads gives the same bits.
 """
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -24,6 +25,9 @@ from conv_cli.correlation.separable import Separable
 from conv_cli.correlation.tiles import cut, for_each
 
 Pixels = npt.NDArray[Any]
+_TAME = 1e30
+"""Values whose bound is below this are far from overflow, whatever the order of their sums."""
+
 Finish = Callable[[Pixels, Tile], None]
 """Takes a tile's values (N, O, rows, columns), which are valid until it returns. Called from
 several threads."""
@@ -70,7 +74,8 @@ def correlate(
         If whole numbers could exceed 64 bits.
     """
     chosen = plan or choose_plan(problem)
-    engine = _engine(bank_of(weights), problem, chosen)
+    bank, suspect = bank_of(weights), source.dtype.kind == "f"
+    engine = _engine(bank, problem, chosen)
     image = source.padded(problem.padding, border)
 
     def work(tile: Tile, scratch: Scratch) -> None:
@@ -78,8 +83,8 @@ def correlate(
         straight = place if place is not None and place.dtype == chosen.dtype else None
         own, inner = (image, tile) if source.load is None else _loaded(source, image, tile, scratch)
         values = engine.run(own, inner, scratch, straight)
-        if source.dtype.kind == "f" and not _all_finite(values):
-            exact = _engine(bank_of(weights), problem, chosen._replace(strategy="direct"))
+        if suspect and not (_is_tame(source, image, tile, bank, problem) or _all_finite(values)):
+            exact = _engine(bank, problem, chosen._replace(strategy="direct"))
             values = exact.run(own, inner, scratch, straight)
         if place is not None and values is not place:
             place[...] = values
@@ -95,6 +100,18 @@ def correlate(
 def _engine(bank: Bank, problem: Problem, plan: Plan) -> Any:
     """Return an engine ready to run, the same one for the next image of this size."""
     return ENGINES[plan.strategy](bank.weights, problem, plan)
+
+
+def _is_tame(source: Source, image: PaddedImage, tile: Tile, bank: Bank, problem: Problem) -> bool:
+    """Tell whether the pixels alone show that no value of a tile can be infinite or NaN.
+
+    They are looked at only where they are much fewer than the values: few channels in, many out.
+    """
+    read = problem.channels * math.prod(tile.window)
+    if source.load is not None or 2 * read > problem.outputs * math.prod(tile.shape):
+        return False
+    energy = image.energy(tile.input.rows)
+    return math.isfinite(energy) and math.sqrt(energy) * bank.reach < _TAME
 
 
 def _all_finite(values: Pixels) -> bool:
