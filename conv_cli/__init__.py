@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.kernels.spec import load_kernel, load_kernels
     from conv_cli.layers import Conv2D, conv2d, corr2d
+    from conv_cli.networks.network import Network
 
 _HOMES = {
     "Conv2D": "conv_cli.layers",
     "Fit": "conv_cli.fitting.result",
     "Image": "conv_cli.images",
     "Kernel": "conv_cli.kernels.kernel",
+    "Network": "conv_cli.networks.network",
     "conv2d": "conv_cli.layers",
     "corr2d": "conv_cli.layers",
     "fit_kernel": "conv_cli.fitting.fit",
@@ -33,6 +35,7 @@ __all__ = [
     "Fit",
     "Image",
     "Kernel",
+    "Network",
     "conv2d",
     "corr2d",
     "fit_kernel",

@@ -1,7 +1,7 @@
 """Layers on arrays: corr2d, conv2d and Conv2D, as the lesson and PyTorch define them."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,7 @@ def conv2d(
     padding: PaddingLike = 0,
     dilation: PairLike = 1,
     groups: int = 1,
-    border: str | float = "zero",
+    border: str | float | Border = "zero",
 ) -> Array:
     """Return a convolutional layer's feature maps: cross-correlation over channels, plus bias.
 
@@ -106,13 +106,13 @@ def conv2d(
         )
     if groups < 1:
         raise ConvError(f"groups is {groups}, expected at least 1")
-    steps, gaps = _pair(stride, "stride", 1), _pair(dilation, "dilation", 1)
+    steps, gaps = as_pair(stride, "stride", 1), as_pair(dilation, "dilation", 1)
     edge = Border.named(border)
     source = Source.of(image if image.ndim == 4 else image[None])
     problem = state_problem(
         source,
         weights,
-        padding=_padding(padding, weights.shape[2:], steps, gaps),
+        padding=as_padding(padding, weights.shape[2:], steps, gaps),
         border=edge,
         stride=steps,
         dilation=gaps,
@@ -167,7 +167,7 @@ class Conv2D:
         padding: PaddingLike = 0,
         dilation: PairLike = 1,
         groups: int = 1,
-        border: str | float = "zero",
+        border: str | float | Border = "zero",
         bias: bool = True,
         rng: np.random.Generator | int | None = None,
     ) -> None:
@@ -178,7 +178,7 @@ class Conv2D:
                 f"out_channels is {out_channels}, expected a multiple of groups={groups}"
             )
         generator = np.random.default_rng(rng)
-        shape = (out_channels, in_channels // groups, *_pair(kernel_size, "kernel_size", 1))
+        shape = (out_channels, in_channels // groups, *as_pair(kernel_size, "kernel_size", 1))
         limit = 1 / np.sqrt(np.prod(shape[1:]))
         self._weight: Array = generator.uniform(-limit, limit, shape)
         self._bias: Array | None = generator.uniform(-limit, limit, out_channels) if bias else None
@@ -232,17 +232,32 @@ def _fitting(values: npt.ArrayLike, shape: tuple[int, ...], name: str) -> Array:
     return array
 
 
-def _pair(value: PairLike, name: str, least: int) -> Pair:
-    """Return (rows, columns) of one number for both or of two."""
-    numbers = np.asarray(value)
+def as_pair(value: PairLike, name: str, least: int) -> Pair:
+    """Return (rows, columns) of one number for both or of two.
+
+    Raises
+    ------
+    ConvError
+        If they are no whole numbers of at least ``least``; it calls them ``name``.
+    """
+    try:
+        numbers = np.asarray(value)
+    except ValueError:  # rows of unequal length
+        numbers = np.empty(0)
     if numbers.shape not in ((), (2,)) or numbers.dtype.kind not in "iu" or (numbers < least).any():
         raise ConvError(f"{name} is {value!r}; expected a whole number of at least {least}, or two")
     rows, columns = (int(n) for n in np.broadcast_to(numbers, 2))
     return rows, columns
 
 
-def _padding(padding: PaddingLike, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
-    """Return ((top, bottom), (left, right)) of any way to write a padding."""
+def as_padding(padding: PaddingLike, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
+    """Return ((top, bottom), (left, right)) of any way to write a padding.
+
+    Raises
+    ------
+    ConvError
+        If it is none, or "same" with a stride.
+    """
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
             raise ConvError(f"padding is {padding!r}; expected same, valid or numbers")
@@ -253,10 +268,12 @@ def _padding(padding: PaddingLike, kernel: Pair, stride: Pair, dilation: Pair) -
         ]
         (top, bottom), (left, right) = ((t // 2, t - t // 2) for t in total)
         return (top, bottom), (left, right)
-    if np.ndim(padding) == 2 and len(padding) == 2:  # type: ignore[arg-type]
-        top_bottom, left_right = padding  # type: ignore[misc]
-        return _pair(top_bottom, "padding", 0), _pair(left_right, "padding", 0)
-    rows, columns = _pair(padding, "padding", 0)  # type: ignore[arg-type]
+    if isinstance(padding, np.ndarray):
+        padding = padding.tolist()
+    if isinstance(padding, Sequence) and len(padding) == 2 and isinstance(padding[0], Sequence):
+        top_bottom, left_right = cast("Sequence[Sequence[int]]", padding)
+        return as_pair(top_bottom, "padding", 0), as_pair(left_right, "padding", 0)
+    rows, columns = as_pair(cast("PairLike", padding), "padding", 0)
     return (rows, rows), (columns, columns)
 
 

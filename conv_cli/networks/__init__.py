@@ -1,0 +1,1 @@
+"""Networks of layers: convolution, pooling and pointwise functions, forward and backward."""
