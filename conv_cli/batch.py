@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from conv_cli.errors import ConvError, ImageError
 from conv_cli.feature_maps import RangeName
 from conv_cli.filtering import Filter, MapResult, filter_image, output_shape
 from conv_cli.images import (
+    ARRAY_FORMATS,
     FLOAT_FORMATS,
     Image,
     can_hold,
@@ -26,7 +27,6 @@ from conv_cli.jobs import STDIO, Destination, Input, Job, Output
 from conv_cli.threads import available_threads
 from conv_cli.workers import CAN_FORK, Progress, answers
 
-_ARRAY_FORMATS = ("npy", "npz")
 _DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32}
 
 
@@ -76,6 +76,18 @@ class Result(NamedTuple):
         return record
 
 
+class Outcome(Protocol):
+    """What a report counts: a result of any command."""
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no map."""
+
+    @property
+    def skipped(self) -> bool:
+        """Its file was there already."""
+
+
 @dataclass
 class Report:
     """Counts of a run, by image and map, and the exit code that they amount to."""
@@ -85,7 +97,7 @@ class Report:
     skipped: int = 0
     started: float = field(default_factory=time.monotonic)
 
-    def add(self, result: Result) -> None:
+    def add(self, result: Outcome) -> None:
         """Count one result."""
         if result.error is not None:
             self.failed += 1
@@ -124,7 +136,7 @@ def output_pixels(
     if destination.depth:
         made = np.dtype(_DEPTHS[destination.depth])
     elif (
-        kind in _ARRAY_FORMATS
+        kind in ARRAY_FORMATS
         or chosen == "raw"
         or (dtype.kind == "f" and (chosen is None or kind in FLOAT_FORMATS))
     ):
@@ -191,8 +203,8 @@ class Run:
 
         Closing the iterator, or an exception in it, stops the work.
         """
-        identities = (_identity(job.source.path) for job in jobs)
-        self._protected = {identity for identity in identities if identity}
+        identities = (identity(job.source.path) for job in jobs)
+        self._protected = {each for each in identities if each}
         workers = min(self._threads, len(jobs)) if CAN_FORK else 1
         if workers == 1:
             for job in jobs:
@@ -208,14 +220,14 @@ class Run:
     def _planned(self, job: Job) -> list[Result]:
         try:
             info = probe_image(self._opened(job.source), max_pixels=self._max_pixels)
-        except _FAILURES as error:
+        except FAILURES as error:
             return [_failure(job, None, error)]
         results = []
         for output in job.outputs:
             try:
                 shape = output_shape(info, self._rule, output.kernels[0])
                 dtype, _ = self._pixels(info.dtype, shape[2], info.alpha, output)
-            except _FAILURES as error:
+            except FAILURES as error:
                 results.append(_failure(job, output, error))
                 continue
             shown = shape[:2] if shape[2] == 1 else shape
@@ -231,7 +243,7 @@ class Run:
             return [result for result in results.values() if result]
         try:
             image = read_image(self._opened(job.source), max_pixels=self._max_pixels)
-        except _FAILURES as error:
+        except FAILURES as error:
             if progress is not None:
                 progress(float(sum(result is None for result in results.values())))
             return [_failure(job, None, error)]
@@ -248,7 +260,7 @@ class Run:
             return None
         if self._to.skip_existing:
             result = _result(job, output, skipped=True)
-        elif _identity(output.path) in self._protected:
+        elif identity(output.path) in self._protected:
             result = _result(
                 job,
                 output,
@@ -283,7 +295,7 @@ class Run:
                 threads=threads, progress=progress,
             )  # fmt: skip
             notes += self._write(made, output, threads)
-        except _FAILURES as error:
+        except FAILURES as error:
             return _failure(job, output, error)
         statistics = made.statistics
         return _result(
@@ -291,8 +303,8 @@ class Run:
             output,
             shape=made.image.pixels.shape,
             dtype=made.image.pixels.dtype.name,
-            min=_finite(statistics.low),
-            max=_finite(statistics.high),
+            min=finite_or_none(statistics.low),
+            max=finite_or_none(statistics.high),
             clipped=statistics.clipped,
             strategy=made.plan.strategy,
             seconds=round(time.perf_counter() - started, 6),
@@ -332,7 +344,7 @@ class Run:
         return self._stdin if source.path == STDIO else source.path
 
 
-_FAILURES = (ConvError, OSError, MemoryError)
+FAILURES = (ConvError, OSError, MemoryError)
 """What costs a file and not the run."""
 
 
@@ -342,22 +354,24 @@ def _result(job: Job, output: Output, **fields: Any) -> Result:
 
 def _failure(job: Job, output: Output | None, error: BaseException) -> Result:
     """Return the result of a failure, its message led by the name of a file."""
+    name = job.source.path
+    if output is None:
+        return Result(name, error=failure_message(error, name))
+    return _result(job, output, error=failure_message(error, name, output.path))
+
+
+def failure_message(error: BaseException, image: str, output: str | None = None) -> str:
+    """Return `NAME: reason, and what to do` of one of ``FAILURES``."""
     if isinstance(error, MemoryError):
         message = "not enough memory; use fewer --jobs, or a smaller image"
-    elif isinstance(error, OSError) and output is not None and output.path == STDIO:
+    elif isinstance(error, OSError) and output == STDIO:
         message = f"stdout: {error.strerror or error}; send the image elsewhere"
     elif isinstance(error, OSError):
         message = f"{error.strerror or error}; check the folder and the disk"
     else:
         message = str(error)
-    name = job.source.path
-    if not message.startswith(
-        (f"{name}:", f"{output.path}:" if output else f"{name}:", "stdin:", "stdout:")
-    ):
-        message = f"{name}: {message}"
-    if output is None:
-        return Result(name, error=message)
-    return _result(job, output, error=message)
+    named = message.startswith((f"{image}:", f"{output or image}:", "stdin:", "stdout:"))
+    return message if named else f"{image}: {message}"
 
 
 def _lost(job: Job, how: str) -> list[Result]:
@@ -366,11 +380,12 @@ def _lost(job: Job, how: str) -> list[Result]:
     return [Result(job.source.path, error=reason)]
 
 
-def _finite(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
+    """Return a number that JSON can hold, or None."""
     return value if math.isfinite(value) else None
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def identity(path: str) -> tuple[int, int] | None:
     """Return what tells a file from all others under any name, or None if there is none."""
     try:
         status = Path(path).stat()

@@ -64,6 +64,25 @@ def write_atomically(
         raise ImageError(f"{name}: {_reason(error)}") from error
 
 
+def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Raise what `write_atomically` would for this target, before any work is done for it."""
+    name = os.fsdecode(path)
+    try:
+        target = _checked_target(name, force)
+        if not target.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    except OSError as error:
+        raise ImageError(f"{name}: {_reason(error)}") from error
+
+
+def same_file(one: str, other: str) -> bool:
+    """Tell whether two names mean one file, as far as both are there."""
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
     """Make the file `path` of bytes that are there already, as `write_atomically` does."""
 

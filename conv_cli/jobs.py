@@ -192,12 +192,17 @@ def file_name_part(name: str) -> str:
     return re.sub(r"[^\w.,=+-]+", "_", name.replace(":", "-")).strip("_") or "kernel"
 
 
+def place_key(path: str) -> str:
+    """Return the same text for names that may mean one file where case or Unicode is folded."""
+    return unicodedata.normalize("NFC", os.path.normpath(path)).casefold()
+
+
 def _refuse_collisions(jobs: Iterable[Job]) -> None:
     """Raise if two results would share a name, also where a file system folds case or Unicode."""
     seen: dict[str, str] = {}
     for job in jobs:
         for output in job.outputs:
-            key = unicodedata.normalize("NFC", os.path.normpath(output.path)).casefold()
+            key = place_key(output.path)
             who = f"{job.source.path} with {output.name}"
             if key in seen:
                 raise ConvError(

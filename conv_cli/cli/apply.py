@@ -1,9 +1,7 @@
 """conv-cli apply: every kernel on every image."""
 
 import gc
-import math
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +28,8 @@ from conv_cli.cli.options import (
     recursive_option,
     stride_option,
 )
-from conv_cli.cli.progress import Progress
+from conv_cli.cli.progress import Progress, is_shown
+from conv_cli.cli.results import size, words
 
 if TYPE_CHECKING:
     from conv_cli.batch import Result
@@ -153,9 +152,7 @@ def apply(**options: Any) -> int:
     report = Report()
     gc.freeze()
     gc.enable()
-    with Progress(
-        sum(len(job.outputs) for job in jobs), shown=_shows_progress(options)
-    ) as progress:
+    with Progress(sum(len(job.outputs) for job in jobs), shown=is_shown(options)) as progress:
         run = Run(
             rule,
             to,
@@ -226,12 +223,6 @@ def _destination(options: dict[str, Any], single: bool) -> "Destination":
     )
 
 
-def _shows_progress(options: dict[str, Any]) -> bool:
-    if options["progress"] is not None:
-        return bool(options["progress"])
-    return not options["quiet"] and sys.stderr is not None and sys.stderr.isatty()
-
-
 def _print(result: "Result", options: dict[str, Any]) -> None:
     """Print a result: data on stdout, words on stderr."""
     if options["as_json"]:
@@ -239,7 +230,7 @@ def _print(result: "Result", options: dict[str, Any]) -> None:
 
         click.echo(json.dumps(result.as_dict()))
     elif result.planned:
-        click.echo(boundary.escaped(f"{result.output}  {_size(result)} {result.dtype}"))
+        click.echo(boundary.escaped(f"{result.output}  {size(result)} {result.dtype}"))
     if result.error is not None:
         boundary.say(f"Error: {result.error}")
         return
@@ -250,22 +241,5 @@ def _print(result: "Result", options: dict[str, Any]) -> None:
         else:
             click.echo(boundary.escaped(line))
     if not options["quiet"]:
-        for line in _words(result):
+        for line in words(result):
             boundary.say(line)
-
-
-def _size(result: "Result") -> str:
-    return "x".join(map(str, result.shape or ()))
-
-
-def _words(result: "Result") -> Iterator[str]:
-    """Yield what a person must know of a result that was made."""
-    for note in result.notes:
-        yield f"{result.image}: {note}"
-    if result.clipped:
-        share, low, high = result.clipped, result.min, result.max
-        count = round(share * math.prod(result.shape or ()))
-        yield (
-            f"{result.output}: {count:,} values clipped ({share * 100:.3g} %), the true range is "
-            f"{low:g} to {high:g}; to keep them use --range signed, abs, shift or stretch"
-        )

@@ -6,13 +6,13 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import BinaryIO, NoReturn, TextIO
 
 import click
 
-from conv_cli.errors import ConvError, FitError, ImageError
+from conv_cli.errors import ConvError, FitError, ImageError, ModelError
 
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
 INTERRUPTED, TERMINATED = 130, 143
@@ -73,6 +73,15 @@ def _exit_code(command: Callable[[], int | None]) -> int:
     except MemoryError:
         say("Error: memory: not enough for this; use fewer --jobs, or smaller images")
         return FAILED
+
+
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Put the name of a model before errors that say what in it is wrong, but not where it is."""
+    try:
+        yield
+    except (ModelError, FitError) as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 def binary(stream: TextIO | None) -> BinaryIO:

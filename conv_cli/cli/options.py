@@ -129,6 +129,64 @@ class FormatType(click.ParamType):
             raise click.BadParameter(f"{value!r} cannot be written; {reason}") from None
 
 
+class PlaceType(click.ParamType):
+    """A pixel: ROW,COL, both from 0."""
+
+    name = "place"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return (row, column)."""
+        match = re.fullmatch(r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*", value, re.ASCII)
+        if match is None:
+            raise click.BadParameter(f"{value!r} is not understood; use ROW,COL from 0, as 10,20")
+        return int(match[1]), int(match[2])
+
+
+class ShapeType(click.ParamType):
+    """Channels, rows and columns: CxHxW."""
+
+    name = "shape"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int]:
+        """Return (channels, rows, columns)."""
+        match = re.fullmatch(
+            r"([1-9]\d{0,8})x([1-9]\d{0,8})x([1-9]\d{0,8})", value, re.ASCII | re.IGNORECASE
+        )
+        if match is None:
+            raise click.BadParameter(
+                f"{value!r} is not understood; use channels, rows and columns, as 3x480x640"
+            )
+        return int(match[1]), int(match[2]), int(match[3])
+
+
+class LayerType(click.ParamType):
+    """Layers, by their number or by one of the words given."""
+
+    name = "layer"
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what help shows."""
+        return "|".join((*self._words, "N"))
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "str | int":
+        """Return the word or the number."""
+        if value in self._words:
+            return str(value)
+        if value.isdecimal() and value.isascii() and len(value) < 7:
+            return int(value)
+        expected = ", ".join(self._words)
+        raise click.BadParameter(f"{value!r} is not understood; use {expected} or a number from 1")
+
+
 padding_option = click.option(
     "--padding",
     type=PairType(0, "same", "valid", "full"),

@@ -3,7 +3,7 @@
 import sys
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import click
 
@@ -52,3 +52,10 @@ class Progress:
         """Make way for a line of words; the bar is drawn again as the work moves on."""
         if self._bar is not None and sys.stderr.isatty():
             click.echo("\r\033[K", nl=False, err=True)
+
+
+def is_shown(options: dict[str, Any]) -> bool:
+    """Tell from a command's options whether it shows a bar."""
+    if options["progress"] is not None:
+        return bool(options["progress"])
+    return not options["quiet"] and sys.stderr is not None and sys.stderr.isatty()
