@@ -13,7 +13,7 @@ Tile = npt.NDArray[Any]
 LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in grey: ITU-R BT.601-7, 2.5.1."""
 
-_TRUST = 1e-4
+TRUST = 1e-4
 """Where less than this share of a kernel's weight lies on opaque pixels, opacity is no guide."""
 
 
@@ -83,5 +83,5 @@ def unweigh(values: Tile, colours: int, total: float) -> Tile:
         c·total under any opacity, so hidden colours make no fringe.
     """
     plain, weighted, opacity = values[:colours], values[colours:-1], values[-1:] / total
-    trusted = opacity > _TRUST
+    trusted = opacity > TRUST
     return np.where(trusted, weighted / np.where(trusted, opacity, 1), plain)

@@ -224,6 +224,24 @@ class FeatureMap:
         return values
 
 
+def develop_map(
+    values: Values, units: np.dtype[Any], dtype: np.dtype[Any], mode: RangeName
+) -> tuple[Values, Statistics]:
+    """Return the pixels (h, w) of one map that is there as a whole, and what it held.
+
+    Parameters and errors are those of ``FeatureMap``; the values are left as they are.
+    """
+    rows, columns = values.shape
+    feature_map = FeatureMap((rows, columns, 1), 1, units, dtype, mode)
+    own = values[None].copy()
+    if feature_map.needs_extremes:
+        feature_map.measure(own)
+        feature_map.develop(own, (0, rows), (0, columns))
+    else:
+        feature_map.take(own, (0, rows), (0, columns))
+    return feature_map.pixels[..., 0], feature_map.statistics
+
+
 def to_pixels(values: Values, units: np.dtype[Any], mode: RangeName) -> Values:
     """Return real values, (H, W) or (H, W, C), as pixels of the dtype that says their units."""
     planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)

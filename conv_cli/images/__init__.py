@@ -7,6 +7,7 @@ whether a format can hold what is to be written.
 
 from conv_cli.images.codecs import lossy_codec
 from conv_cli.images.formats import (
+    ARRAY_FORMATS,
     FLOAT_FORMATS,
     READABLE_SUFFIXES,
     WRITABLE_SUFFIXES,
@@ -18,6 +19,7 @@ from conv_cli.images.reading import probe_image, read_image
 from conv_cli.images.writing import encode_image, write_image
 
 __all__ = [
+    "ARRAY_FORMATS",
     "FLOAT_FORMATS",
     "MAX_PIXELS",
     "READABLE_SUFFIXES",

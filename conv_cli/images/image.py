@@ -59,6 +59,16 @@ class Image:
         """How many there are, opacity among them."""
         return 1 if self.pixels.ndim == 2 else self.pixels.shape[2]
 
+    @property
+    def planes(self) -> NDArray[Any]:
+        """The channels one after the other, (C, H, W): a view of the pixels."""
+        return self.pixels[None] if self.pixels.ndim == 2 else self.pixels.transpose(2, 0, 1)
+
+    @property
+    def colours(self) -> NDArray[Any]:
+        """The planes without opacity."""
+        return self.planes[: self.channels - self.alpha]
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the pixels, so that ``np.asarray(image)`` does."""
         if copy is None:

@@ -1,0 +1,167 @@
+"""One output pixel taken apart: the window, the weights, the products and their sum."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from conv_cli.borders import PaddedImage
+from conv_cli.colors import TRUST, to_gray, white
+from conv_cli.errors import ConvError
+from conv_cli.feature_maps import RangeName
+from conv_cli.filtering import Filter, filter_image, output_shape, padding_of, sums_to_zero
+from conv_cli.images import Image
+from conv_cli.kernels.kernel import Kernel
+
+Matrix = npt.NDArray[np.float64]
+
+
+class ChannelSum(NamedTuple):
+    """One channel of an output pixel.
+
+    Attributes
+    ----------
+    channel : str
+        "grey", "R", "G", "B", or its number.
+    window : ndarray, shape (kh, kw)
+        The pixels under the kernel, the border's among them.
+    opacity : ndarray, shape (kh, kw), or None
+        By which each pixel counts, 0..1; None where all count in full.
+    products : ndarray, shape (kh, kw)
+        Pixels times weights, times opacity.
+    sum : float
+        Of the products.
+    share : float
+        What the sum is divided by: how much of the weight lies on opaque pixels, 1 where all count.
+    bias, value : float
+        What is added, and the result before the range.
+    pixel : float
+        The result after it: what ``apply`` writes.
+    """
+
+    channel: str
+    window: Matrix
+    opacity: Matrix | None
+    products: Matrix
+    sum: float
+    share: float
+    bias: float
+    value: float
+    pixel: float
+
+
+class Explanation(NamedTuple):
+    """An output pixel taken apart.
+
+    Attributes
+    ----------
+    rows, columns : tuple of int
+        Of the image, under each row and column of the kernel; those outside of it are the border's.
+    size : (rows, columns)
+        Of the image.
+    kernel : Kernel
+        As it slides: turned, for a convolution.
+    channels : list of ChannelSum
+    """
+
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    size: tuple[int, int]
+    kernel: Kernel
+    channels: list[ChannelSum]
+
+    def outside(self) -> npt.NDArray[np.bool_]:
+        """Return which pixels of the window are the border's, shape (kh, kw)."""
+        rows, columns = (
+            (np.array(places) < 0) | (np.array(places) >= n)
+            for places, n in zip((self.rows, self.columns), self.size, strict=True)
+        )
+        return rows[:, None] | columns
+
+
+def explain_pixel(
+    image: Image, rule: Filter, at: tuple[int, int], dtype: np.dtype[Any], mode: RangeName
+) -> Explanation:
+    """Return what makes one pixel of the map of a rule's only kernel.
+
+    Parameters
+    ----------
+    image : Image
+    rule : Filter
+        Of one kernel, in the light as it is coded.
+    at : (row, column)
+        Of the map, from 0.
+    dtype, mode
+        Of the map's pixels, and the range that makes them.
+
+    Raises
+    ------
+    ConvError
+        If the map has no such pixel.
+    """
+    (kernel,) = rule.kernels
+    height, width, _ = output_shape(image, rule, kernel)
+    row, column = at
+    if row >= height or column >= width:
+        raise ConvError(
+            f"--at {row},{column}: the map has {height}x{width} pixels; rows count from 0 to "
+            f"{height - 1}, columns to {width - 1}"
+        )
+    padding = padding_of(rule, kernel)
+    spans = [
+        (place * stride, place * stride + (k - 1) * gap + 1)
+        for place, stride, k, gap in zip(at, rule.stride, kernel.shape, rule.dilation, strict=True)
+    ]
+    planes = image.planes[:, None]
+    window = np.empty((*planes.shape[:2], *(stop - start for start, stop in spans)))
+    PaddedImage(planes, padding, rule.border).read(spans[0], spans[1], window)
+    pixels = window[:, 0, :: rule.dilation[0], :: rule.dilation[1]]
+    rows, columns = (
+        tuple(range(start - before, stop - before, gap))
+        for (start, stop), (before, _), gap in zip(spans, padding, rule.dilation, strict=True)
+    )
+    written = filter_image(image, rule, (kernel,), dtype, mode).image.pixels[row, column]
+    return Explanation(
+        rows, columns, (planes.shape[2], planes.shape[3]), kernel,
+        _sums(image, rule, kernel, pixels, np.atleast_1d(written)),
+    )  # fmt: skip
+
+
+def _sums(
+    image: Image, rule: Filter, kernel: Kernel, pixels: Matrix, written: npt.NDArray[Any]
+) -> list[ChannelSum]:
+    """Return the sums of all colours of a window (C, kh, kw)."""
+    count = len(pixels) - image.alpha
+    colours = pixels[:count]
+    if rule.gray:
+        colours = to_gray(colours[:, None])[:, 0]
+    opacity = None
+    if image.alpha and not sums_to_zero(kernel):
+        share = pixels[count] / white(image.dtype)
+        opacity = None if (share == 1).all() else share
+    bias = kernel.bias if rule.bias is None else rule.bias
+    return [
+        _sum(name, window, kernel.weights, opacity, bias, float(pixel))
+        for name, window, pixel in zip(_names(len(colours)), colours, written, strict=False)
+    ]
+
+
+def _sum(
+    name: str, window: Matrix, weights: Matrix, opacity: Matrix | None, bias: float, pixel: float
+) -> ChannelSum:
+    """Return the sum of one channel, each pixel counted by its opacity as ``colors`` does it."""
+    products, share = window * weights, 1.0
+    if opacity is not None:
+        share = float((weights * opacity).sum() / weights.sum())
+        if share > TRUST:
+            products = products * opacity
+        else:
+            opacity, share = None, 1.0
+    total = float(products.sum())
+    value = total / share + bias
+    return ChannelSum(name, window, opacity, products, total, share, bias, value, pixel)
+
+
+def _names(count: int) -> Sequence[str]:
+    return {1: ("grey",), 3: ("R", "G", "B")}.get(count, tuple(map(str, range(1, count + 1))))
