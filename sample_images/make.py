@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 
 from conv_cli import write_image
 from studio.balloon import balloon
+from studio.demonstrations import equivariance, flip, learned, locality
 from studio.feature_maps import feature_maps
 from studio.landscape import landscape
 from studio.leaf import leaf
@@ -51,6 +52,12 @@ def landscape_once() -> Array:
     return landscape()
 
 
+@cache
+def still_life_once() -> Array:
+    """The still life, which the demonstrations are made of too."""
+    return still_life()
+
+
 def landscape_maps() -> Array:
     """The README's picture, of the landscape as it is stored."""
     stream = BytesIO()
@@ -61,7 +68,11 @@ def landscape_maps() -> Array:
 SAMPLES = {
     "landscape.jpg": Sample(landscape_once, {"quality": 90}),
     "feature-maps.jpg": Sample(landscape_maps, {"quality": 88}),
-    "still-life.png": Sample(still_life, {"optimize": True}),
+    "still-life.png": Sample(still_life_once, {"optimize": True}),
+    "equivariance.jpg": Sample(lambda: equivariance(still_life_once()), {"quality": 85}),
+    "locality.jpg": Sample(lambda: locality(still_life_once()), {"quality": 85}),
+    "flip.jpg": Sample(lambda: flip(still_life_once()), {"quality": 85}),
+    "learned.jpg": Sample(lambda: learned(still_life_once()), {"quality": 90}),
     "sunset-16bit.png": Sample(sunset, {}),
     "leaf.png": Sample(leaf, {"optimize": True}),
     "rotated.jpg": Sample(lying_balloon, {"quality": 90, "exif": turned_clockwise()}),

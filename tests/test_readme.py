@@ -1,5 +1,6 @@
 """The README: every command and option stands in it, and its examples work as written."""
 
+import json
 import os
 import re
 import shlex
@@ -50,6 +51,10 @@ def test_option_has_help_and_stands_in_the_readme(option):
     assert f"`{max(option.opts, key=len)}" in README.replace("/--", "`--")
 
 
+def test_commands_are_found():
+    assert {"apply", "explain", "net apply", "net info", "net fit"} <= set(COMMANDS)
+
+
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_command_has_help_examples_and_an_example_in_the_readme(name):
     command = COMMANDS[name]
@@ -97,6 +102,24 @@ def test_python_example_works_as_written(workplace):
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_model_of_the_readme_is_the_sample():
+    (text,) = re.findall(r"^```json\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    sample = ROOT / "sample_images/models/edge-magnitude.json"
+    assert json.loads(text) == json.loads(sample.read_text(encoding="utf-8"))
+
+
+def test_output_of_explain_in_the_readme_is_what_it_prints(workplace):
+    folder, environment = workplace
+    command, shown = re.search(
+        r"^(conv-cli explain [^\n]+)\n```\n\n```\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
+    ).groups()
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    assert done.stdout == shown
 
 
 def test_quick_start_has_the_two_blocks_that_ci_runs():

@@ -13,7 +13,10 @@ from PIL import Image, ImageOps
 
 FOLDER = Path(__file__).parents[1] / "sample_images"
 LOSSLESS = ["chart.png", "leaf.png", "page.png", "square.png", "still-life.png", "sunset-16bit.png"]
-LOSSY = ["feature-maps.jpg", "landscape.jpg", "rotated.jpg"]
+LOSSY = [
+    "equivariance.jpg", "feature-maps.jpg", "flip.jpg", "landscape.jpg", "learned.jpg",
+    "locality.jpg", "rotated.jpg",
+]  # fmt: skip
 
 Pixels = npt.NDArray[Any]
 

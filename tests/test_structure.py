@@ -23,19 +23,25 @@ ALLOWED = {
     "correlation": {"errors", "borders", "threads"},
     "feature_maps": {"errors", "borders", "colors"},
     "layers": {"errors", "borders", "correlation"},
+    "networks": {"borders", "correlation", "errors", "files", "kernels", "layers"},
     "filtering": {"borders", "colors", "correlation", "errors", "feature_maps", "images", "kernels"},
+    "explaining": {"borders", "colors", "errors", "feature_maps", "filtering", "images", "kernels"},
     "fitting": {"errors", "borders", "colors", "kernels", "layers", "threads"},
     "report": {
         "borders", "correlation", "errors", "feature_maps", "files", "fitting", "images", "kernels",
     },
     "jobs": {"errors", "feature_maps", "filtering", "images", "kernels"},
     "batch": {"errors", "feature_maps", "filtering", "images", "jobs", "threads", "workers"},
+    "field_drawing": {"feature_maps", "images", "networks"},
+    "network_images": {
+        "batch", "colors", "errors", "feature_maps", "files", "images", "jobs", "networks"
+    },
     "cli": {
-        "batch", "borders", "errors", "feature_maps", "files", "filtering", "fitting", "images",
-        "jobs", "kernels", "report",
+        "batch", "borders", "errors", "explaining", "feature_maps", "field_drawing", "files",
+        "filtering", "fitting", "images", "jobs", "kernels", "network_images", "networks", "report",
     },
     "__main__": {"cli"},
-    "__init__": {"fitting", "images", "kernels", "layers"},
+    "__init__": {"fitting", "images", "kernels", "layers", "networks"},
 }  # fmt: skip
 """Room -> the rooms it may import. Every arrow goes one way: a room may only name rooms above it."""
 
@@ -96,7 +102,8 @@ def test_engines_do_not_know_each_other():
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["--version"], ["apply", "--help"], ["kernels", "--help"]]
-    + [["kernels", name, "--help"] for name in ("list", "show", "convert", "compose", "rotate")],
+    + [["kernels", name, "--help"] for name in ("list", "show", "convert", "compose", "rotate")]
+    + [["explain", "--help"], ["net", "--help"], ["net", "fit", "--help"]],
 )
 def test_help_does_not_wait_for_numpy_and_pillow(arguments):
     code = (

@@ -15,8 +15,10 @@ from conv_cli.cli import boundary  # noqa: E402
 
 COMMANDS = {
     "apply": "Filter images with kernels.",
+    "explain": "Take one output pixel apart.",
     "fit": "Find the kernel that lies between two pictures.",
     "kernels": "List kernels, look at them, and carry them to other tools.",
+    "net": "Apply, describe and train networks of layers.",
 }
 """The name of each command, which is that of its module too, and what it does."""
 

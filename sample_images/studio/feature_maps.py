@@ -29,7 +29,7 @@ def feature_maps(landscape: Array) -> Array:
     sheet = Image.new("RGB", (3 * width + 2 * GAP, 2 * height + GAP), "white")
     for place, (caption, pixels) in enumerate(panels):
         row, column = divmod(place, 3)
-        sheet.paste(_captioned(caption, pixels), (column * (width + GAP), row * (height + GAP)))
+        sheet.paste(captioned(caption, pixels), (column * (width + GAP), row * (height + GAP)))
     return np.asarray(sheet)
 
 
@@ -44,12 +44,13 @@ def _map(landscape: Array, kernels: tuple[str, ...], combine: str | None, mode: 
     return made.image.pixels
 
 
-def _captioned(caption: str, pixels: Array) -> Image.Image:
-    panel = Image.fromarray(pixels).convert("RGB").resize(PANEL, Image.Resampling.LANCZOS)
+def captioned(caption: str, pixels: Array, size: tuple[int, int] = PANEL) -> Image.Image:
+    """Return a picture in a size, with its caption in the lower left corner."""
+    panel = Image.fromarray(pixels).convert("RGB").resize(size, Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(panel, "RGBA")
     font = ImageFont.load_default(14)
     right, bottom = (int(n) for n in draw.textbbox((0, 0), caption, font)[2:])
-    top = PANEL[1] - bottom - 10
-    draw.rectangle((0, top, right + 16, PANEL[1]), fill=(0, 0, 0, 150))
+    top = size[1] - bottom - 10
+    draw.rectangle((0, top, right + 16, size[1]), fill=(0, 0, 0, 150))
     draw.text((8, top + 4), caption, "white", font)
     return panel

@@ -1,0 +1,33 @@
+"""conv-cli net: networks of layers, applied, described and trained."""
+
+import click
+
+from conv_cli.cli.net_apply import apply
+from conv_cli.cli.net_fit import fit
+from conv_cli.cli.net_info import info
+
+EPILOG = """\b
+A MODEL is a .json file, or what net fit has written:
+  {"layers": [{"conv": {"kernel": ["sobel-x", "sobel-y"]}},
+              {"square": {}},
+              {"conv": {"weight": [[[[1]], [[1]]]]}},
+              {"sqrt": {}}]}
+
+\b
+Examples
+  The maps of every layer, as pictures:
+    conv-cli net apply edges.json photo.jpg --range stretch -o maps/
+  What each layer gives, costs and sees:
+    conv-cli net info edges.json --input 1x480x640
+  Learn the layers that have no weights:
+    conv-cli net fit model.json photo.png edges.png -o trained.npz
+"""
+
+
+@click.group(epilog=EPILOG, no_args_is_help=False)
+def net() -> None:
+    """Networks of layers: their maps, what they see, and what they can learn."""
+
+
+for command in (apply, info, fit):
+    net.add_command(command)

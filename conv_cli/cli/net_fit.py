@@ -1,0 +1,152 @@
+"""conv-cli net fit: layers that learn from pairs of images."""
+
+import gc
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from conv_cli.cli import boundary
+from conv_cli.cli.options import as_json_option, force_option, max_pixels_option, quiet_option
+from conv_cli.errors import ImageError
+
+if TYPE_CHECKING:
+    from conv_cli.networks.training import Training
+
+EPILOG = """\b
+Layers that are to learn are given by their sizes:
+  {"layers": [{"conv": {"in_channels": 1, "out_channels": 2, "kernel_size": 3}},
+              {"square": {}},
+              {"conv": {"in_channels": 2, "out_channels": 1, "kernel_size": 1}},
+              {"sqrt": {}}]}
+
+\b
+Examples
+  Learn what turns one image into another:
+    conv-cli net fit model.json photo.png edges.png -o trained.npz
+  From two pairs, for longer, and with another start:
+    conv-cli net fit model.json a.png A.png b.png B.png -o trained.json --epochs 100 --seed 7
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("model")
+@click.argument("pairs", nargs=-1, required=True, metavar="INPUT TARGET...")
+@click.option(
+    "-o", "--output", required=True, metavar="MODEL", help="The trained model, .npz or .json."
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1, 100_000),
+    default=40,
+    show_default=True,
+    help="How long to train: rounds of 50 steps.",
+)
+@click.option(
+    "--lr",
+    type=click.FloatRange(0, min_open=True),
+    metavar="RATE",
+    help="Size of the first steps; they shrink to a hundredth.  [default: 0.03, gd 0.1]",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the first weights, the patches, and the pixels held out.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 4096),
+    default=16,
+    show_default=True,
+    help="Patches of 32x32 output pixels that a step learns from.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["adam", "gd"]),
+    default="adam",
+    show_default=True,
+    help="Adam, or plain gradient descent.",
+)
+@max_pixels_option
+@force_option
+@as_json_option
+@quiet_option
+def fit(model: str, pairs: tuple[str, ...], **options: Any) -> int:
+    """Train the layers of a MODEL that have no weights, to turn each INPUT into its TARGET.
+
+    The loss of each epoch goes to stderr: the squared error by the variance of the target, so 1 for
+    always giving the mean. R² is of a fifth of the pixels, which are held out.
+    """
+    from conv_cli.network_images import read_pairs
+    from conv_cli.networks.network import Network
+    from conv_cli.networks.training import train
+
+    if len(pairs) % 2:
+        raise click.BadParameter(
+            f"{len(pairs)} images make no pairs; give INPUT TARGET, and so on",
+            param_hint="INPUT TARGET",
+        )
+    _check_output(options["output"], (model, *pairs), options["force"])
+    network = Network(model)
+    boundary.require_stdout(options["as_json"])
+    gc.enable()
+    started = time.perf_counter()
+    examples = read_pairs(network, pairs, max_pixels=options["max_pixels"])
+    with boundary.named(model):
+        learned = train(
+            network,
+            examples,
+            epochs=options["epochs"],
+            rate=options["lr"],
+            seed=options["seed"],
+            batch=options["batch"],
+            method=options["method"],
+            tell=None if options["quiet"] else _tell,
+        )
+    learned.network.save(options["output"], force=options["force"])
+    seconds = time.perf_counter() - started
+    if options["as_json"]:
+        click.echo(json.dumps(_as_dict(learned, model, len(pairs) // 2, options, seconds)))
+    if not options["quiet"]:
+        r2 = "undefined, the target is even there" if learned.r2 is None else f"{learned.r2:.5f}"
+        boundary.say(
+            f"{options['output']}: R² {r2}, RMSE {learned.rmse:.4g} on the pixels held out, after "
+            f"{seconds:.1f} s"
+        )
+    return boundary.DONE
+
+
+def _check_output(output: str, inputs: tuple[str, ...], force: bool) -> None:
+    """Refuse an output that could not be written, before the time is spent."""
+    from conv_cli.files import check_target, same_file
+    from conv_cli.networks.model_files import check_ending
+
+    check_ending(output)
+    if any(same_file(output, name) for name in inputs):
+        raise ImageError(f"{output}: is an input and never overwritten; choose another output")
+    check_target(output, force=force)
+
+
+def _tell(epoch: int, loss: float) -> None:
+    boundary.say(f"epoch {epoch}: loss {loss:.4g}")
+
+
+def _as_dict(
+    learned: "Training", model: str, pairs: int, options: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    return {
+        "model": model,
+        "output": options["output"],
+        "r2": learned.r2,
+        "rmse": learned.rmse,
+        "losses": learned.losses,
+        "epochs": options["epochs"],
+        "method": options["method"],
+        "seed": options["seed"],
+        "pairs": pairs,
+        "pixels": learned.pixels,
+        "seconds": round(seconds, 3),
+    }

@@ -1,0 +1,162 @@
+"""conv-cli net info: what each layer gives, costs and sees."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from conv_cli.cli import boundary
+from conv_cli.cli.options import (
+    LayerType,
+    PlaceType,
+    ShapeType,
+    as_json_option,
+    force_option,
+    max_pixels_option,
+)
+from conv_cli.errors import ImageError
+from conv_cli.files import same_file
+
+if TYPE_CHECKING:
+    from conv_cli.images import Image
+    from conv_cli.networks.network import LayerInfo, Network
+    from conv_cli.networks.receptive import PixelField
+
+EPILOG = """\b
+Examples
+  The layers of a model, for grey images of 480 rows and 640 columns:
+    conv-cli net info edges.json --input 1x480x640
+  What the output pixel in row 100, column 200 sees, drawn on a photograph:
+    conv-cli net info edges.json --field 100,200 --image photo.jpg -o field.png
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("model")
+@click.option(
+    "--input",
+    "shape",
+    type=ShapeType(),
+    metavar="CxHxW",
+    help="Channels, rows and columns of what enters.  [default: those of --image]",
+)
+@click.option(
+    "--field",
+    type=PlaceType(),
+    metavar="ROW,COL",
+    help="Name the window of the input that this output pixel sees; both count from 0.",
+)
+@click.option(
+    "--layer",
+    type=LayerType("last"),
+    default="last",
+    show_default=True,
+    help="Whose output pixel --field means.",
+)
+@click.option(
+    "--image",
+    metavar="FILE",
+    help="Draw the window: into this file, on plain grey; or, with -o, on this image.",
+)
+@click.option("-o", "--output", metavar="FILE", help="Where the drawing on --image goes.")
+@max_pixels_option
+@force_option
+@as_json_option
+def info(model: str, **options: Any) -> int:
+    """Print what each layer of a MODEL gives, costs and sees.
+
+    The receptive field is how much of the input one output pixel sees, the jump how far apart the
+    fields of two neighbours lie, and start where the first begins: negative in the padding. dense
+    is what a layer would need that joins every input to every output.
+    """
+    from conv_cli.network_images import chosen_layers
+    from conv_cli.networks.network import Network
+
+    _check(options)
+    network = Network(model)
+    image = _image(options)
+    boundary.require_stdout(True)
+    with boundary.named(model):
+        shape = options["shape"] or _shape_for(image, network)
+        layers = network.info(shape)
+        if options["field"] is not None:
+            (layer,) = chosen_layers(network, options["layer"])
+            field = network.field_of(shape, layer, *options["field"])
+    if options["field"] is None:
+        _print_layers(layers, options["as_json"])
+        return boundary.DONE
+    if options["image"] is not None:
+        _draw(image, field, options)
+    click.echo(json.dumps(field.as_dict()) if options["as_json"] else str(field))
+    return boundary.DONE
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse options that do not go together."""
+    drawn = options["image"] is not None
+    if options["shape"] is None and not (drawn and options["output"]):
+        raise click.BadParameter("missing; give it as 3x480x640", param_hint="--input")
+    if drawn and options["field"] is None:
+        raise click.BadParameter(
+            "draws the window of a pixel; give --field ROW,COL", param_hint="--image"
+        )
+    if options["output"] is not None and not drawn:
+        raise click.BadParameter("takes a drawing; give --image FILE", param_hint="--output")
+
+
+def _image(options: dict[str, Any]) -> "Image | None":
+    """Return the image to draw on."""
+    if options["image"] is None or options["output"] is None:
+        return None
+    from conv_cli.images import read_image
+
+    return read_image(options["image"], max_pixels=options["max_pixels"])
+
+
+def _shape_for(image: "Image | None", network: "Network") -> tuple[int, int, int]:
+    """Return the shape that an image enters with."""
+    from conv_cli.network_images import input_planes
+
+    assert image is not None
+    channels, rows, columns = input_planes(image, network).shape
+    return channels, rows, columns
+
+
+def _draw(image: "Image | None", field: "PixelField", options: dict[str, Any]) -> None:
+    """Draw a window on an image, or on plain grey."""
+    from conv_cli.field_drawing import drawn_field
+    from conv_cli.images import write_image
+
+    path = options["output"] or options["image"]
+    if options["output"] is not None and same_file(path, options["image"]):
+        raise ImageError(f"{path}: is an input and never overwritten; choose another output")
+    write_image(path, drawn_field(field, image), force=options["force"])
+
+
+def _print_layers(layers: "list[LayerInfo]", as_json: bool) -> None:
+    """Print a table, or an object a layer."""
+    if as_json:
+        for layer in layers:
+            click.echo(json.dumps(layer._asdict()))
+        return
+    titles = ("layer", "kind", "output", "parameters", "multiply-adds",
+              "field", "jump", "start", "dense")  # fmt: skip
+    rows = [titles, *(_cells(layer) for layer in layers)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells))
+
+
+def _cells(layer: "LayerInfo") -> tuple[str, ...]:
+    return (
+        str(layer.layer),
+        layer.kind,
+        "x".join(map(str, layer.output)),
+        f"{layer.parameters:,}",
+        f"{layer.multiply_adds:,}",
+        "x".join(map(str, layer.receptive_field)),
+        "x".join(map(str, layer.jump)),
+        ",".join(map(str, layer.start)),
+        f"{layer.dense_parameters:,}",
+    )
