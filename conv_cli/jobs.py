@@ -27,10 +27,13 @@ class Input(NamedTuple):
         As given, or found in a folder; "-" is stdin.
     folder : Path
         Where its results go below the output folder: its place in the tree that was given.
+    error : str or None
+        Why it cannot be read, if that is known already.
     """
 
     path: str
     folder: Path = Path()
+    error: str | None = None
 
     @property
     def stem(self) -> str:
@@ -99,13 +102,17 @@ def _is_pattern(name: str) -> bool:
 
 def _folder_inputs(root: Path, recursive: bool, output: str) -> Iterator[Input]:
     written = os.path.realpath(output)
-    for folder, folders, files in os.walk(root):
+    unread: list[OSError] = []
+    for folder, folders, files in os.walk(root, onerror=unread.append):
         folders[:] = sorted(
             f for f in folders if recursive and os.path.realpath(Path(folder, f)) != written
         )
         for file in sorted(files):
             if Path(file).suffix.lower() in READABLE_SUFFIXES:
                 yield Input(str(Path(folder, file)), Path(folder).relative_to(root))
+    for error in unread:
+        reason = f"{error.strerror}, so what is in this folder is not known; check its permissions"
+        yield Input(str(error.filename), Path(error.filename).relative_to(root), reason)
 
 
 def is_single(output: str, names: Sequence[str], maps: int) -> bool:
@@ -197,7 +204,7 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
     seen: dict[str, str] = {}
     for job in jobs:
         for output in job.outputs:
-            key = unicodedata.normalize("NFC", os.path.normpath(output.path)).casefold()
+            key = _folded(os.path.normpath(output.path))
             who = f"{job.source.path} with {output.name}"
             if key in seen:
                 raise ConvError(
@@ -205,3 +212,8 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
                     "with {stem}, {kernel} and {index}, or separate output folders"
                 )
             seen[key] = who
+
+
+def _folded(name: str) -> str:
+    """Return what names that some file system takes for one have in common."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())

@@ -1,5 +1,6 @@
 """What an image is once it is read: pixels, and what is carried over with them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -81,6 +82,17 @@ class ImageInfo(NamedTuple):
         """(H, W) for one channel, else (H, W, C)."""
         size = (self.height, self.width)
         return size if self.channels == 1 else (*size, self.channels)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the pixels take."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def decoding_bytes(self) -> int:
+        """Memory that reading takes: the pixels beside Pillow's own, which has four bytes each."""
+        own = 4 if self.channels > 1 else self.dtype.itemsize
+        return self.nbytes + self.height * self.width * own
 
 
 class Opened(NamedTuple):
