@@ -32,7 +32,7 @@ _SIGNATURES = (
 )
 _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _TGA_KINDS = (1, 2, 3, 9, 10, 11)
-_TGA_DEPTHS = (8, 16, 24, 32)
+_TGA_DEPTHS = (1, 8, 16, 24, 32)
 _PIECE = 1 << 20  # bytes that are read at once
 _CODESTREAM = b"\xff\x4f\xff\x51"
 
@@ -73,15 +73,15 @@ def check_png(stream: BinaryIO) -> None:
     Pillow passes over those of the pixels. Later frames of an animation are not looked into.
     """
     stream.seek(8)
-    kind = b""
+    kind, seen_pixels = b"", False
     while kind != b"IEND":
         head = stream.read(8)
         if len(head) < 8:
             raise _damaged("its end is missing")
         length, kind = struct.unpack(">I4s", head)
-        if kind == b"fdAT":
-            stream.seek(length + 4, io.SEEK_CUR)
-            continue
+        seen_pixels |= kind == b"IDAT"
+        if seen_pixels and kind in (b"fcTL", b"fdAT"):
+            return
         checksum = zlib.crc32(kind)
         while length and (data := stream.read(min(length, _PIECE))):
             checksum = zlib.crc32(data, checksum)
