@@ -153,9 +153,8 @@ def apply(**options: Any) -> int:
     report = Report()
     gc.freeze()
     gc.enable()
-    with Progress(
-        sum(len(job.outputs) for job in jobs), shown=_shows_progress(options)
-    ) as progress:
+    maps = sum(len(job.outputs) for job in jobs)
+    with Progress(maps, len(jobs), shown=_shows_progress(options)) as progress:
         run = Run(
             rule,
             to,
@@ -169,9 +168,11 @@ def apply(**options: Any) -> int:
         with closing(results):
             for result in results:
                 report.add(result)
+                progress.count(result.image, math.prod((result.shape or (0,))[:2]))
                 progress.clear()
                 _print(result, options)
-    if len(jobs) > 1 and not (options["quiet"] or options["dry_run"]):
+    several = len(jobs) > 1 or jobs[0].source.path not in names
+    if several and not (options["quiet"] or options["dry_run"]):
         boundary.say(str(report))
     return report.exit_code
 
@@ -227,6 +228,8 @@ def _destination(options: dict[str, Any], single: bool) -> "Destination":
 
 
 def _shows_progress(options: dict[str, Any]) -> bool:
+    if options["dry_run"]:
+        return False
     if options["progress"] is not None:
         return bool(options["progress"])
     return not options["quiet"] and sys.stderr is not None and sys.stderr.isatty()
