@@ -5,96 +5,10 @@ import random
 
 import numpy as np
 import pytest
-import tifffile
-from PIL import Image as PilImage
 
 from conv_cli.errors import ImageError
 from conv_cli.images import probe_image, read_image
-from conv_cli.png import encode_png
-
-
-def photograph(channels, dtype=np.uint8):
-    rows, columns = np.indices((70, 90))
-    waves = np.sin(rows / 9) * np.cos(columns / 7) * 0.4 + 0.5
-    grain = np.random.default_rng(5).random((70, 90, channels)) * 0.1
-    pixels = ((waves[..., None] + grain) * np.iinfo(dtype).max).clip(0).astype(dtype)
-    return pixels[..., 0] if channels == 1 else pixels
-
-
-def by_pillow(format, channels=3, mode=None, **options):
-    picture = PilImage.fromarray(photograph(channels))
-    stream = io.BytesIO()
-    (picture.convert(mode) if mode else picture).save(stream, format, **options)
-    return stream.getvalue()
-
-
-def by_tifffile(channels, dtype, **options):
-    stream = io.BytesIO()
-    pixels = photograph(channels, dtype)
-    tifffile.imwrite(stream, pixels, photometric="rgb" if channels > 2 else None, **options)
-    return stream.getvalue()
-
-
-def float_tiff(**options):
-    stream = io.BytesIO()
-    tifffile.imwrite(stream, photograph(3).astype(np.float32), photometric="rgb", **options)
-    return stream.getvalue()
-
-
-def png16(channels):
-    stream = io.BytesIO()
-    encode_png(stream, photograph(channels, np.uint16))
-    return stream.getvalue()
-
-
-def npy():
-    stream = io.BytesIO()
-    np.save(stream, photograph(3))
-    return stream.getvalue()
-
-
-def plain_ppm():
-    return b"P3 90 70 255\n" + " ".join(map(str, photograph(3).ravel())).encode() + b"\n"
-
-
-FILES = {
-    "png": by_pillow("PNG"),
-    "png palette": by_pillow("PNG", mode="P"),
-    "png 16 grey": png16(1),
-    "png 16 grey alpha": png16(2),
-    "png 16 rgb": png16(3),
-    "jpeg": by_pillow("JPEG", quality=90),
-    "jpeg progressive": by_pillow("JPEG", quality=90, progressive=True),
-    "tiff": by_pillow("TIFF"),
-    "tiff lzw": by_pillow("TIFF", compression="tiff_lzw"),
-    "tiff deflate": by_pillow("TIFF", compression="tiff_adobe_deflate"),
-    "tiff jpeg": by_pillow("TIFF", compression="jpeg"),
-    "tiff packbits": by_pillow("TIFF", compression="packbits"),
-    "tiff group4": by_pillow("TIFF", mode="1", compression="group4"),
-    "tiff strips 16": by_tifffile(3, np.uint16, rowsperstrip=16),
-    "tiff tiles": by_tifffile(3, np.uint8, tile=(32, 32)),
-    "tiff tiles 16": by_tifffile(3, np.uint16, tile=(32, 32), compression="zlib"),
-    "tiff 16": by_tifffile(1, np.uint16),
-    "tiff float colour": float_tiff(),
-    "tiff float colour packed": float_tiff(compression="zlib", rowsperstrip=8),
-    "webp": by_pillow("WEBP"),
-    "webp lossless": by_pillow("WEBP", lossless=True),
-    "bmp": by_pillow("BMP"),
-    "bmp palette": by_pillow("BMP", mode="P"),
-    "gif": by_pillow("GIF", mode="P"),
-    "gif interlaced": by_pillow("GIF", mode="P", interlace=1),
-    "ppm": by_pillow("PPM"),
-    "ppm plain": plain_ppm(),
-    "pbm": by_pillow("PPM", mode="1"),
-    "tga": by_pillow("TGA"),
-    "tga rle": by_pillow("TGA", compression="tga_rle"),
-    "jp2": by_pillow("JPEG2000"),
-    "j2k": by_pillow("JPEG2000", no_jp2=True),
-    "avif": by_pillow("AVIF"),
-    "ico": by_pillow("ICO", sizes=[(64, 64)]),
-    "ico bmp": by_pillow("ICO", sizes=[(64, 64)], bitmap_format="bmp"),
-    "npy": npy(),
-}
+from corpus import FILES
 
 
 def outcome(data):
