@@ -350,10 +350,7 @@ class Run:
     ) -> tuple[np.dtype[Any], RangeName]:
         """Return the dtype of a map and its range, once the format is known to hold them."""
         dtype, mode = output_pixels(units, output.format, channels, alpha, self._to)
-        try:
-            can_hold(output.format, dtype, channels, alpha)
-        except ImageError as error:
-            raise ImageError(f"{output.path}: {error}") from None
+        can_hold(output.format, dtype, channels, alpha)
         return dtype, mode
 
     def _write(self, made: MapResult, output: Output, threads: int) -> tuple[str, ...]:
