@@ -79,6 +79,14 @@ def _exit_code(command: Callable[[], int | None]) -> int:
     except MemoryError:
         say("Error: memory: not enough for this; use fewer --jobs, or smaller images")
         return FAILED
+    except OSError:
+        raise
+    except Exception as error:  # a defect; `python -X dev` shows where
+        if sys.flags.dev_mode:
+            raise
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        say(f"Error: conv-cli: failed in a way that was not foreseen ({words}); please report it")
+        return FAILED
 
 
 def _on_stop(handler: signal.Handlers | Callable[[int, FrameType | None], NoReturn]) -> None:
