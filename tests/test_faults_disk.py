@@ -143,12 +143,14 @@ class TestInjectedErrors:
         assert tree(photo / "out") == {}
 
     @needs_strace
-    def test_no_more_processes(self, photo):
-        shutil.copy(photo / "photo.png", photo / "second.png")
-        done = self.applied(photo, "clone,clone3,fork,vfork:1+", "EAGAIN", "second.png",
-                            output="out/")  # fmt: skip
+    @pytest.mark.parametrize("second", [[], ["second.png"]], ids=["threads", "processes"])
+    def test_no_more_threads_or_processes(self, photo, second):
+        large = np.random.default_rng(1).integers(0, 256, (1500, 1500), dtype=np.uint8)
+        write_image(photo / "second.png", large)
+        (photo / "photo.png").write_bytes((photo / "second.png").read_bytes())
+        done = self.applied(photo, "clone,clone3,fork,vfork:1+", "EAGAIN", *second, output="out/")
         assert done.returncode == 0, done.stderr
-        assert len(tree(photo / "out")) == 2
+        assert len(tree(photo / "out")) == 1 + len(second)
 
 
 class TestFileSizeLimit:
