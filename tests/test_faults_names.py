@@ -334,3 +334,26 @@ class TestSurroundings:
         assert len(lines) == 1
         assert lines[0].startswith("Error: o.png: ")
         assert Path(photo / "o.png").exists()
+
+
+class TestDryRun:
+    def test_tells_what_the_run_would_do_and_makes_nothing(self, photo):
+        (photo / "out").mkdir()
+        shutil.copy(photo / "photo.png", photo / "there.png")
+        (photo / "out" / "there.identity.png").write_bytes(b"old")
+        (photo / "bad.png").write_bytes(b"no image")
+        before = tree(photo)
+        arguments = ("photo.png", "there.png", "bad.png", "-o", "out", "--dry-run")
+        done = apply(photo, *arguments)
+        assert done.returncode == 1
+        assert done.stdout == b"out/photo.identity.png  30x27 uint8\n"
+        errors = done.stderr.decode().splitlines()
+        assert [line.split(": ")[1] for line in errors] == ["out/there.identity.png", "bad.png"]
+        assert "there" not in apply(photo, *arguments, "--skip-existing").stderr.decode()
+        assert tree(photo) == before
+
+    def test_reads_headers_only(self, photo):
+        data = (photo / "photo.png").read_bytes()
+        (photo / "photo.png").write_bytes(data[:60])
+        done = apply(photo, "photo.png", "-o", "o.png", "--dry-run")
+        assert (done.returncode, done.stdout) == (0, b"o.png  30x27 uint8\n")
