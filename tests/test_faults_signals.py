@@ -168,6 +168,16 @@ class TestSignals:
         only_whole_files(night, photographs)
         resumed(night, photographs)
 
+    @LINUX
+    def test_that_kills_the_run_ends_the_work_on_an_image_too(self, tmp_path):
+        Image.new("L", (2500, 2500)).save(tmp_path / "a.tif", compression="tiff_lzw")
+        process = start("apply", "a.tif", "-k", "kirsch", "-k", "compass",
+                        "--linear", "-o", "out", cwd=tmp_path)  # fmt: skip
+        wait_for(lambda: made(tmp_path))
+        process.kill()
+        process.communicate(timeout=20)  # until the worker has closed its end of stderr
+        assert len(made(tmp_path)) < 5
+
 
 @LINUX
 class TestWorkers:
@@ -234,8 +244,9 @@ class TestStreams:
     @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
     @pytest.mark.parametrize("suffix", ["png", "tif"])
     def test_closed_ones_harm_no_output(self, photo, closed, suffix):
-        self.shell(photo, f"photo.png -k box -o whole.{suffix}", "")
-        done = self.shell(photo, f"photo.png -k 'box' -o o.{suffix}", closed)
+        Image.open(photo / "photo.png").save(photo / "photo.tif", compression="tiff_lzw")
+        self.shell(photo, f"photo.{suffix} -k box -o whole.{suffix}", "")
+        done = self.shell(photo, f"photo.{suffix} -k box -o o.{suffix}", closed)
         assert done.returncode == 0, done.stderr
         assert (photo / f"o.{suffix}").read_bytes() == (photo / f"whole.{suffix}").read_bytes()
 
@@ -265,14 +276,14 @@ class TestStreams:
         assert self.shell(photo, "none.png photo.png -k '9' -o out/", stderr).returncode == 1
         assert list(tree(photo / "out")) == ["photo.9.png"]
 
-    @pytest.mark.parametrize("reader", ["true", "head -c 10 > /dev/null"])
     @pytest.mark.parametrize(
-        "arguments", ["-o - --depth 16", "-k kirsch -k compass -o out --json -q"]
-    )
-    def test_broken_pipe_is_no_success_and_no_traceback(self, photo, reader, arguments):
+        ("options", "reader"),
+        [("-k box -o - --depth 16", "true"), ("-k box -o - --depth 16", "head -c 10 > /dev/null"),
+         ("-k kirsch -k compass -o out --json -q", "true")],
+    )  # fmt: skip
+    def test_broken_pipe_is_no_success_and_no_traceback(self, photo, options, reader):
         noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)
         write_image(photo / "noise.png", noise)
-        options = arguments if "-k" in arguments else f"-k box {arguments}"
         done = self.shell(photo, f"noise.png {options}", f'| {reader}; exit "${{PIPESTATUS[0]}}"')
         assert done.returncode == 1
         assert b"Traceback" not in done.stderr
