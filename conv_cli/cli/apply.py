@@ -154,7 +154,8 @@ def apply(**options: Any) -> int:
     gc.freeze()
     gc.enable()
     maps = sum(len(job.outputs) for job in jobs)
-    with Progress(maps, len(jobs), shown=_shows_progress(options)) as progress:
+    shown = _shows_progress(options)
+    with Progress(maps, len(jobs), shown=shown) as progress:
         run = Run(
             rule,
             to,
@@ -162,7 +163,7 @@ def apply(**options: Any) -> int:
             max_pixels=options["max_pixels"],
             stdin=boundary.binary(sys.stdin),
             stdout=boundary.binary(sys.stdout),
-            progress=progress.advance,
+            progress=progress.advance if shown else None,
         )
         results = run.plan(jobs) if options["dry_run"] else run.results(jobs)
         with closing(results):
