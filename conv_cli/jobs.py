@@ -85,10 +85,20 @@ def collect_inputs(name: str, *, recursive: bool, output: str) -> list[Input]:
     A folder stands for the images in it by their suffix, sorted, ``recursive`` for those of its
     whole tree; links to folders are not followed and the output folder is left out. A name that is
     none of these is kept, for the attempt to read it to fail.
+
+    Raises
+    ------
+    ConvError
+        If a folder is the output folder.
     """
     if name == STDIO:
         return [Input(name)]
     if Path(name).is_dir():
+        if os.path.realpath(name) == os.path.realpath(output):
+            raise ConvError(
+                f"{output}: is the folder of the images too, and its results would be filtered by "
+                "the next run; choose another output folder"
+            )
         return list(_folder_inputs(Path(name), recursive, output))
     if _is_pattern(name):
         return [Input(match) for match in sorted(glob.glob(name))]  # noqa: PTH207  # absolute too

@@ -178,6 +178,15 @@ def tiff_of_frames(count):
     return b"II*\0" + struct.pack("<I4x", 12) + b"".join(frames) + body + bytes(4)
 
 
+def webp_of(width, height):
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, "WEBP", lossless=True, method=0)
+    return stream.getvalue()
+
+
+WEBP = webp_of(9000, 9000)
+
+
 class TestBombs:
     def few_resources(self):
         resource.setrlimit(resource.RLIMIT_AS, (700_000_000, 700_000_000))
@@ -188,8 +197,9 @@ class TestBombs:
         [(png_of(100_000, 100_000), "100000x100000 is 10,000,000,000 pixels"),
          (gif_of(65535, 65535), "65535x65535 is 4,294,836,225 pixels"),
          (png_of(13_000, 13_000), "13000x13000 with 4 channels takes about"),
-         (gif_of(13_000, 13_000), "13000x13000 with 3 channels takes about")],
-        ids=["png", "gif", "png within the limit", "gif within the limit"],
+         (gif_of(13_000, 13_000), "13000x13000 with 3 channels takes about"),
+         (WEBP, "9000x9000 with 3 channels takes about")],
+        ids=["png", "gif", "png within the limit", "gif within the limit", "webp"],
     )  # fmt: skip
     def test_is_refused_from_its_header(self, photo, data, words):
         (photo / "bomb.png").write_bytes(data)
@@ -300,6 +310,13 @@ class TestTrees:
             assert done.returncode == 0, done.stderr
         files = [name for name in tree(forest / "in" / "out") if name.endswith(".png")]
         assert files == ["a.identity.png", "sub/b.identity.png"]
+
+    @pytest.mark.parametrize("output", ["in", "./in/", "in/sub/..", "link"])
+    def test_folder_that_is_input_and_output_is_a_mistake(self, forest, output):
+        (forest / "link").symlink_to("in")
+        before = tree(forest)
+        assert "is the folder of the images too" in error_line(apply(forest, "in", "-o", output), 2)
+        assert tree(forest) == before
 
     def test_order_is_that_of_the_names(self, photo):
         (photo / "in").mkdir()

@@ -147,9 +147,6 @@ def open_picture(stream: BinaryIO, format: str, max_pixels: int) -> Picture:
     """
     if format == "ico":
         return _open_icon(stream, max_pixels)
-    early = {"webp": headers.webp_size, "gif": headers.gif_size}.get(format)
-    if early is not None and (size := early(stream)) is not None:
-        check_size(*size, max_pixels)
     return _open(stream, format, max_pixels)
 
 

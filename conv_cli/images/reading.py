@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from conv_cli.errors import ImageError
 from conv_cli.images import headers, npy, pnm
 from conv_cli.images.decoding import open_picture
@@ -31,12 +33,16 @@ _REASONS = {
 }
 
 
+# Their decoders take memory for the whole picture as soon as they are made.
+_EARLY_SIZES = {"gif": headers.gif_size, "webp": headers.webp_size}
+
+
 def read_image(
     source: Source,
     *,
     max_pixels: int = MAX_PIXELS,
     name: str = "stdin",
-    admit: Callable[[ImageInfo], None] | None = None,
+    admit: Callable[[ImageInfo], None] = lambda _: None,
 ) -> Image:
     """Read an image in full depth, upright.
 
@@ -75,7 +81,7 @@ def probe_image(
     *,
     max_pixels: int = MAX_PIXELS,
     name: str = "stdin",
-    admit: Callable[[ImageInfo], None] | None = None,
+    admit: Callable[[ImageInfo], None] = lambda _: None,
 ) -> ImageInfo:
     """Return what `read_image` would give, from the header alone; it raises the same errors.
 
@@ -96,15 +102,14 @@ def file_format(path: str | os.PathLike[str]) -> str | None:
 
 @contextmanager
 def _opened(
-    source: Source, max_pixels: int, name: str, admit: Callable[[ImageInfo], None] | None
+    source: Source, max_pixels: int, name: str, admit: Callable[[ImageInfo], None]
 ) -> Iterator[Opened]:
     """Open a source; whatever goes wrong with it is told as an ImageError that names it."""
     shown = os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else name
     try:
         with _stream(source) as stream, quiet:
-            image = _open(stream, max_pixels)
-            if admit is not None:
-                admit(image.info)
+            image = _open(stream, max_pixels, admit)
+            admit(image.info)
             yield image
     except ImageError as error:
         raise ImageError(f"{shown}: {error}") from error
@@ -155,8 +160,12 @@ def _identified(start: bytes) -> str:
     return format
 
 
-def _open(stream: BinaryIO, max_pixels: int) -> Opened:
+def _open(stream: BinaryIO, max_pixels: int, admit: Callable[[ImageInfo], None]) -> Opened:
     format = _identified(stream.read(headers.SIGNATURE_BYTES))
+    if format in _EARLY_SIZES and (size := _EARLY_SIZES[format](stream)) is not None:
+        width, height = size
+        check_size(width, height, max_pixels)
+        admit(ImageInfo(height, width, 3, False, np.dtype(np.uint8), format))
     stream.seek(0)
     if format == "npy":
         return _open_npy(stream, max_pixels)
