@@ -2,6 +2,7 @@
 
 import io
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -67,3 +68,27 @@ def test_error_names_the_file_and_says_what_is_wrong(tmp_path, kind):
         read_image(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "cannot be read: truncated" in str(caught.value)
+
+
+def test_what_libtiff_says_is_the_reason_and_not_on_the_terminal(capfd):
+    data = bytearray(FILES["tiff group4"])
+    data[len(data) // 2] ^= 0xFF
+    with pytest.raises(ImageError, match=r"Fax4Decode: .*line \d+"):
+        read_image(io.BytesIO(bytes(data)))
+    print("heard again", file=sys.stderr, flush=True)
+    assert capfd.readouterr().err == "heard again\n"
+
+
+@pytest.mark.parametrize("back", [1, 5, 12, 20])
+def test_png_whose_last_bytes_are_missing_or_changed_is_refused(back):
+    data = FILES["png 16 rgb"]
+    with pytest.raises(ImageError, match="truncated(,| or) damaged"):
+        read_image(io.BytesIO(data[:-back]))
+    changed = bytearray(data)
+    changed[-back] ^= 1
+    with pytest.raises(ImageError, match="truncated(,| or) damaged"):
+        read_image(io.BytesIO(bytes(changed)))
+
+
+def test_what_follows_the_end_of_a_png_is_not_looked_at():
+    assert outcome(FILES["png"] + b"anything") is not None

@@ -48,6 +48,11 @@ _PLUGINS = {
     "ico": ("IcoImagePlugin", "ICO"),
 }
 
+_STDERR = 2
+_MOST_HEARD = 10_000  # bytes
+_HARMLESS = "TIFFFetchNormalTag"  # of a tag that is passed over
+_turn = threading.Lock()
+
 # Pillow logs some of what it then raises; without a handler Python prints that to stderr.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
@@ -106,23 +111,17 @@ def load(picture: ImageFile.ImageFile) -> None:
     if not picture.tile or picture.tile[0].codec_name != "libtiff":
         picture.load()
         return
+    failure: Exception | None = None
     with _stderr_heard() as words:
         try:
             picture.load()
         except DECODER_ERRORS as error:
-            failure: Exception | None = error
-        else:
-            failure = None
+            failure = error
     complaints = [line for line in words if not line.startswith(_HARMLESS)]
     if complaints:
         raise OSError(complaints[0])
     if failure is not None:
         raise failure
-
-
-_HARMLESS = "TIFFFetchNormalTag"  # of a tag that is passed over
-_STDERR = 2
-_turn = threading.Lock()
 
 
 @contextmanager
@@ -148,9 +147,6 @@ def _stderr_heard() -> Iterator[list[str]]:
             os.dup2(before, _STDERR)
             os.lseek(heard, 0, os.SEEK_SET)
             words += os.read(heard, _MOST_HEARD).decode(errors="replace").splitlines()
-
-
-_MOST_HEARD = 10_000
 
 
 def _memory_file() -> int:
