@@ -28,7 +28,7 @@ from conv_cli.images import (
     write_image,
 )
 from conv_cli.jobs import STDIO, Destination, Input, Job, Output
-from conv_cli.memory import available_memory
+from conv_cli.memory import available_memory, is_limited
 from conv_cli.threads import available_threads
 from conv_cli.workers import CAN_FORK, Progress, answers
 
@@ -403,9 +403,9 @@ def _is_plain(job: Job) -> bool:
     """Tell whether an image is read and written piece by piece, by codecs that have never crashed.
 
     A single one of these needs no process of its own, which takes a tenth of a small image's time:
-    a signal is heard between two pieces.
+    a signal is heard between two pieces. But where addresses are limited, OpenBLAS exits.
     """
-    if any(output.format not in _PLAIN_OUTPUTS for output in job.outputs):
+    if is_limited() or any(output.format not in _PLAIN_OUTPUTS for output in job.outputs):
         return False
     return job.source.path != STDIO and file_format(job.source.path) in _PLAIN_INPUTS
 

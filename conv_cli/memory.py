@@ -25,6 +25,11 @@ def available_memory(processes: int = 1) -> int | None:
     return min([*shared, *_own_limits()], default=None)
 
 
+def is_limited() -> bool:
+    """Tell whether this process has a limit of its own, at which libraries may give up at once."""
+    return bool(_own_limits())
+
+
 def _machine() -> int | None:
     for line in _lines("/proc/meminfo"):
         if line.startswith("MemAvailable:"):

@@ -24,6 +24,7 @@ CAN_FORK = sys.platform == "linux"
 """Elsewhere the libraries beneath NumPy are not made for processes that are copies of another."""
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _LENGTH_BYTES = 8
+_STDERR = 2
 
 
 def answers(
@@ -222,9 +223,14 @@ class _Pool(Generic[Job, Answer]):
 def _live(life: Callable[[], None]) -> NoReturn:
     """Be a worker until the other end hangs up, or this one is killed.
 
-    Ctrl-C reaches every process of a terminal: it is the parent's to answer.
+    Ctrl-C reaches every process of a terminal: it is the parent's to answer. And what C libraries
+    print when something fails is not for the user: the parent says it.
     """
     try:
+        if not sys.flags.dev_mode:
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, _STDERR)
+            os.close(nothing)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)

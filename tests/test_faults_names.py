@@ -223,6 +223,19 @@ class TestBombs:
         assert "large.png: 6000x6000 with 3 channels takes about" in error_line(done)
         assert len(tree(photo / "out")) == 2
 
+    @pytest.mark.parametrize("megabytes", [190, 230, 270])
+    @pytest.mark.parametrize("kernel", ["disk:9", "gaussian:9", "1 2 3; 4 5 6; 9 8 1"])
+    def test_library_that_gives_up_for_want_of_memory_is_one_line(self, photo, kernel, megabytes):
+        write_image(photo / "large.png", np.zeros((3000, 3000, 3), np.uint8))
+        limit = (megabytes << 20,) * 2
+        done = run("apply", "large.png", "-k", kernel, "-o", "o.png", cwd=photo,
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit))  # fmt: skip
+        if done.returncode:
+            line = error_line(done)
+            assert line.startswith("Error: large.png: ")
+            assert "memory" in line
+        assert (photo / "o.png").exists() == (done.returncode == 0)
+
     @pytest.mark.parametrize("descriptors", [8, 12])
     def test_few_descriptors(self, photo, descriptors):
         for name in ("b.png", "c.png"):

@@ -82,11 +82,11 @@ def test_what_libtiff_says_is_the_reason_and_not_on_the_terminal(capfd):
 @pytest.mark.parametrize("back", [1, 5, 12, 20])
 def test_png_whose_last_bytes_are_missing_or_changed_is_refused(back):
     data = FILES["png 16 rgb"]
-    with pytest.raises(ImageError, match="truncated(,| or) damaged"):
+    with pytest.raises(ImageError, match=r"truncated(,| or) damaged"):
         read_image(io.BytesIO(data[:-back]))
     changed = bytearray(data)
     changed[-back] ^= 1
-    with pytest.raises(ImageError, match="truncated(,| or) damaged"):
+    with pytest.raises(ImageError, match=r"truncated(,| or) damaged"):
         read_image(io.BytesIO(bytes(changed)))
 
 
