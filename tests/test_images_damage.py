@@ -2,7 +2,9 @@
 
 import io
 import random
+import struct
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -92,3 +94,34 @@ def test_png_whose_last_bytes_are_missing_or_changed_is_refused(back):
 
 def test_what_follows_the_end_of_a_png_is_not_looked_at():
     assert outcome(FILES["png"] + b"anything") is not None
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("interlaced", [0, 1])
+@pytest.mark.parametrize("left_out", [0, 1, 30])
+def test_png_whose_rows_end_early_without_a_fault_is_refused(mode, interlaced, left_out):
+    """The stream ends as it should and every checksum is right, but rows are missing."""
+    width, height = 9, 33
+    bits = {"1": 1, "L": 8, "P": 8, "RGB": 24, "RGBA": 32}[mode]
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+              (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]  # fmt: skip
+    rows = []
+    for left, top, across, down in passes:
+        columns = len(range(left, width, across))
+        rows += [bytes([0] * (1 + -(-columns * bits // 8)))] * len(range(top, height, down))
+    depth, colour = {"1": (1, 0), "L": (8, 0), "P": (8, 3), "RGB": (8, 2), "RGBA": (8, 6)}[mode]
+
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    pixels = zlib.compress(b"".join(rows[: len(rows) - left_out]))
+    palette = chunk(b"PLTE", bytes(range(30))) if mode == "P" else b""
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + palette
+    data += chunk(b"IDAT", pixels[:15]) + chunk(b"IDAT", pixels[15:]) + chunk(b"IEND", b"")
+    if left_out:
+        with pytest.raises(ImageError, match="damaged"):
+            read_image(io.BytesIO(data))
+    else:
+        assert read_image(io.BytesIO(data)).shape[:2] == (height, width)

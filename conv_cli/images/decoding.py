@@ -72,6 +72,8 @@ class Picture(NamedTuple):
         pixels = self._pixels()
         if self.decoder == "png":
             headers.check_png(self.stream)
+            if self.orientation != 1 or any((row == row[:1]).all() for row in pixels[-2:]):
+                headers.check_png_rows(self.stream)  # they look as if they had never come
         notes = (*self._frames(), *self.layout.notes, *dropped, *self.extra_notes)
         return Image(
             pixels,

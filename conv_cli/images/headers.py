@@ -34,6 +34,11 @@ _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _TGA_KINDS = (1, 2, 3, 9, 10, 11)
 _TGA_DEPTHS = (1, 8, 16, 24, 32)
 _PIECE = 1 << 20  # bytes that are read at once
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# Of each pass of an interlaced PNG: first column and row, and the steps to the next.
+_ADAM7 = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+)  # fmt: skip
 _CODESTREAM = b"\xff\x4f\xff\x51"
 
 
@@ -88,6 +93,30 @@ def check_png(stream: BinaryIO) -> None:
             length -= len(data)
         if length or stream.read(4) != checksum.to_bytes(4, "big"):
             raise _damaged(f"a wrong checksum in {kind.decode('ascii', 'backslashreplace')}")
+
+
+def check_png_rows(stream: BinaryIO) -> None:
+    """Raise ImageError if a PNG holds fewer rows than it says; Pillow leaves the others empty."""
+    stream.seek(16)
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", stream.read(13))
+    bits = depth * _PNG_SAMPLES.get(colour, 1)
+    missing = 0
+    for left, top, across, down in _ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            missing += rows * (1 + -(-columns * bits // 8))
+    inflater = zlib.decompressobj()
+    stream.seek(8)
+    kind = b""
+    while missing > 0 and kind != b"IEND":
+        length, kind = struct.unpack(">I4s", stream.read(8))
+        data = stream.read(length) if kind == b"IDAT" else b""
+        while missing > 0 and data:
+            missing -= len(inflater.decompress(data, _PIECE))
+            data = inflater.unconsumed_tail
+        stream.seek(4 if kind == b"IDAT" else length + 4, io.SEEK_CUR)
+    if missing > 0:
+        raise _damaged("too few rows for its size")
 
 
 def gif_size(stream: BinaryIO) -> tuple[int, int] | None:
