@@ -2,8 +2,10 @@
 
 import math
 import os
+import stat
 import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
@@ -12,21 +14,28 @@ import numpy as np
 
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.feature_maps import RangeName
+from conv_cli.files import discard_drafts
 from conv_cli.filtering import Filter, MapResult, filter_image, output_shape
 from conv_cli.images import (
     ARRAY_FORMATS,
     FLOAT_FORMATS,
     Image,
+    ImageInfo,
     can_hold,
     encode_image,
+    file_format,
     probe_image,
     read_image,
     write_image,
 )
 from conv_cli.jobs import STDIO, Destination, Input, Job, Output
+from conv_cli.memory import available_memory, is_limited
 from conv_cli.threads import available_threads
 from conv_cli.workers import CAN_FORK, Progress, answers
 
+_SMALL = 16 << 20  # bytes that are not worth asking for
+_PLAIN_INPUTS = ("png", "jpeg")
+_PLAIN_OUTPUTS = ("png", "jpeg", "npy")
 _DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32}
 
 
@@ -112,10 +121,8 @@ class Report:
         return 1 if self.failed else 0
 
     def __str__(self) -> str:
-        counts = [f"{self.done} done"]
-        counts += [f"{self.failed} failed"] if self.failed else []
-        counts += [f"{self.skipped} skipped"] if self.skipped else []
-        return f"{', '.join(counts)} in {time.monotonic() - self.started:.1f} s"
+        seconds = math.ceil(time.monotonic() - self.started)
+        return f"{self.done} done, {self.failed} failed, {self.skipped} skipped in {seconds} s"
 
 
 def output_pixels(
@@ -191,10 +198,12 @@ class Run:
         self._max_pixels = max_pixels
         self._stdin, self._stdout = stdin, stdout
         self._progress = progress
+        self._processes = 1
         self._protected: set[tuple[int, int]] = set()
 
     def plan(self, jobs: Sequence[Job]) -> Generator[Result, None, None]:
         """Yield what would be written, from the headers of the images alone."""
+        self._protect(jobs)
         for job in jobs:
             yield from self._planned(job)
 
@@ -203,70 +212,106 @@ class Run:
 
         Closing the iterator, or an exception in it, stops the work.
         """
-        identities = (identity(job.source.path) for job in jobs)
-        self._protected = {each for each in identities if each}
-        workers = min(self._threads, len(jobs)) if CAN_FORK else 1
-        if workers == 1:
+        self._protect(jobs)
+        if not CAN_FORK or (len(jobs) == 1 and _is_plain(jobs[0])):
             for job in jobs:
-                yield from self._run(job, self._progress, self._threads)
+                yield from self._run(job, self._progress or _ignore)
             return
-
-        def work(job: Job, progress: Progress | None) -> list[Result]:
-            return self._run(job, progress, max(1, self._threads // workers))
-
-        for results in answers(work, jobs, workers, self._progress, _lost):
+        for results in answers(self._run, jobs, self._processes, self._progress, self._lost):
             yield from results
+
+    def _protect(self, jobs: Sequence[Job]) -> None:
+        """Remember which files are inputs, under any name, and how many are worked on at once."""
+        identities = (identity(job.source.path, self._stdin) for job in jobs)
+        self._protected = {each for each in identities if each}
+        self._processes = min(self._threads, len(jobs)) if CAN_FORK else 1
 
     def _planned(self, job: Job) -> list[Result]:
         try:
-            info = probe_image(self._opened(job.source), max_pixels=self._max_pixels)
-        except FAILURES as error:
+            self._check_source(job)
+            info = probe_image(
+                self._opened(job.source), max_pixels=self._max_pixels, admit=self._admit(job)
+            )
+        except Exception as error:
             return [_failure(job, None, error)]
-        results = []
-        for output in job.outputs:
-            try:
-                shape = output_shape(info, self._rule, output.kernels[0])
-                dtype, _ = self._pixels(info.dtype, shape[2], info.alpha, output)
-            except FAILURES as error:
-                results.append(_failure(job, output, error))
-                continue
-            shown = shape[:2] if shape[2] == 1 else shape
-            results.append(_result(job, output, shape=shown, dtype=dtype.name, planned=True))
-        return results
+        return [
+            self._known(job, output) or self._shape(job, output, info) for output in job.outputs
+        ]
 
-    def _run(self, job: Job, progress: Progress | None, threads: int) -> list[Result]:
+    def _shape(self, job: Job, output: Output, info: ImageInfo) -> Result:
+        try:
+            shape = output_shape(info, self._rule, output.kernels[0])
+            dtype, _ = self._pixels(info.dtype, shape[2], info.alpha, output)
+        except Exception as error:
+            return _failure(job, output, error)
+        shown = shape[:2] if shape[2] == 1 else shape
+        return _result(job, output, shape=shown, dtype=dtype.name, planned=True)
+
+    def _run(self, job: Job, progress: Progress) -> list[Result]:
         """Make the maps of one image that may be written; the others are not worth reading it."""
         results = {output: self._known(job, output) for output in job.outputs}
-        if progress is not None:
-            progress(float(sum(result is not None for result in results.values())))
+        progress(float(sum(result is not None for result in results.values())))
         if all(results.values()):
             return [result for result in results.values() if result]
         try:
-            image = read_image(self._opened(job.source), max_pixels=self._max_pixels)
-        except FAILURES as error:
-            if progress is not None:
-                progress(float(sum(result is None for result in results.values())))
+            self._check_source(job)
+            image = read_image(
+                self._opened(job.source), max_pixels=self._max_pixels, admit=self._admit(job)
+            )
+        except Exception as error:
+            progress(float(sum(result is None for result in results.values())))
             return [_failure(job, None, error)]
         notes = tuple(image.notes)
         for output, known in results.items():
             if known is None:
-                results[output] = self._made(job, output, image, notes, progress, threads)
+                results[output] = self._made(job, output, image, notes, progress)
                 notes = ()
         return [result for result in results.values() if result]
 
+    def _check_source(self, job: Job) -> None:
+        """Raise what was found wrong with an input when it was looked for."""
+        if job.source.error is not None:
+            raise ImageError(job.source.error)
+
+    def _admit(self, job: Job) -> Callable[[ImageInfo], None]:
+        """Return what refuses an image, from its header, that memory is not enough for."""
+
+        def admit(info: ImageInfo) -> None:
+            needed = max(info.decoding_bytes, info.nbytes + self._map_bytes(job, info))
+            free = available_memory(self._processes) if needed > _SMALL else None
+            if free is not None and needed > free:
+                raise ImageError(
+                    f"{info.width}x{info.height} with {info.channels} channels takes about "
+                    f"{needed / 1e9:.2f} GB of memory, and {free / 1e9:.2f} GB are free for it; "
+                    "use fewer --jobs, or a smaller image"
+                )
+
+        return admit
+
+    def _map_bytes(self, job: Job, info: ImageInfo) -> int:
+        """Return what the largest map of an image takes, encoded in memory where it has to be."""
+        most = 0
+        for output in job.outputs:
+            with suppress(ConvError):  # which is the error of that map, when its turn comes
+                shape = output_shape(info, self._rule, output.kernels[0])
+                dtype, _ = self._pixels(info.dtype, shape[2], info.alpha, output)
+                copies = 1 if output.format == "png" else 2
+                most = max(most, math.prod(shape) * dtype.itemsize * copies)
+        return most
+
     def _known(self, job: Job, output: Output) -> Result | None:
         """Return the result of a map that is not to be made, before any work is done for it."""
-        if output.path == STDIO or not os.path.lexists(output.path):
+        if output.path != STDIO and not os.path.lexists(output.path):
             return None
-        if self._to.skip_existing:
+        if self._to.skip_existing and output.path != STDIO:
             result = _result(job, output, skipped=True)
-        elif identity(output.path) in self._protected:
+        elif identity(output.path, self._stdout) in self._protected:
             result = _result(
                 job,
                 output,
                 error=f"{output.path}: is an input and never overwritten; choose another output",
             )
-        elif not self._to.force:
+        elif not self._to.force and output.path != STDIO:
             result = _result(
                 job,
                 output,
@@ -283,10 +328,10 @@ class Run:
         output: Output,
         image: Image,
         notes: tuple[str, ...],
-        progress: Progress | None,
-        threads: int,
+        progress: Progress,
     ) -> Result:
         started = time.perf_counter()
+        threads = max(1, self._threads // self._processes)
         try:
             channels = output_shape(image, self._rule, output.kernels[0])[2]
             dtype, mode = self._pixels(image.dtype, channels, image.alpha, output)
@@ -295,7 +340,7 @@ class Run:
                 threads=threads, progress=progress,
             )  # fmt: skip
             notes += self._write(made, output, threads)
-        except FAILURES as error:
+        except Exception as error:
             return _failure(job, output, error)
         statistics = made.statistics
         return _result(
@@ -317,18 +362,17 @@ class Run:
     ) -> tuple[np.dtype[Any], RangeName]:
         """Return the dtype of a map and its range, once the format is known to hold them."""
         dtype, mode = output_pixels(units, output.format, channels, alpha, self._to)
-        try:
-            can_hold(output.format, dtype, channels, alpha)
-        except ImageError as error:
-            raise ImageError(f"{output.path}: {error}") from None
+        can_hold(output.format, dtype, channels, alpha)
         return dtype, mode
 
     def _write(self, made: MapResult, output: Output, threads: int) -> tuple[str, ...]:
         """Write a map, and return what must be said of it."""
         if output.path == STDIO:
-            return encode_image(
+            notes = encode_image(
                 self._stdout, made.image, output.format, threads=threads, compress=self._to.compress
             )
+            self._stdout.flush()
+            return notes
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
         return write_image(
@@ -343,41 +387,73 @@ class Run:
     def _opened(self, source: Input) -> str | BinaryIO:
         return self._stdin if source.path == STDIO else source.path
 
+    def _lost(self, job: Job, process: int, how: str) -> list[Result]:
+        """Return the result of an image whose process died, and remove what that was writing."""
+        for folder in {Path(output.path).parent for output in job.outputs}:
+            discard_drafts(folder, process)
+        return [
+            Result(
+                job.source.path,
+                error=f"{job.source.path}: the process that filtered it died {how}; the file may "
+                "be damaged, or memory short: try it alone",
+            )
+        ]
 
-FAILURES = (ConvError, OSError, MemoryError)
-"""What costs a file and not the run."""
+
+def _is_plain(job: Job) -> bool:
+    """Tell whether an image is read and written piece by piece, by codecs that have never crashed.
+
+    A single one of these needs no process of its own, which takes a tenth of a small image's time:
+    a signal is heard between two pieces. But where addresses are limited, OpenBLAS exits.
+    """
+    if is_limited() or any(output.format not in _PLAIN_OUTPUTS for output in job.outputs):
+        return False
+    return job.source.path != STDIO and file_format(job.source.path) in _PLAIN_INPUTS
 
 
 def _result(job: Job, output: Output, **fields: Any) -> Result:
     return Result(job.source.path, output.name, output.path, **fields)
 
 
-def _failure(job: Job, output: Output | None, error: BaseException) -> Result:
-    """Return the result of a failure, its message led by the name of a file."""
+def _failure(job: Job, output: Output | None, error: Exception) -> Result:
+    """Return the result of a failure, its message led by the name of a file.
+
+    Whatever goes wrong with one image, a defect of this program too, the others are done.
+    """
     name = job.source.path
     if output is None:
         return Result(name, error=failure_message(error, name))
     return _result(job, output, error=failure_message(error, name, output.path))
 
 
-def failure_message(error: BaseException, image: str, output: str | None = None) -> str:
-    """Return `NAME: reason, and what to do` of one of ``FAILURES``."""
+def failure_message(error: Exception, image: str, output: str | None = None) -> str:
+    """Return `NAME: reason, and what to do` of what went wrong with an image or its output."""
+    name = image
     if isinstance(error, MemoryError):
         message = "not enough memory; use fewer --jobs, or a smaller image"
-    elif isinstance(error, OSError) and output == STDIO:
-        message = f"stdout: {error.strerror or error}; send the image elsewhere"
     elif isinstance(error, OSError):
-        message = f"{error.strerror or error}; check the folder and the disk"
-    else:
+        name = "stdout" if output == STDIO else str(error.filename or name)
+        message = f"{error.strerror or error}; check the folder and the disk, or write elsewhere"
+    elif isinstance(error, ConvError):
         message = str(error)
-    named = message.startswith((f"{image}:", f"{output or image}:", "stdin:", "stdout:"))
-    return message if named else f"{image}: {message}"
+    else:
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        message = f"failed in a way that was not foreseen ({words}); please report it"
+    leads = (name, output or name, "stdin", "stdout")
+    named = message.startswith(tuple(f"{lead}:" for lead in leads))
+    return message if named else f"{name}: {message}"
 
 
-def _lost(job: Job, how: str) -> list[Result]:
-    """Return the result of an image whose process died."""
-    reason = f"{job.source.path}: the process that filtered it died {how}; try it alone"
-    return [Result(job.source.path, error=reason)]
+def identity(path: str, stream: BinaryIO | None = None) -> tuple[int, int] | None:
+    """Return what tells a file from all others under any name, None if it is no file.
+
+    "-" is the file that the stream may come from or go to.
+    """
+    try:
+        status = os.fstat(stream.fileno()) if stream and path == STDIO else Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def finite_or_none(value: float) -> float | None:
@@ -385,10 +461,5 @@ def finite_or_none(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def identity(path: str) -> tuple[int, int] | None:
-    """Return what tells a file from all others under any name, or None if there is none."""
-    try:
-        status = Path(path).stat()
-    except (OSError, ValueError):
-        return None
-    return status.st_dev, status.st_ino
+def _ignore(share: float) -> None:
+    """Progress that nobody asks for."""

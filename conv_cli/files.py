@@ -1,11 +1,12 @@
 """Writing a file whole or not at all. The one place where output files are made."""
 
+import contextlib
 import errno
 import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from conv_cli.errors import ImageError
 
@@ -26,6 +27,10 @@ _REASONS = {
     errno.EEXIST: "exists; use --force to overwrite",
     errno.EISDIR: "is a folder; give the name of a file",
 }
+_HIDDEN = ".conv-cli-{}-{}.tmp"  # the number of the process that writes it, and a random one
+_ALL_MAY = 0o666  # less the umask
+_CAN_BE_NAMELESS = hasattr(os, "O_TMPFILE") and Path("/proc/self/fd").is_dir()
+_NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)  # from such a file system or kernel
 
 
 def write_atomically(
@@ -33,9 +38,10 @@ def write_atomically(
 ) -> None:
     """Make the file `path` from what `write` puts into the stream that it is given.
 
-    The bytes go to a temporary file beside the target, are synced to the disk, and only then get
-    the target's name. Whatever fails, an interrupt too, the temporary file is removed, and the
-    target keeps its old bytes or stays absent.
+    The bytes go to a new file in the folder of the target, are synced to the disk, and only then
+    get the target's name. On Linux the new file has no name before, so that even a process that is
+    killed leaves nothing behind; elsewhere it has a hidden one. Whatever fails, the target keeps
+    its old bytes or stays absent.
 
     path : the target. A new file gets the mode that the umask leaves; an overwritten one keeps
         its mode. A symbolic link is written through with `force` (the link stays, the file that
@@ -51,15 +57,13 @@ def write_atomically(
     try:
         target = _checked_target(name, force)
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-        temporary = target.with_name(f".{os.urandom(8).hex()}.tmp")
-        try:
-            _write_synced(temporary, write, mode)
+        with _Draft(target.parent) as draft:
+            write(draft.stream)
+            draft.finish(mode)
             if force:
-                temporary.replace(target)
+                draft.replace(target)
             else:
-                _place_new(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
+                draft.appear_as(target)
     except OSError as error:
         raise ImageError(f"{name}: {_reason(error)}") from error
 
@@ -92,6 +96,83 @@ def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = Fals
     write_atomically(path, write, force=force)
 
 
+def discard_drafts(folder: str | os.PathLike[str], process: int) -> None:
+    """Remove the hidden files that a process which was killed has left in a folder."""
+    with contextlib.suppress(OSError):
+        for draft in Path(folder).glob(_HIDDEN.format(process, "*")):
+            draft.unlink(missing_ok=True)
+
+
+class _Draft:
+    """A new file in a folder that has no name yet or, where every file needs one, a hidden one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._hidden = folder / _HIDDEN.format(os.getpid(), os.urandom(8).hex())
+        descriptor = _open_nameless(folder)
+        self._nameless = descriptor is not None
+        if descriptor is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+            descriptor = os.open(self._hidden, flags, _ALL_MAY)
+        self.stream = os.fdopen(descriptor, "wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # what could not be written has been told before
+            self.stream.close()
+        self._hidden.unlink(missing_ok=True)
+
+    def finish(self, mode: int | None) -> None:
+        """Bring everything that was written to the disk; `mode` is that of the file if given."""
+        self.stream.flush()
+        if mode is not None:
+            os.chmod(self.stream.fileno() if self._nameless else self._hidden, mode)  # noqa: PTH101
+        os.fsync(self.stream.fileno())
+
+    def appear_as(self, target: Path) -> None:
+        """Give it a name that nothing has; FileExistsError if something has; no moment between."""
+        if self._nameless:
+            self._link(target)
+            return
+        self.stream.close()
+        try:
+            os.link(self._hidden, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links: reserve the name, then replace what is ours
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+            try:
+                self._hidden.replace(target)
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
+
+    def replace(self, target: Path) -> None:
+        """Give it a name, whatever has that."""
+        if self._nameless:
+            self._link(self._hidden)
+        self.stream.close()
+        self._hidden.replace(target)
+
+    def _link(self, name: Path) -> None:
+        # With a descriptor beside it os.link calls linkat, and that follows this link to the file.
+        own = self.stream.fileno()
+        os.link(f"/proc/self/fd/{own}", name, src_dir_fd=own, follow_symlinks=True)
+
+
+def _open_nameless(folder: Path) -> int | None:
+    """Open a new file without a name in a folder; None if this system or its disk has none."""
+    if not _CAN_BE_NAMELESS:
+        return None
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_WRONLY, _ALL_MAY)
+    except OSError as error:
+        if error.errno in _NO_NAMELESS:
+            return None
+        raise
+
+
 def _checked_target(name: str, force: bool) -> Path:
     """The real file to write, once nothing speaks against it."""
     if "\0" in name:
@@ -112,31 +193,6 @@ def _checked_target(name: str, force: bool) -> Path:
     if not stat.S_ISREG(kind):
         raise ImageError(f"{name}: not a regular file (a pipe or device); write to a file")
     return target
-
-
-def _write_synced(temporary: Path, write: Callable[[BinaryIO], None], mode: int | None) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(temporary, flags, 0o666), "wb") as stream:
-        write(stream)
-        stream.flush()
-        if mode is not None:
-            temporary.chmod(mode)
-        os.fsync(stream.fileno())
-
-
-def _place_new(temporary: Path, target: Path) -> None:
-    """Give `temporary` the name `target`, unless that exists by now; no moment lies between."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without links: reserve the name, then replace what is ours
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-        try:
-            temporary.replace(target)
-        except BaseException:
-            target.unlink(missing_ok=True)
-            raise
 
 
 def _reason(error: OSError) -> str:

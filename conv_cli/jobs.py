@@ -27,10 +27,13 @@ class Input(NamedTuple):
         As given, or found in a folder; "-" is stdin.
     folder : Path
         Where its results go below the output folder: its place in the tree that was given.
+    error : str or None
+        Why it cannot be read, if that is known already.
     """
 
     path: str
     folder: Path = Path()
+    error: str | None = None
 
     @property
     def stem(self) -> str:
@@ -82,10 +85,20 @@ def collect_inputs(name: str, *, recursive: bool, output: str) -> list[Input]:
     A folder stands for the images in it by their suffix, sorted, ``recursive`` for those of its
     whole tree; links to folders are not followed and the output folder is left out. A name that is
     none of these is kept, for the attempt to read it to fail.
+
+    Raises
+    ------
+    ConvError
+        If a folder is the output folder.
     """
     if name == STDIO:
         return [Input(name)]
     if Path(name).is_dir():
+        if os.path.realpath(name) == os.path.realpath(output):
+            raise ConvError(
+                f"{output}: is the folder of the images too, and its results would be filtered by "
+                "the next run; choose another output folder"
+            )
         return list(_folder_inputs(Path(name), recursive, output))
     if _is_pattern(name):
         return [Input(match) for match in sorted(glob.glob(name))]  # noqa: PTH207  # absolute too
@@ -99,13 +112,17 @@ def _is_pattern(name: str) -> bool:
 
 def _folder_inputs(root: Path, recursive: bool, output: str) -> Iterator[Input]:
     written = os.path.realpath(output)
-    for folder, folders, files in os.walk(root):
+    unread: list[OSError] = []
+    for folder, folders, files in os.walk(root, onerror=unread.append):
         folders[:] = sorted(
             f for f in folders if recursive and os.path.realpath(Path(folder, f)) != written
         )
         for file in sorted(files):
             if Path(file).suffix.lower() in READABLE_SUFFIXES:
                 yield Input(str(Path(folder, file)), Path(folder).relative_to(root))
+    for error in unread:
+        reason = f"{error.strerror}, so what is in this folder is not known; check its permissions"
+        yield Input(str(error.filename), Path(error.filename).relative_to(root), reason)
 
 
 def is_single(output: str, names: Sequence[str], maps: int) -> bool:
@@ -194,7 +211,7 @@ def file_name_part(name: str) -> str:
 
 def place_key(path: str) -> str:
     """Return the same text for names that may mean one file where case or Unicode is folded."""
-    return unicodedata.normalize("NFC", os.path.normpath(path)).casefold()
+    return _folded(os.path.normpath(path))
 
 
 def _refuse_collisions(jobs: Iterable[Job]) -> None:
@@ -210,3 +227,8 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
                     "with {stem}, {kernel} and {index}, or separate output folders"
                 )
             seen[key] = who
+
+
+def _folded(name: str) -> str:
+    """Return what names that some file system takes for one have in common."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.batch import FAILURES, failure_message, finite_or_none, identity, output_pixels
+from conv_cli.batch import failure_message, finite_or_none, identity, output_pixels
 from conv_cli.colors import to_gray
 from conv_cli.errors import ConvError, FitError, ImageError, ModelError
 from conv_cli.feature_maps import RangeName, develop_map
@@ -195,7 +195,7 @@ class NetworkRun:
         for source in inputs:
             try:
                 yield from self._maps(source)
-            except FAILURES as error:
+            except Exception as error:
                 yield MapResult(source.path, error=failure_message(error, source.path))
             progress(1.0)
 
@@ -248,7 +248,7 @@ class NetworkRun:
             developed = [develop_map(values, units, dtype, mode) for values in maps]
             pixels = np.stack([made for made, _ in developed])
             self._write(path, pixels)
-        except FAILURES as error:
+        except Exception as error:
             return result._replace(error=failure_message(error, result.image, path))
         statistics = [each for _, each in developed]
         return result._replace(

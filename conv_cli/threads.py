@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -97,11 +98,15 @@ class _Crew:
         self._size = 0
 
     def call(self, task: Callable[[], None], helpers: int) -> None:
-        """Have a task run by so many threads beside this one, as soon as they are free."""
-        for _ in range(self._size, helpers):
-            threading.Thread(target=self._serve, daemon=True, name="conv-cli").start()
-            self._size += 1
-        for _ in range(helpers):
+        """Have a task run by so many threads beside this one, as soon as they are free.
+
+        Where the system grants no more threads, those that there are must do.
+        """
+        with suppress(RuntimeError):
+            while self._size < helpers:
+                threading.Thread(target=self._serve, daemon=True, name="conv-cli").start()
+                self._size += 1
+        for _ in range(min(helpers, self._size)):
             self._calls.put(task)
 
     def _serve(self) -> None:

@@ -379,7 +379,7 @@ class TestFiles:
         done = succeed("apply", "gray.png", "colour.png", "-k", "identity", "-o", "out/",
                        "--skip-existing", cwd=folder)  # fmt: skip
         assert (folder / "out" / "gray.identity.png").stat().st_mtime_ns == before
-        assert "1 done, 1 skipped" in done.stderr.decode()
+        assert "1 done, 0 failed, 1 skipped" in done.stderr.decode()
 
     @pytest.mark.parametrize("link", [None, "symlink", "hardlink"])
     def test_input_is_never_overwritten_even_by_a_link(self, folder, link):
@@ -583,7 +583,7 @@ class TestErrors:
         done = conv_cli("apply", ".", "-k", "identity", "-o", "out", cwd=folder)
         assert done.returncode == 1
         assert "bad.png" in done.stderr.decode()
-        assert "2 done, 1 failed" in done.stderr.decode()
+        assert "2 done, 1 failed, 0 skipped" in done.stderr.decode()
 
 
 def test_kernel_file_gives_what_its_matrix_gives(folder):

@@ -1,5 +1,6 @@
 import errno
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -8,19 +9,29 @@ from pathlib import Path
 
 import pytest
 
+from conv_cli import files
 from conv_cli.errors import ImageError
-from conv_cli.files import write_atomically
+from conv_cli.files import discard_drafts, write_atomically
 
 
 def put(data):
     return lambda stream: stream.write(data)
 
 
+@pytest.fixture(params=["nameless", "hidden"])
+def draft(request, monkeypatch):
+    """New files without a name until they are whole, and as elsewhere with a hidden one."""
+    if request.param == "hidden":
+        monkeypatch.setattr(files, "_CAN_BE_NAMELESS", False)
+    elif not files._CAN_BE_NAMELESS:
+        pytest.skip("this system gives every file a name")
+
+
 def names(folder):
     return sorted(path.name for path in Path(folder).iterdir())
 
 
-def test_new_file_holds_what_was_written_and_nothing_else_is_left(tmp_path):
+def test_new_file_holds_what_was_written_and_nothing_else_is_left(tmp_path, draft):
     write_atomically(tmp_path / "a.png", put(b"pixels"))
     assert (tmp_path / "a.png").read_bytes() == b"pixels"
     assert names(tmp_path) == ["a.png"]
@@ -44,6 +55,7 @@ def test_force_replaces_an_existing_file(tmp_path):
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
 def test_file_that_appears_while_writing_is_kept(tmp_path, monkeypatch, links):
     if not links:
+        monkeypatch.setattr(files, "_CAN_BE_NAMELESS", False)
         monkeypatch.setattr(os, "link", _no_links)
     target = tmp_path / "a.png"
 
@@ -62,6 +74,7 @@ def _no_links(*_):
 
 
 def test_file_system_without_links_takes_new_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_CAN_BE_NAMELESS", False)
     monkeypatch.setattr(os, "link", _no_links)
     write_atomically(tmp_path / "a.png", put(b"pixels"))
     assert (tmp_path / "a.png").read_bytes() == b"pixels"
@@ -90,7 +103,7 @@ def test_of_many_writers_of_one_new_file_one_succeeds(tmp_path):
 
 @pytest.mark.parametrize("failure", [ValueError("bad"), KeyboardInterrupt(), SystemExit(3)])
 @pytest.mark.parametrize("old", [None, b"old"], ids=["new", "existing"])
-def test_failing_writer_leaves_the_old_bytes_or_nothing(tmp_path, failure, old):
+def test_failing_writer_leaves_the_old_bytes_or_nothing(tmp_path, draft, failure, old):
     target = tmp_path / "a.png"
     if old is not None:
         target.write_bytes(old)
@@ -118,9 +131,9 @@ def test_failing_writer_leaves_the_old_bytes_or_nothing(tmp_path, failure, old):
 )
 @pytest.mark.parametrize("call", ["fsync", "write", "link"])
 def test_system_errors_become_one_line_that_names_the_file(
-    tmp_path, monkeypatch, code, words, call
+    tmp_path, monkeypatch, draft, code, words, call
 ):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(code, os.strerror(code))
 
     if call == "fsync":
@@ -192,7 +205,7 @@ def test_name_that_is_no_text_is_written(tmp_path):
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o077, 0o000])
-def test_new_file_gets_the_mode_that_the_umask_leaves(tmp_path, mask):
+def test_new_file_gets_the_mode_that_the_umask_leaves(tmp_path, draft, mask):
     before = os.umask(mask)
     try:
         write_atomically(tmp_path / "a", put(b"x"))
@@ -202,14 +215,14 @@ def test_new_file_gets_the_mode_that_the_umask_leaves(tmp_path, mask):
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o664, 0o444])
-def test_overwritten_file_keeps_its_mode(tmp_path, mode):
+def test_overwritten_file_keeps_its_mode(tmp_path, draft, mode):
     (tmp_path / "a").write_bytes(b"old")
     (tmp_path / "a").chmod(mode)
     write_atomically(tmp_path / "a", put(b"new"), force=True)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == mode
 
 
-def test_force_writes_through_a_link_and_keeps_it(tmp_path):
+def test_force_writes_through_a_link_and_keeps_it(tmp_path, draft):
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("folder/real")
@@ -232,3 +245,24 @@ def test_relative_name_is_written_in_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_atomically("a.png", put(b"x"))
     assert names(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("kind", ["nameless", "hidden"])
+def test_killed_writer_leaves_nothing_or_what_can_be_found(tmp_path, kind):
+    code = (
+        "import os, signal, sys\n"
+        "from conv_cli import files\n"
+        f"files._CAN_BE_NAMELESS &= {kind == 'nameless'}\n"
+        "def write(stream):\n"
+        "    stream.write(b'half'); stream.flush()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "files.write_atomically(sys.argv[1], write)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.png")])
+    assert process.wait() == -signal.SIGKILL
+    if kind == "hidden" or not files._CAN_BE_NAMELESS:
+        assert len(names(tmp_path)) == 1
+        discard_drafts(tmp_path, process.pid + 1)
+        assert len(names(tmp_path)) == 1
+        discard_drafts(tmp_path, process.pid)
+    assert names(tmp_path) == []

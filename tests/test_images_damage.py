@@ -2,99 +2,16 @@
 
 import io
 import random
+import struct
+import sys
+import zlib
 
 import numpy as np
 import pytest
-import tifffile
-from PIL import Image as PilImage
 
 from conv_cli.errors import ImageError
 from conv_cli.images import probe_image, read_image
-from conv_cli.png import encode_png
-
-
-def photograph(channels, dtype=np.uint8):
-    rows, columns = np.indices((70, 90))
-    waves = np.sin(rows / 9) * np.cos(columns / 7) * 0.4 + 0.5
-    grain = np.random.default_rng(5).random((70, 90, channels)) * 0.1
-    pixels = ((waves[..., None] + grain) * np.iinfo(dtype).max).clip(0).astype(dtype)
-    return pixels[..., 0] if channels == 1 else pixels
-
-
-def by_pillow(format, channels=3, mode=None, **options):
-    picture = PilImage.fromarray(photograph(channels))
-    stream = io.BytesIO()
-    (picture.convert(mode) if mode else picture).save(stream, format, **options)
-    return stream.getvalue()
-
-
-def by_tifffile(channels, dtype, **options):
-    stream = io.BytesIO()
-    pixels = photograph(channels, dtype)
-    tifffile.imwrite(stream, pixels, photometric="rgb" if channels > 2 else None, **options)
-    return stream.getvalue()
-
-
-def float_tiff(**options):
-    stream = io.BytesIO()
-    tifffile.imwrite(stream, photograph(3).astype(np.float32), photometric="rgb", **options)
-    return stream.getvalue()
-
-
-def png16(channels):
-    stream = io.BytesIO()
-    encode_png(stream, photograph(channels, np.uint16))
-    return stream.getvalue()
-
-
-def npy():
-    stream = io.BytesIO()
-    np.save(stream, photograph(3))
-    return stream.getvalue()
-
-
-def plain_ppm():
-    return b"P3 90 70 255\n" + " ".join(map(str, photograph(3).ravel())).encode() + b"\n"
-
-
-FILES = {
-    "png": by_pillow("PNG"),
-    "png palette": by_pillow("PNG", mode="P"),
-    "png 16 grey": png16(1),
-    "png 16 grey alpha": png16(2),
-    "png 16 rgb": png16(3),
-    "jpeg": by_pillow("JPEG", quality=90),
-    "jpeg progressive": by_pillow("JPEG", quality=90, progressive=True),
-    "tiff": by_pillow("TIFF"),
-    "tiff lzw": by_pillow("TIFF", compression="tiff_lzw"),
-    "tiff deflate": by_pillow("TIFF", compression="tiff_adobe_deflate"),
-    "tiff jpeg": by_pillow("TIFF", compression="jpeg"),
-    "tiff packbits": by_pillow("TIFF", compression="packbits"),
-    "tiff group4": by_pillow("TIFF", mode="1", compression="group4"),
-    "tiff strips 16": by_tifffile(3, np.uint16, rowsperstrip=16),
-    "tiff tiles": by_tifffile(3, np.uint8, tile=(32, 32)),
-    "tiff tiles 16": by_tifffile(3, np.uint16, tile=(32, 32), compression="zlib"),
-    "tiff 16": by_tifffile(1, np.uint16),
-    "tiff float colour": float_tiff(),
-    "tiff float colour packed": float_tiff(compression="zlib", rowsperstrip=8),
-    "webp": by_pillow("WEBP"),
-    "webp lossless": by_pillow("WEBP", lossless=True),
-    "bmp": by_pillow("BMP"),
-    "bmp palette": by_pillow("BMP", mode="P"),
-    "gif": by_pillow("GIF", mode="P"),
-    "gif interlaced": by_pillow("GIF", mode="P", interlace=1),
-    "ppm": by_pillow("PPM"),
-    "ppm plain": plain_ppm(),
-    "pbm": by_pillow("PPM", mode="1"),
-    "tga": by_pillow("TGA"),
-    "tga rle": by_pillow("TGA", compression="tga_rle"),
-    "jp2": by_pillow("JPEG2000"),
-    "j2k": by_pillow("JPEG2000", no_jp2=True),
-    "avif": by_pillow("AVIF"),
-    "ico": by_pillow("ICO", sizes=[(64, 64)]),
-    "ico bmp": by_pillow("ICO", sizes=[(64, 64)], bitmap_format="bmp"),
-    "npy": npy(),
-}
+from corpus import FILES
 
 
 def outcome(data):
@@ -153,3 +70,58 @@ def test_error_names_the_file_and_says_what_is_wrong(tmp_path, kind):
         read_image(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "cannot be read: truncated" in str(caught.value)
+
+
+def test_what_libtiff_says_is_the_reason_and_not_on_the_terminal(capfd):
+    data = bytearray(FILES["tiff group4"])
+    data[len(data) // 2] ^= 0xFF
+    with pytest.raises(ImageError, match=r"Fax4Decode: .*line \d+"):
+        read_image(io.BytesIO(bytes(data)))
+    print("heard again", file=sys.stderr, flush=True)
+    assert capfd.readouterr().err == "heard again\n"
+
+
+@pytest.mark.parametrize("back", [1, 5, 12, 20])
+def test_png_whose_last_bytes_are_missing_or_changed_is_refused(back):
+    data = FILES["png 16 rgb"]
+    with pytest.raises(ImageError, match=r"truncated(,| or) damaged"):
+        read_image(io.BytesIO(data[:-back]))
+    changed = bytearray(data)
+    changed[-back] ^= 1
+    with pytest.raises(ImageError, match=r"truncated(,| or) damaged"):
+        read_image(io.BytesIO(bytes(changed)))
+
+
+def test_what_follows_the_end_of_a_png_is_not_looked_at():
+    assert outcome(FILES["png"] + b"anything") is not None
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("interlaced", [0, 1])
+@pytest.mark.parametrize("left_out", [0, 1, 30])
+def test_png_whose_rows_end_early_without_a_fault_is_refused(mode, interlaced, left_out):
+    """The stream ends as it should and every checksum is right, but rows are missing."""
+    width, height = 9, 33
+    bits = {"1": 1, "L": 8, "P": 8, "RGB": 24, "RGBA": 32}[mode]
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+              (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]  # fmt: skip
+    rows = []
+    for left, top, across, down in passes:
+        columns = len(range(left, width, across))
+        rows += [bytes([0] * (1 + -(-columns * bits // 8)))] * len(range(top, height, down))
+    depth, colour = {"1": (1, 0), "L": (8, 0), "P": (8, 3), "RGB": (8, 2), "RGBA": (8, 6)}[mode]
+
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced)
+    pixels = zlib.compress(b"".join(rows[: len(rows) - left_out]))
+    palette = chunk(b"PLTE", bytes(range(30))) if mode == "P" else b""
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + palette
+    data += chunk(b"IDAT", pixels[:15]) + chunk(b"IDAT", pixels[15:]) + chunk(b"IEND", b"")
+    if left_out:
+        with pytest.raises(ImageError, match="damaged"):
+            read_image(io.BytesIO(data))
+    else:
+        assert read_image(io.BytesIO(data)).shape[:2] == (height, width)

@@ -401,3 +401,15 @@ def test_compress_makes_a_smaller_file_of_the_same_pixels(format):
     assert len(small.getvalue()) < len(plain.getvalue())
     images = [read_image(io.BytesIO(stream.getvalue())).pixels for stream in (plain, small)]
     np.testing.assert_array_equal(*images)
+
+
+def test_profile_that_readers_of_png_refuse_is_dropped_in_words():
+    icc = bytes(16) + b"RGB " + bytes(16) + b"acsp" + bytes(2 << 20)
+    image = Image(np.zeros((4, 5, 3), np.uint8), icc=icc)
+    stream = io.BytesIO()
+    (note,) = encode_image(stream, image, "png")
+    assert "the colour profile is dropped: 2,097,192 bytes" in note
+    stream.seek(0)
+    with PilImage.open(stream) as opened:
+        opened.load()
+    assert encode_image(io.BytesIO(), image, "jpeg") == ()

@@ -14,6 +14,7 @@ ALLOWED = {
     "errors": set(),
     "threads": set(),
     "workers": set(),
+    "memory": set(),
     "borders": {"errors"},
     "kernels": {"errors"},
     "files": {"errors"},
@@ -31,7 +32,10 @@ ALLOWED = {
         "borders", "correlation", "errors", "feature_maps", "files", "fitting", "images", "kernels",
     },
     "jobs": {"errors", "feature_maps", "filtering", "images", "kernels"},
-    "batch": {"errors", "feature_maps", "filtering", "images", "jobs", "threads", "workers"},
+    "batch": {
+        "errors", "feature_maps", "files", "filtering", "images", "jobs", "memory", "threads",
+        "workers",
+    },
     "field_drawing": {"feature_maps", "images", "networks"},
     "network_images": {
         "batch", "colors", "errors", "feature_maps", "files", "images", "jobs", "networks"
@@ -107,7 +111,7 @@ def test_engines_do_not_know_each_other():
 )
 def test_help_does_not_wait_for_numpy_and_pillow(arguments):
     code = (
-        "import sys; from conv_cli.cli import main\n"
+        "import sys; from conv_cli import __main__ as main\n"
         f"sys.argv = ['conv-cli', *{arguments!r}]\n"
         "try: main.main()\n"
         "except SystemExit as end: assert end.code == 0, end.code\n"

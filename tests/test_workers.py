@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not workers.CAN_FORK, reason="processes are copi
 
 
 def run(work, jobs, count=2, progress=None):
-    return list(answers(work, jobs, count, progress, lambda job, how: (job, how)))
+    return list(answers(work, jobs, count, progress, lambda job, process, how: (job, how)))
 
 
 def test_answers_come_in_the_order_of_the_jobs():
@@ -70,7 +70,7 @@ def test_closing_early_ends_the_workers():
         return os.getpid()
 
     started = time.monotonic()
-    results = answers(work, [0, 1, 2], 2, None, lambda job, how: None)
+    results = answers(work, [0, 1, 2], 2, None, lambda job, process, how: None)
     first = next(results)
     results.close()
     assert time.monotonic() - started < 10

@@ -1,6 +1,7 @@
 """conv-cli apply: every kernel on every image."""
 
 import gc
+import math
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -152,7 +153,9 @@ def apply(**options: Any) -> int:
     report = Report()
     gc.freeze()
     gc.enable()
-    with Progress(sum(len(job.outputs) for job in jobs), shown=is_shown(options)) as progress:
+    maps = sum(len(job.outputs) for job in jobs)
+    shown = is_shown(options)
+    with Progress(maps, len(jobs), shown=shown) as progress:
         run = Run(
             rule,
             to,
@@ -160,15 +163,17 @@ def apply(**options: Any) -> int:
             max_pixels=options["max_pixels"],
             stdin=boundary.binary(sys.stdin),
             stdout=boundary.binary(sys.stdout),
-            progress=progress.advance,
+            progress=progress.advance if shown else None,
         )
         results = run.plan(jobs) if options["dry_run"] else run.results(jobs)
         with closing(results):
             for result in results:
                 report.add(result)
+                progress.count(result.image, math.prod((result.shape or (0,))[:2]))
                 progress.clear()
                 _print(result, options)
-    if len(jobs) > 1 and not (options["quiet"] or options["dry_run"]):
+    several = len(jobs) > 1 or jobs[0].source.path not in names
+    if several and not (options["quiet"] or options["dry_run"]):
         boundary.say(str(report))
     return report.exit_code
 

@@ -6,6 +6,7 @@ import io
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import BinaryIO, NoReturn, TextIO
@@ -15,7 +16,7 @@ import click
 from conv_cli.errors import ConvError, FitError, ImageError, ModelError
 
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
-INTERRUPTED, TERMINATED = 130, 143
+_WAY_OUT = "check it, or send the output elsewhere"
 
 
 def escaped(text: str) -> str:
@@ -39,9 +40,10 @@ class Stopped(BaseException):
 
 def run(command: Callable[[], int | None]) -> NoReturn:
     """Run a command and leave with its exit code; every failure is one line on stderr."""
-    for number, code in ((signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _stopper(code))
+    _hold_standard_descriptors()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # a library's words to programmers; users get our own
+    _on_stop(_stop)
     try:
         code = _exit_code(command)
         if sys.stdout is not None:
@@ -49,8 +51,9 @@ def run(command: Callable[[], int | None]) -> NoReturn:
     except BrokenPipeError:
         code = _undelivered()
     except OSError as error:
-        say(f"Error: stdout: {error.strerror or error}; send the output elsewhere")
+        say(f"Error: {error.filename or 'stdout'}: {error.strerror or error}; {_WAY_OUT}")
         code = _undelivered()
+    _on_stop(signal.SIG_IGN)  # all is done: what comes now comes too late
     gc.freeze()  # nothing of what is left will be used again, so there is nothing to search
     sys.exit(code)
 
@@ -59,7 +62,10 @@ def _exit_code(command: Callable[[], int | None]) -> int:
     try:
         return command() or DONE
     except Stopped as stop:
-        say("Error: interrupted; results finished so far are kept, nothing is half-written")
+        say(
+            "Error: conv-cli: interrupted, what is finished is kept and nothing is half-written; "
+            "run it again with --skip-existing for the rest"
+        )
         return int(stop.args[0])
     except click.ClickException as error:
         say(f"Error: {usage_message(error)}")
@@ -73,6 +79,36 @@ def _exit_code(command: Callable[[], int | None]) -> int:
     except MemoryError:
         say("Error: memory: not enough for this; use fewer --jobs, or smaller images")
         return FAILED
+    except OSError:
+        raise
+    except Exception as error:  # a defect; `python -X dev` shows where
+        if sys.flags.dev_mode:
+            raise
+        words = " ".join(f"{type(error).__name__}: {error}".split())
+        say(f"Error: conv-cli: failed in a way that was not foreseen ({words}); please report it")
+        return FAILED
+
+
+def _on_stop(handler: signal.Handlers | Callable[[int, FrameType | None], NoReturn]) -> None:
+    """Say what becomes of signals that ask for the end; where they are ignored, they stay so."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise Stopped(128 + number)  # as shells count
+
+
+def _hold_standard_descriptors() -> None:
+    """Open those of stdin, stdout and stderr that are closed on nothing.
+
+    The next file to be opened would get their number, and with it what others print there.
+    """
+    with contextlib.suppress(OSError):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -129,14 +165,8 @@ def _sentence(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _stopper(code: int) -> Callable[[int, FrameType | None], NoReturn]:
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        raise Stopped(code)
-
-    return stop
-
-
 def _undelivered() -> int:
     """Point stdout at nothing, so that Python's own flush at exit does not complain again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FAILED

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -200,30 +199,33 @@ def _by_stem(folder: str) -> dict[str, str]:
 
 def _check_outputs(options: dict[str, Any], inputs: Sequence[str]) -> None:
     """Refuse outputs that cannot be written before any work is done."""
+    from conv_cli.files import check_target, same_file
+
     names = [options[name] for name in ("output", "predict", "residual", "report")]
     outputs = [name for name in names if name not in (None, "-")]
     for name in outputs:
         if outputs.count(name) > 1:
             raise click.UsageError(f"{name} is named as more than one output; choose other names")
-        if not os.path.lexists(name):
-            continue
-        if any(Path(i).exists() and Path(i).samefile(name) for i in inputs):
+        if any(same_file(name, other) for other in inputs):
             raise ImageError(f"{name}: is an input; choose another output")
-        if not options["force"]:
-            raise ImageError(f"{name}: exists; use --force to overwrite")
+        check_target(name, force=options["force"])
 
 
 def _fitted(
     pairs: Sequence[tuple[str, str]], options: dict[str, Any]
 ) -> "tuple[Fit, tuple[Image, Image]]":
     """Return the fit, and the first pair of images."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from conv_cli.fitting.fit import fit_kernel
     from conv_cli.images import lossy_codec, read_image
 
-    befores, afters = (
-        [read_image(name, max_pixels=options["max_pixels"]) for name in names]
-        for names in zip(*pairs, strict=True)
-    )
+    def read(name: str) -> "Image":
+        return read_image(name, max_pixels=options["max_pixels"])
+
+    with ThreadPoolExecutor() as pool:
+        images = list(pool.map(read, [name for pair in pairs for name in pair]))
+    befores, afters = images[::2], images[1::2]
     codecs = [lossy_codec(target) for _, target in pairs]
     with _Watched(options) as watched:
         found = fit_kernel(

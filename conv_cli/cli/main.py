@@ -1,17 +1,11 @@
 """The command group, and the entry point."""
 
-import gc
+import os
+from importlib import import_module
 
-# Collecting garbage while modules are loaded finds none and takes a tenth of the start. Commands
-# turn it on again when they begin to work.
-gc.disable()
+import click
 
-import os  # noqa: E402
-from importlib import import_module  # noqa: E402
-
-import click  # noqa: E402
-
-from conv_cli.cli import boundary  # noqa: E402
+from conv_cli.cli import boundary
 
 COMMANDS = {
     "apply": "Filter images with kernels.",

@@ -1,6 +1,7 @@
 """conv-cli net apply: the feature maps of images."""
 
 import gc
+import math
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -99,11 +100,12 @@ def apply(model: str, **options: Any) -> int:
     report = Report()
     gc.enable()
     with (
-        Progress(len(inputs), shown=is_shown(options)) as progress,
+        Progress(len(inputs), len(inputs), shown=is_shown(options)) as progress,
         closing(run.results(inputs, progress.advance)) as results,
     ):
         for result in results:
             report.add(result)
+            progress.count(result.image, math.prod((result.shape or (0,))[-2:]))
             progress.clear()
             _print_map(result, options)
     if len(inputs) > 1 and not options["quiet"]:

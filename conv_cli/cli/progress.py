@@ -12,11 +12,20 @@ _STEPS = 1000
 
 
 class Progress:
-    """A bar over a number of maps; nothing at all where it is not shown."""
+    """A bar over a number of maps, with files, megapixels and time left; nothing if not shown."""
 
-    def __init__(self, maps: int, *, shown: bool) -> None:
-        self._bar = (
-            click.progressbar(length=maps * _STEPS, label="conv-cli", file=sys.stderr)
+    def __init__(self, maps: int, files: int, *, shown: bool) -> None:
+        self._files = files
+        self._image: str | None = None
+        self._done, self._pixels = 0, 0
+        self._bar: Any = (
+            click.progressbar(
+                length=maps * _STEPS,
+                label="conv-cli",
+                file=sys.stderr,
+                show_percent=True,
+                item_show_func=lambda _: self._counts(),
+            )
             if shown
             else None
         )
@@ -35,6 +44,7 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         if self._bar is not None:
+            self._bar.render_progress()
             self._bar.__exit__(kind, error, trace)
 
     def advance(self, share: float) -> None:
@@ -48,6 +58,16 @@ class Progress:
                 self._pending -= steps
                 self._bar.update(steps)
 
+    def count(self, image: str, pixels: int) -> None:
+        """Count a result, of so many pixels; those of one image come one after another."""
+        if image != self._image:
+            self._image = image
+            self._done += 1
+        self._pixels += pixels
+
+    def _counts(self) -> str:
+        return f"{self._done}/{self._files} files, {self._pixels / 1e6:.1f} Mpx"
+
     def clear(self) -> None:
         """Make way for a line of words; the bar is drawn again as the work moves on."""
         if self._bar is not None and sys.stderr.isatty():
@@ -56,6 +76,8 @@ class Progress:
 
 def is_shown(options: dict[str, Any]) -> bool:
     """Tell from a command's options whether it shows a bar."""
+    if options.get("dry_run"):
+        return False
     if options["progress"] is not None:
         return bool(options["progress"])
     return not options["quiet"] and sys.stderr is not None and sys.stderr.isatty()

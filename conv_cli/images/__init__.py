@@ -15,7 +15,7 @@ from conv_cli.images.formats import (
     format_of,
 )
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
-from conv_cli.images.reading import probe_image, read_image
+from conv_cli.images.reading import file_format, probe_image, read_image
 from conv_cli.images.writing import encode_image, write_image
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "ImageInfo",
     "can_hold",
     "encode_image",
+    "file_format",
     "format_of",
     "lossy_codec",
     "probe_image",

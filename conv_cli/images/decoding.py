@@ -11,7 +11,7 @@ from PIL import ImageFile
 from conv_cli.images import headers, metadata
 from conv_cli.images.image import Image, ImageInfo, check_size
 from conv_cli.images.layout import Layout, layout_of
-from conv_cli.images.pillow import DECODER_ERRORS, open_with
+from conv_cli.images.pillow import DECODER_ERRORS, load, open_with
 
 # Rows of 4,000 pixels that fit the L2 cache: the whole picture at once takes three times as long.
 _BAND_ROWS = 128
@@ -70,6 +70,10 @@ class Picture(NamedTuple):
         dpi = self._dpi()
         exif = _tiff_exif(self.pillow) if self.decoder == "tiff" else self.exif
         pixels = self._pixels()
+        if self.decoder == "png":
+            headers.check_png(self.stream)
+            if self.orientation != 1 or any((row == row[:1]).all() for row in pixels[-2:]):
+                headers.check_png_rows(self.stream)  # they look as if they had never come
         notes = (*self._frames(), *self.layout.notes, *dropped, *self.extra_notes)
         return Image(
             pixels,
@@ -145,8 +149,6 @@ def open_picture(stream: BinaryIO, format: str, max_pixels: int) -> Picture:
     """
     if format == "ico":
         return _open_icon(stream, max_pixels)
-    if format == "webp" and (size := headers.webp_size(stream)) is not None:
-        check_size(*size, max_pixels)
     return _open(stream, format, max_pixels)
 
 
@@ -204,9 +206,11 @@ def _with_rawmode(picture: ImageFile.ImageFile, rawmode: str | None) -> ImageFil
     return picture
 
 
-def _bands(picture: PilImage.Image, convert: str | None) -> Iterator[tuple[slice, NDArray[Any]]]:
+def _bands(
+    picture: ImageFile.ImageFile, convert: str | None
+) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Decode, and give the values of some rows at a time, so that no second copy is needed."""
-    picture.load()
+    load(picture)
     width, height = picture.size
     for top in range(0, height, _BAND_ROWS):
         bottom = min(top + _BAND_ROWS, height)

@@ -6,6 +6,7 @@ A damaged header ends a search early: the decoder will say what is wrong.
 
 import io
 import struct
+import zlib
 from typing import BinaryIO, NamedTuple
 
 from conv_cli.errors import ImageError
@@ -31,7 +32,13 @@ _SIGNATURES = (
 )
 _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _TGA_KINDS = (1, 2, 3, 9, 10, 11)
-_TGA_DEPTHS = (8, 16, 24, 32)
+_TGA_DEPTHS = (1, 8, 16, 24, 32)
+_PIECE = 1 << 20  # bytes that are read at once
+_PNG_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# Of each pass of an interlaced PNG: first column and row, and the steps to the next.
+_ADAM7 = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
+)  # fmt: skip
 _CODESTREAM = b"\xff\x4f\xff\x51"
 
 
@@ -65,6 +72,64 @@ def png_late_exif(stream: BinaryIO) -> bytes | None:
     return None
 
 
+def check_png(stream: BinaryIO) -> None:
+    """Raise ImageError unless every chunk is there to the last, and has the checksum it names.
+
+    Pillow passes over those of the pixels. Later frames of an animation are not looked into.
+    """
+    stream.seek(8)
+    kind, seen_pixels = b"", False
+    while kind != b"IEND":
+        head = stream.read(8)
+        if len(head) < 8:
+            raise _damaged("its end is missing")
+        length, kind = struct.unpack(">I4s", head)
+        seen_pixels |= kind == b"IDAT"
+        if seen_pixels and kind in (b"fcTL", b"fdAT"):
+            return
+        checksum = zlib.crc32(kind)
+        while length and (data := stream.read(min(length, _PIECE))):
+            checksum = zlib.crc32(data, checksum)
+            length -= len(data)
+        if length or stream.read(4) != checksum.to_bytes(4, "big"):
+            raise _damaged(f"a wrong checksum in {kind.decode('ascii', 'backslashreplace')}")
+
+
+def check_png_rows(stream: BinaryIO) -> None:
+    """Raise ImageError if a PNG holds fewer rows than it says; Pillow leaves the others empty."""
+    stream.seek(16)
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", stream.read(13))
+    bits = depth * _PNG_SAMPLES.get(colour, 1)
+    missing = 0
+    for left, top, across, down in _ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            missing += rows * (1 + -(-columns * bits // 8))
+    inflater = zlib.decompressobj()
+    stream.seek(8)
+    kind = b""
+    while missing > 0 and kind != b"IEND":
+        length, kind = struct.unpack(">I4s", stream.read(8))
+        data = stream.read(length) if kind == b"IDAT" else b""
+        while missing > 0 and data:
+            missing -= len(inflater.decompress(data, _PIECE))
+            data = inflater.unconsumed_tail
+        stream.seek(4 if kind == b"IDAT" else length + 4, io.SEEK_CUR)
+    if missing > 0:
+        raise _damaged("too few rows for its size")
+
+
+def gif_size(stream: BinaryIO) -> tuple[int, int] | None:
+    """Return width and height of what the first frame fills; the decoder takes memory at once."""
+    stream.seek(6)
+    width, height, flags = struct.unpack("<HHc2x", stream.read(7).ljust(7, b"\0"))
+    stream.seek(_gif_palette_bytes(flags), io.SEEK_CUR)
+    if not _next_gif_frame(stream):
+        return None
+    left, top, across, down = struct.unpack("<4H", stream.read(8).ljust(8, b"\0"))
+    return max(width, left + across), max(height, top + down)
+
+
 def webp_size(stream: BinaryIO) -> tuple[int, int] | None:
     """Return width and height; the decoder takes memory for them as soon as it is made."""
     stream.seek(12)
@@ -96,7 +161,7 @@ def jpeg2000_depths(stream: BinaryIO) -> list[int]:
     siz = stream.read(38)
     components = stream.read(3 * int.from_bytes(siz[-2:], "big"))[::3]
     if not components:
-        raise ImageError("cannot be read: truncated or damaged (no JPEG 2000 codestream)")
+        raise _damaged("no JPEG 2000 codestream")
     if max(components) > 127:
         raise ImageError("has signed samples, which are not supported; convert it to unsigned")
     return [bits + 1 for bits in components]
@@ -160,7 +225,7 @@ def largest_icon(stream: BinaryIO) -> tuple[Icon, int]:
     count = int.from_bytes(stream.read(2), "little")
     entries = [entry for _ in range(count) if len(entry := stream.read(16)) == 16]
     if not entries:
-        raise ImageError("cannot be read: truncated or damaged (no picture in it)")
+        raise _damaged("no picture in it")
     entry = max(entries, key=lambda e: ((e[0] or 256) * (e[1] or 256), e[6] + 256 * e[7]))
     length, start = struct.unpack("<II", entry[8:])
     stream.seek(start)
@@ -183,18 +248,26 @@ def count_gif_frames(stream: BinaryIO) -> int:
     stream.seek(10)
     stream.seek(13 + _gif_palette_bytes(stream.read(1)))
     frames = 0
-    while frames <= MAX_FRAMES:
-        kind = stream.read(1)
-        if kind == b",":
-            frames += 1
-            stream.seek(8, io.SEEK_CUR)
-            stream.seek(_gif_palette_bytes(stream.read(1)), io.SEEK_CUR)
-        elif kind != b"!":
-            break
-        stream.seek(1, io.SEEK_CUR)
-        while size := stream.read(1).strip(b"\0"):
-            stream.seek(size[0], io.SEEK_CUR)
+    while frames <= MAX_FRAMES and _next_gif_frame(stream):
+        frames += 1
+        stream.seek(8, io.SEEK_CUR)
+        stream.seek(_gif_palette_bytes(stream.read(1)), io.SEEK_CUR)
+        _skip_gif_blocks(stream)
     return frames
+
+
+def _next_gif_frame(stream: BinaryIO) -> bool:
+    """Put the stream behind the mark of the next frame, if there is one; extensions lie between."""
+    while (kind := stream.read(1)) == b"!":
+        _skip_gif_blocks(stream)
+    return kind == b","
+
+
+def _skip_gif_blocks(stream: BinaryIO) -> None:
+    """Go on behind a byte that tells what follows, and the blocks that do."""
+    stream.seek(1, io.SEEK_CUR)
+    while size := stream.read(1).strip(b"\0"):
+        stream.seek(size[0], io.SEEK_CUR)
 
 
 def _gif_palette_bytes(flags: bytes) -> int:
@@ -217,6 +290,10 @@ def count_tiff_pages(stream: BinaryIO) -> int:
         stream.seek(min(entries, 1 << 16) * entry, io.SEEK_CUR)
         at = _number(stream.read(struct.calcsize(link)), order + link)
     return len(seen)
+
+
+def _damaged(what: str) -> ImageError:
+    return ImageError(f"cannot be read: truncated or damaged ({what})")
 
 
 def _number(data: bytes, form: str) -> int:

@@ -1,5 +1,6 @@
 """What an image is once it is read: pixels, and what is carried over with them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,6 +12,9 @@ from conv_cli.errors import ImageError
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused from their header by default: Pillow's own limit."""
+
+_CODEC_BYTES = {"jp2": 4, "j2k": 4, "webp": 3, "avif": 1}
+"""Memory a sample that some decoders take for themselves, as measured on 100 megapixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +95,18 @@ class ImageInfo(NamedTuple):
         """(H, W) for one channel, else (H, W, C)."""
         size = (self.height, self.width)
         return size if self.channels == 1 else (*size, self.channels)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the pixels take."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def decoding_bytes(self) -> int:
+        """Memory that reading takes: the pixels, Pillow's own of four bytes each, the codec's."""
+        own = 4 if self.channels > 1 else self.dtype.itemsize
+        codec = _CODEC_BYTES.get(self.format, 0) * self.channels
+        return self.nbytes + self.height * self.width * (own + codec)
 
 
 class Opened(NamedTuple):

@@ -4,10 +4,12 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from conv_cli.errors import ImageError
 from conv_cli.images import headers, npy, pnm
@@ -31,7 +33,17 @@ _REASONS = {
 }
 
 
-def read_image(source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "stdin") -> Image:
+# Their decoders take memory for the whole picture as soon as they are made.
+_EARLY_SIZES = {"gif": headers.gif_size, "webp": headers.webp_size}
+
+
+def read_image(
+    source: Source,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str = "stdin",
+    admit: Callable[[ImageInfo], None] = lambda _: None,
+) -> Image:
     """Read an image in full depth, upright.
 
     EXIF orientation is applied, and the tag reset. Palettes become RGB, a transparent colour or
@@ -51,6 +63,8 @@ def read_image(source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "std
         Images of more are refused from their header, before memory is taken.
     name : str
         What errors call a stream.
+    admit : callable, optional
+        Is told what the header says before any pixel is read; raises ImageError to refuse.
 
     Raises
     ------
@@ -58,26 +72,45 @@ def read_image(source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "std
         ``NAME: reason, and what to do``: not there, no image, damaged, too large, or with a depth
         that cannot be read in full. Never half a picture.
     """
-    with _opened(source, max_pixels, name) as image:
+    with _opened(source, max_pixels, name, admit) as image:
         return image.read()
 
 
-def probe_image(source: Source, *, max_pixels: int = MAX_PIXELS, name: str = "stdin") -> ImageInfo:
+def probe_image(
+    source: Source,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    name: str = "stdin",
+    admit: Callable[[ImageInfo], None] = lambda _: None,
+) -> ImageInfo:
     """Return what `read_image` would give, from the header alone; it raises the same errors.
 
     Damage behind the header is not noticed. A stream is read to its end.
     """
-    with _opened(source, max_pixels, name) as image:
+    with _opened(source, max_pixels, name, admit) as image:
         return image.info
 
 
+def file_format(path: str | os.PathLike[str]) -> str | None:
+    """Return what the content of a file is, such as "png"; None if it is no image, or no file."""
+    try:
+        with _stream(path) as stream:
+            return headers.identify(stream.read(headers.SIGNATURE_BYTES))
+    except (ImageError, OSError):
+        return None
+
+
 @contextmanager
-def _opened(source: Source, max_pixels: int, name: str) -> Iterator[Opened]:
+def _opened(
+    source: Source, max_pixels: int, name: str, admit: Callable[[ImageInfo], None]
+) -> Iterator[Opened]:
     """Open a source; whatever goes wrong with it is told as an ImageError that names it."""
     shown = os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else name
     try:
         with _stream(source) as stream, quiet:
-            yield _open(stream, max_pixels)
+            image = _open(stream, max_pixels, admit)
+            admit(image.info)
+            yield image
     except ImageError as error:
         raise ImageError(f"{shown}: {error}") from error
     except MemoryError as error:
@@ -127,8 +160,12 @@ def _identified(start: bytes) -> str:
     return format
 
 
-def _open(stream: BinaryIO, max_pixels: int) -> Opened:
+def _open(stream: BinaryIO, max_pixels: int, admit: Callable[[ImageInfo], None]) -> Opened:
     format = _identified(stream.read(headers.SIGNATURE_BYTES))
+    if format in _EARLY_SIZES and (size := _EARLY_SIZES[format](stream)) is not None:
+        width, height = size
+        check_size(width, height, max_pixels)
+        admit(ImageInfo(height, width, 3, False, np.dtype(np.uint8), format))
     stream.seek(0)
     if format == "npy":
         return _open_npy(stream, max_pixels)

@@ -60,7 +60,7 @@ def tiff_layout(picture: ImageFile.ImageFile, layout: Layout) -> Layout:
 def _planes_are_exact(picture: TiffImagePlugin.TiffImageFile, bits: int) -> bool:
     """Of a raw mode for separate planes Pillow takes one letter each, and loses what follows."""
     if picture.tag_v2.get(TiffImagePlugin.SAMPLESPERPIXEL, 1) == 1:
-        return picture.tile[0].codec_name == "libtiff"
+        return picture.tile[0].codec_name == "libtiff" or (bits == 8 and picture.mode == "P")
     multiplied = 1 in picture.tag_v2.get(TiffImagePlugin.EXTRASAMPLES, ())
     return bits == 8 and picture.mode in ("RGB", "RGBA", "CMYK") and not multiplied
 

@@ -90,7 +90,7 @@ def encode_image(
     """
     whole = _as_image(image)
     can_hold(format, whole.dtype, whole.channels, whole.alpha)
-    whole, notes = _with_fitting_profile(whole)
+    whole, notes = _with_fitting_profile(whole, format)
     if format == "png":
         encode_png(
             stream,
@@ -124,12 +124,16 @@ def _as_image(image: Image | NDArray[Any]) -> Image:
     return replace(image, pixels=pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
 
 
-def _with_fitting_profile(image: Image) -> tuple[Image, tuple[str, ...]]:
-    if image.icc is None or metadata.profile_fits(image.icc, image.channels):
+def _with_fitting_profile(image: Image, format: str) -> tuple[Image, tuple[str, ...]]:
+    if image.icc is None:
         return image, ()
-    kind = "grey" if image.channels < 3 else "in colour"
-    note = f"the colour profile is dropped: it does not fit pixels that are {kind}"
-    return replace(image, icc=None), (note,)
+    if not metadata.profile_fits(image.icc, image.channels):
+        reason = f"it does not fit pixels that are {'grey' if image.channels < 3 else 'in colour'}"
+    elif format == "png" and len(image.icc) > _MOST_READ_OF_PNG:
+        reason = f"{len(image.icc):,} bytes are more than readers of PNG take"
+    else:
+        return image, ()
+    return replace(image, icc=None), (f"the colour profile is dropped: {reason}",)
 
 
 def _encode(stream: BinaryIO, image: Image, format: str, compress: bool) -> tuple[str, ...]:
@@ -199,6 +203,7 @@ _CODECS = {
     "jp2": _Codec("JPEG2000"),
     "j2k": _Codec("JPEG2000", {"no_jp2": True}),
 }
+_MOST_READ_OF_PNG = 1 << 20  # bytes of a profile; Pillow refuses a file that has more
 _EXIF_DROPPED = ("EXIF is dropped: damaged, or too long for the format",)
 _PREDICTOR = 317  # the tag (TIFF 6.0, section 14)
 _JPEG_MARKER_BYTES = 65_533 - len(metadata.EXIF_HEAD)
