@@ -64,7 +64,7 @@ def _exit_code(command: Callable[[], int | None]) -> int:
     except Stopped as stop:
         say(
             "Error: conv-cli: interrupted, what is finished is kept and nothing is half-written; "
-            "run it again with --skip-existing for the rest"
+            "run it again for the rest"
         )
         return int(stop.args[0])
     except click.ClickException as error:
