@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from conv_cli.errors import FitError
 from conv_cli.fitting.normal import Normal
-from conv_cli.fitting.solve import Solution, centred
+from conv_cli.fitting.solve import Solution, centred, inverse
 
 Array = npt.NDArray[Any]
 
@@ -123,7 +123,7 @@ class _Decorrelated:
     def __init__(self, normal: Normal, bias: bool) -> None:
         self._normal, self._bias = normal, bias
         self._gram, self._moments = centred(normal, bias=bias)
-        self._inverse = np.linalg.pinv(self._gram, rcond=1e-12, hermitian=True)
+        self._inverse = inverse(self._gram)
 
     def begin(self, weights: Array) -> Solution:
         return self._with_bias(weights)

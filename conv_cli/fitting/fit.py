@@ -166,7 +166,7 @@ def _fitted(
     verdict, reason = _verdict(learner, best, settings)
     fit = _told(learner, best, verdict, reason, len(planes))
     peak = _unit(target.dtype) if whole else spread
-    fit = replace(fit, psnr=20 * math.log10(peak / fit.rmse) if fit.rmse > 0 else math.inf)
+    fit = replace(fit, psnr=_decibels(peak, fit.rmse))
     if settings.method == "exact":
         return fit
     units = _unit(before.dtype), _unit(target.dtype)
@@ -174,8 +174,18 @@ def _fitted(
         units = units[1], units[1]  # as `prepared` counts them
     end, losses = learner.descended(best, units)
     other = _told(learner, end, verdict, f"by least squares, {reason}", len(planes))
-    psnr = 20 * math.log10(peak / other.rmse) if other.rmse > 0 else math.inf
-    return replace(other, method="gd", losses=tuple(losses), exact_weights=fit.weights, psnr=psnr)
+    return replace(
+        other,
+        method="gd",
+        losses=tuple(losses),
+        exact_weights=fit.weights,
+        psnr=_decibels(peak, other.rmse),
+    )
+
+
+def _decibels(peak: float, rmse: float) -> float:
+    """Return the peak signal-to-noise ratio."""
+    return 20 * math.log10(peak / rmse) if rmse > 0 else math.inf
 
 
 def _unit(dtype: np.dtype[Any]) -> float:

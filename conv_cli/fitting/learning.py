@@ -99,6 +99,7 @@ class Learner:
         self.given = self.pairs = [_with_two_values(pair) for pair in pairs]
         self.floor = floor
         self._settings, self._coder = settings, coder
+        self._certainties: dict[tuple[Window, int], Certainty] = {}
         self.valid = self._left_by()
 
     def _left_by(self) -> Size | None:
@@ -214,12 +215,18 @@ class Learner:
 
     def certainty(self, normal: Normal) -> Certainty:
         """Return how sure the weights of a window are, over all pixels that were learned from."""
+        known = self._certainties.get((normal.window, normal.pixels))
+        if known is not None:
+            return known
         learned_from = sum(
             int(np.count_nonzero((pair.usable & ~pair.held)[pair.region(normal.window)]))
             for pair in self.pairs
         )
         share = min(normal.pixels / max(learned_from, 1), 1.0) * self.pairs[0].planes
-        return certainty(normal, bias=self._settings.bias, ridge=self._settings.ridge, share=share)
+        bias, ridge = self._settings.bias, self._settings.ridge
+        sure = certainty(normal, bias=bias, ridge=ridge, share=share)
+        self._certainties[normal.window, normal.pixels] = sure
+        return sure
 
     def descended(self, best: Learned, units: tuple[float, float]) -> tuple[Learned, list[float]]:
         """Return what gradient descent makes of the same window, and the loss of each epoch."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from conv_cli.fitting.normal import Normal
 from conv_cli.fitting.pairs import Pair, Place, Window
-from conv_cli.fitting.solve import Solution
+from conv_cli.fitting.solve import Solution, inverse
 from conv_cli.layers import conv2d
 from conv_cli.threads import share
 
@@ -131,14 +131,14 @@ def refined(
     penalty[-1] = 0
     curvature = normal.gram * (count / normal.pixels) + penalty
     free = np.arange(len(curvature) - (not bias))
-    inverse = np.linalg.pinv(curvature[np.ix_(free, free)], rcond=1e-12, hermitian=True)
-    spread = np.sqrt(np.abs(np.diag(inverse)))
+    inverted = inverse(curvature[np.ix_(free, free)])
+    spread = np.sqrt(np.abs(np.diag(inverted)))
     # A sample's shape is off by about this share, and every step leaves as much of the way.
     left = np.sqrt(len(free) / normal.pixels)
     for _ in range(_STEPS):
         slope, squares = _slope(pairs, counted, window, solution, threads)
         stacked = np.vstack([solution.weights, solution.bias])
-        step = inverse @ (slope - penalty @ stacked)[free]
+        step = inverted @ (slope - penalty @ stacked)[free]
         stacked[free] += step
         solution = Solution(stacked[:-1], stacked[-1])
         noise = np.sqrt(squares / count)

@@ -54,18 +54,25 @@ def _bias_of(normal: Normal, weights: Array, bias: bool) -> Array:
     return (normal.moments[-1] - normal.gram[-1, :-1] @ weights) / normal.pixels
 
 
-def _least_squares(gram: Array, moments: Array) -> Array:
-    """Solve by Cholesky, which is fast, or by eigenvectors where the matrix is singular."""
+def inverse(gram: Array) -> Array:
+    """Return the inverse; where the matrix is singular, that of what there is of it."""
+    if _is_regular(gram):
+        return np.linalg.inv(gram)
+    return np.linalg.pinv(gram, rcond=_NOTHING, hermitian=True)
+
+
+def _is_regular(gram: Array) -> bool:
     try:
-        lower = np.linalg.cholesky(gram)
-        if np.diag(lower).min() > np.sqrt(_NOTHING) * np.diag(lower).max():
-            return np.linalg.solve(gram, moments)
+        pivots = np.diag(np.linalg.cholesky(gram))
     except np.linalg.LinAlgError:
-        pass
-    values, vectors = np.linalg.eigh(gram)
-    kept = values > max(values[-1], 0) * _NOTHING
-    chosen = vectors[:, kept]
-    return chosen @ ((chosen.T @ moments) / values[kept, None])
+        return False
+    return bool(pivots.min() > np.sqrt(_NOTHING) * pivots.max())
+
+
+def _least_squares(gram: Array, moments: Array) -> Array:
+    if _is_regular(gram):
+        return np.linalg.solve(gram, moments)
+    return inverse(gram) @ moments
 
 
 class Nested:
