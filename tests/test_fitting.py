@@ -161,6 +161,20 @@ def test_what_is_not_linear_is_called_poor(photo, change):
     assert fit.match is None
 
 
+def test_curve_that_is_nearly_straight_is_no_kernel(photo):
+    """On a picture of few tones a gamma is almost a line, which wide windows bend to."""
+    flat = (60 + photo // 4).astype(np.uint8)
+    fit = fit_kernel(flat, levels(255 * (flat / 255) ** 0.6))
+    assert (fit.verdict, fit.size) == ("poor", (1, 1))
+    assert "curve" in fit.reason
+
+
+def test_straight_tone_curve_is_a_kernel_of_one_weight(photo):
+    fit = fit_kernel(photo, levels(0.7 * photo + 40))
+    assert (fit.verdict, fit.size) == ("exact", (1, 1))
+    assert fit.weights[0, 0] == pytest.approx(0.7, abs=0.003)
+
+
 def stripes(height=60, width=80):
     return np.tile(np.random.default_rng(0).integers(0, 256, width, np.uint8), (height, 1))
 

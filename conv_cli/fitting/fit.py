@@ -25,6 +25,10 @@ _ROUNDING = 1 / math.sqrt(12)
 """Standard deviation of what rounding to whole numbers adds."""
 _FLOAT_FLOOR = 1e-6
 _SURE = "exact", "good"
+_CURVED = (
+    "each pixel of the target depends on its own value alone, along a curve, as gamma, levels or a "
+    "threshold make it; no kernel does that"
+)
 _LEAST_SIDE = 3
 """A size is not told by pictures that could not tell one of three rows and columns."""
 
@@ -200,6 +204,8 @@ def _verdict(learner: Learner, best: Learned, settings: Settings) -> tuple[Verdi
     lack = lacking(best.around, sure, learner.floor, bias=settings.bias, least=least)
     if lack:
         return "underdetermined", lack
+    if learner.curved:
+        return "poor", _CURVED
     verdict = graded(best.rmse, learner.floor)
     against = (
         unexplained(learner.given, learner.pairs, best.window, best.solution, learner.floor)

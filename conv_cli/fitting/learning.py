@@ -18,6 +18,7 @@ from conv_cli.fitting.result import Method
 from conv_cli.fitting.shift import estimated_shift
 from conv_cli.fitting.sizes import Scores, chosen_window, grown, placed
 from conv_cli.fitting.solve import Certainty, Solution, certainty, solved
+from conv_cli.fitting.tones import depends_on_value_alone
 from conv_cli.fitting.verdict import EXACT
 
 Array = npt.NDArray[Any]
@@ -86,6 +87,8 @@ class Learner:
     floor : float
     valid : (rows, columns) or None
         The size of the kernel, if the target is what valid filtering leaves.
+    curved : bool
+        Each target pixel depends on one input pixel alone, but not along a line.
 
     Raises
     ------
@@ -99,6 +102,7 @@ class Learner:
         self.given = self.pairs = [_with_two_values(pair) for pair in pairs]
         self.floor = floor
         self._settings, self._coder = settings, coder
+        self.curved = False
         self._certainties: dict[tuple[Window, int], Certainty] = {}
         self.valid = self._left_by()
 
@@ -123,6 +127,11 @@ class Learner:
 
     def best(self) -> Learned:
         """Return the best kernel: of all pixels, about a shifted place, or of those it explains."""
+        if depends_on_value_alone(self.given):
+            point = self._solved(Window(0, 0, 1, 1))
+            self.curved = self._is_off(point)
+            if self._settings.size is None:
+                return point
         centres = self._places()
         best = self._about(next(centres))
         if self._coder is not None:

@@ -1,0 +1,35 @@
+"""Filters that change each pixel by its own value alone: levels, gamma, a threshold."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from conv_cli.fitting.pairs import Pair
+
+_PIXELS = 300_000
+"""An even sample of about so many tells."""
+_PIXELS_PER_VALUE = 50
+"""With fewer, values that come once foretell any target."""
+_NOTHING = 0.05
+"""In whole levels: what may be left of the target once the input's value is known."""
+
+
+def depends_on_value_alone(pairs: Sequence[Pair]) -> bool:
+    """Tell whether every target pixel is a function of the one input pixel in its place."""
+    return all(_is_curve(pair) for pair in pairs)
+
+
+def _is_curve(pair: Pair) -> bool:
+    if not pair.same_size or len(pair.x) != len(pair.y):
+        return False
+    step = max(pair.y.size // _PIXELS, 1)
+    before, after = (planes.ravel()[::step] for planes in (pair.x, pair.y))
+    if (before != np.rint(before)).any() or np.ptp(before) > np.iinfo(np.uint16).max:
+        return False
+    values = (before - before.min()).astype(np.intp)
+    counts = np.bincount(values)
+    if len(before) < _PIXELS_PER_VALUE * np.count_nonzero(counts):
+        return False
+    means = np.bincount(values, after) / np.maximum(counts, 1)
+    # About the mean, so that large squares do not cancel.
+    return float(np.square(after - means[values]).mean()) <= _NOTHING**2
