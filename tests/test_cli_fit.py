@@ -206,8 +206,8 @@ def test_one_bad_pair_of_several_is_named(folder):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["before.png"], "no pairs"),
-        (["before.png", "after.png", "after.png"], "no pairs"),
+        (["before.png"], "in pairs"),
+        (["before.png", "after.png", "after.png"], "in pairs"),
         (["before.png", "."], "folder"),
         (["before.png", "after.png", "--ridge", "-1"], "--ridge"),
         (["before.png", "after.png", "--lr", "0"], "--lr"),

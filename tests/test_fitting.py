@@ -245,6 +245,14 @@ def test_size_that_is_asked_for_is_kept(photo):
         fit_kernel(photo[:4, :4], target[:4, :4], 9)
 
 
+def test_large_window_on_a_smooth_picture_stays_close(photo):
+    """Its many weights are hardly told apart, and a sample of the pixels tells less."""
+    smooth = filtered(photo, np.ones((5, 5)) / 25)
+    wide = np.tile(smooth, (3, 3))
+    fit = fit_kernel(wide, filtered(wide, np.ones((3, 3)) / 9), 41)
+    assert fit.rmse < 1.1 * ROUNDING
+
+
 def test_no_bias_is_none(photo):
     fit = fit_kernel(photo, filtered(photo, ASYMMETRIC, bias=30), bias=False)
     assert fit.bias == 0.0

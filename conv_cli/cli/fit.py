@@ -168,7 +168,7 @@ def _pairs(paths: Sequence[str], options: dict[str, Any]) -> list[tuple[str, str
         raise click.UsageError(f"{path} is a folder; give two folders, or pairs of files")
     if len(paths) % 2:
         raise click.UsageError(
-            f"{len(paths)} names make no pairs; give INPUT TARGET, as often as you like"
+            f"names come in pairs, and {len(paths)} do not; give INPUT TARGET, as often as you like"
         )
     return list(zip(paths[::2], paths[1::2], strict=True))
 

@@ -27,7 +27,7 @@ _FLOAT_FLOOR = 1e-6
 _SURE = "exact", "good"
 _CURVED = (
     "each pixel of the target depends on its own value alone, along a curve, as gamma, levels or a "
-    "threshold make it; no kernel does that"
+    "threshold make it"
 )
 _LEAST_SIDE = 3
 """A size is not told by pictures that could not tell one of three rows and columns."""
@@ -205,7 +205,7 @@ def _verdict(learner: Learner, best: Learned, settings: Settings) -> tuple[Verdi
     if lack:
         return "underdetermined", lack
     if learner.curved:
-        return "poor", _CURVED
+        return "poor", f"{_CURVED}; {_words('poor', best.r2)}"
     verdict = graded(best.rmse, learner.floor)
     against = (
         unexplained(learner.given, learner.pairs, best.window, best.solution, learner.floor)

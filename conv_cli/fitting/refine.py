@@ -22,7 +22,7 @@ from conv_cli.threads import share
 Array = npt.NDArray[Any]
 
 _STEPS = 8
-_ENOUGH = 0.2
+_ENOUGH = 0.3
 """What is left of the way, against the standard errors of the weights, when no step is worth it."""
 _STRIP = 64
 _TILES = 256, 512
@@ -133,12 +133,19 @@ def refined(
     free = np.arange(len(curvature) - (not bias))
     inverted = inverse(curvature[np.ix_(free, free)])
     spread = np.sqrt(np.abs(np.diag(inverted)))
-    # A sample's shape is off by about this share, and every step leaves as much of the way.
-    left = np.sqrt(len(free) / normal.pixels)
+    # Where G is the shape of the error of all pixels and S that of the sample, the eigenvalues of
+    # S⁻¹G lie between 1/(1+√γ)² and 1/(1-√γ)², γ weights to a pixel (Marčenko and Pastur, 1967).
+    # This share of a step brings their middle to 1, and leaves so much of the way.
+    ratio = len(free) / normal.pixels
+    share_of_step, left = (1 - ratio) ** 2 / (1 + ratio), 2 * np.sqrt(ratio) / (1 + ratio)
+    before, least = solution, np.inf
     for _ in range(_STEPS):
         slope, squares = _slope(pairs, counted, window, solution, threads)
+        if squares > least:  # a sample that tells too little; what was there is better
+            return before
+        before, least = solution, squares
         stacked = np.vstack([solution.weights, solution.bias])
-        step = inverted @ (slope - penalty @ stacked)[free]
+        step = share_of_step * (inverted @ (slope - penalty @ stacked)[free])
         stacked[free] += step
         solution = Solution(stacked[:-1], stacked[-1])
         noise = np.sqrt(squares / count)
