@@ -392,3 +392,19 @@ def test_result_is_plain_json(photo):
     assert expected <= set(fields)
     assert fields["size"] == [3, 3]
     assert fields["noise_floor"] == pytest.approx(ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("spec", "divisor"),
+    [("pillow-detail", 6), ("sobel-x", 1), ("box:5", 25), ("gaussian:2", None), ("farid-x", None)],
+)
+def test_fractions_are_told_only_where_there_are_any(photo, spec, divisor):
+    from conv_cli import load_kernel
+
+    kernel = load_kernel(spec)
+    for target in (
+        filtered(photo, kernel.weights, 128),
+        conv2d(photo[None], kernel.weights[None, None], padding="same", border="edge")[0],
+    ):
+        fractions = fit_kernel(photo, target).rational
+        assert (fractions and fractions.divisor) == divisor

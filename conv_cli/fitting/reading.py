@@ -22,8 +22,8 @@ _ERRORS = 4.0
 """Standard errors within which a weight may be something else."""
 _ALIKE = 3e-4
 """What other tools' own rounding may do to a weight."""
-_BY_CHANCE = 0.01
-"""Fractions are looked for as long as any weights at all would fit with less than this chance."""
+_BY_CHANCE = 0.25
+"""Fractions are looked for as long as no more than so many weights would be one by chance."""
 _MOST = 4096
 _RIM = 0.97
 _MODES = "edge", "zero", "reflect", "symmetric", "wrap"
@@ -36,17 +36,16 @@ def rational(weights: Array, errors: Array) -> Rational | None:
     """
     if not np.isfinite(errors).all():
         return None
-    reach = _ERRORS * errors + (_ALIKE if errors.any() else 1e-6) * max(
-        1.0, float(np.abs(weights).max())
-    )
-    chance = 0.0
+    largest = max(1.0, float(np.abs(weights).max()))
+    reach = _ERRORS * errors + max(min(_ALIKE, 10 * float(errors.max())), 1e-6) * largest
     for divisor in range(1, _MOST):
-        chance += float(np.prod(np.minimum(1.0, 2 * reach * divisor)))
-        if chance > _BY_CHANCE and divisor > 1:
-            return None
         numerators = np.rint(weights * divisor)
-        if (np.abs(weights - numerators / divisor) <= reach).all():
+        off = np.abs(weights - numerators / divisor) / reach
+        # No weight may be far off, nor all of them by half as much.
+        if off.max() <= 1 and np.square(off).mean() <= 0.25:
             return Rational(numerators + 0.0, divisor)  # -0 is 0
+        if 2 * reach.min() * divisor > _BY_CHANCE:
+            break
     return None
 
 
