@@ -81,9 +81,7 @@ def write_model(
         write_bytes(path, text + b"\n", force=force)
     else:
         arrays["model"] = np.frombuffer(text, np.uint8)
-        write_atomically(
-            path, lambda stream: np.savez(stream, allow_pickle=False, **arrays), force=force
-        )
+        write_atomically(path, lambda stream: np.savez(stream, **arrays), force=force)
 
 
 def check_ending(path: str | os.PathLike[str]) -> None:

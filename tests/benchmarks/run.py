@@ -1,7 +1,7 @@
 """Time conv-cli against every other tool that is installed.
 
     python tests/benchmarks/run.py            all tables, on the terminal
-    python tests/benchmarks/run.py core       one of core, layers, commands, scale
+    python tests/benchmarks/run.py core       one of core, layers, commands, scale, fits
     python tests/benchmarks/run.py --write    all tables, into the README
 
 Ours and theirs run in turn, with as many threads; a figure is the median of several runs, and a
@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 import tables
+from fits import fits
 from machine import machine
 
 README = Path(__file__).parents[2] / "README.md"
@@ -27,6 +28,7 @@ TABLES = {
     "layers": tables.layers,
     "commands": tables.commands,
     "scale": tables.scale,
+    "fits": fits,
 }
 
 

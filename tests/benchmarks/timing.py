@@ -10,7 +10,7 @@ def in_turn(ours, theirs, turns=9):
     """Return the median seconds of two callables, and the median of the ratios of each turn."""
     ours()
     theirs()
-    pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(turns)]
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(turns)]
     return (*(statistics.median(times) for times in zip(*pairs, strict=True)), ratio(pairs))
 
 
@@ -19,7 +19,8 @@ def ratio(pairs):
     return statistics.median(ours / theirs for ours, theirs in pairs)
 
 
-def _seconds(work):
+def seconds(work):
+    """Return how long a callable takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
