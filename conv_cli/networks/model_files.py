@@ -72,7 +72,7 @@ def write_model(
             described[number - 1]["conv"] = layer.untrained()
     model: dict[str, Any] = {} if normalization is None else {"input": normalization.describe()}
     text = json.dumps(model | {"layers": described}).encode()
-    arrays = {
+    arrays: dict[str, Any] = {
         f"layer{number}.{name}": array
         for number, layer in trained.items()
         for name, array in layer.parameters().items()
