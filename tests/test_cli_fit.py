@@ -166,6 +166,14 @@ def test_residual_is_centred_on_grey(folder):
     assert np.abs(residual[~rest].astype(int) - 128).max() > 100
 
 
+def test_grey_target_in_three_channels_has_pictures_too(folder):
+    grey = read_image(folder / "before.png").pixels[..., 1].copy()
+    write_image(folder / "grey.png", grey)
+    write_image(folder / "alike.png", np.stack([255 - grey] * 3, axis=-1))
+    succeed("fit", "grey.png", "alike.png", "--predict", "p.png", "--report", "r.html", cwd=folder)
+    np.testing.assert_array_equal(read_image(folder / "p.png").pixels, 255 - grey)
+
+
 def test_folders_are_paired_by_stem_and_the_others_named(folder):
     for name in ("before", "after"):
         (folder / name).mkdir()

@@ -213,7 +213,7 @@ def test_flat_target_tells_nothing(photo):
         (np.zeros((9, 9)), np.zeros((2, 9)), "one size"),
         (np.full((9, 9), np.nan), np.zeros((9, 9)), "NaN"),
         (np.zeros((9, 9, 3)), np.zeros((9, 9)), None),
-        (np.zeros((9, 9)), np.zeros((9, 9, 3)), "channels"),
+        (np.zeros((9, 9)), np.arange(243.0).reshape(9, 9, 3), "channels"),
         (np.zeros(9), np.zeros(9), "shape"),
         (np.zeros((9, 9), complex), np.zeros((9, 9)), "real"),
     ],
@@ -298,6 +298,12 @@ def test_mix_of_channels(colour):
     np.testing.assert_allclose(mix.weights[..., 0, 0], matrix, atol=0.006)
     assert np.abs(mix.predict(colour) - colour @ matrix.T).max() < 1
     assert fit_kernel(colour, levels(colour @ matrix.T)).verdict == "poor"
+
+
+def test_grey_in_three_channels_is_grey(photo):
+    target = filtered(photo, ASYMMETRIC)
+    fit = fit_kernel(photo, np.stack([target] * 3, axis=-1))
+    assert (fit.verdict, fit.size) == ("exact", (3, 3))
 
 
 def test_opacity_is_no_colour_and_hides_pixels(colour):

@@ -222,11 +222,17 @@ def _check(before: Array, after: Array, name: str) -> None:
 
 
 def _alike(before: Array, after: Array, name: str) -> tuple[Array, Array]:
-    """Return planes of as many channels; colour becomes grey where the target is."""
+    """Return planes of as many channels.
+
+    Colour becomes grey where the target is; where that is grey in three channels that are alike,
+    one of them stands for all.
+    """
     if len(before) == len(after):
         return before, after
     if len(before) == 3 and len(after) == 1:
         return to_gray(before[:, None])[0], after
+    if len(before) == 1 and (after == after[:1]).all():
+        return before, after[:1]
     raise FitError(
         f"{name}: the input has {len(before)} channels, the target {len(after)}; use --channels "
         "mix, or pictures of one kind"

@@ -33,6 +33,8 @@ class FitPictures:
 
     def __init__(self, fit: Fit, before: Image, after: Image) -> None:
         self._before, self._after = (_colours(image) for image in (before, after))
+        if self._before.ndim == 2 and fit.weights.ndim == 2 and self._after.ndim == 3:
+            self._after = self._after[..., 0]  # grey in three channels that are alike
         values = fit.predict(fit.like_input(self._before, self._after))
         mode: RangeName = "raw" if after.dtype.kind == "f" else "clip"
         self.predicted = to_pixels(values, after.dtype, mode)
