@@ -215,6 +215,7 @@ def test_flat_target_tells_nothing(photo):
         (np.zeros((9, 9, 3)), np.zeros((9, 9)), None),
         (np.zeros((9, 9)), np.arange(243.0).reshape(9, 9, 3), "channels"),
         (np.zeros(9), np.zeros(9), "shape"),
+        (np.full((9, 9), 1e200), np.zeros((9, 9)), "overflow"),
         (np.zeros((9, 9), complex), np.zeros((9, 9)), "real"),
     ],
 )
@@ -224,6 +225,23 @@ def test_images_that_do_not_go_together(x, y, words):
         return
     with pytest.raises(FitError, match=words):
         fit_kernel(x, y)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (1, 40), (3, 3), (12, 12)])
+@pytest.mark.parametrize("size", ["auto", 1, (1, 2), 3])
+@pytest.mark.parametrize("method", ["exact", "gd"])
+def test_small_pictures_give_a_verdict_or_a_named_error(shape, size, method):
+    import json
+
+    x = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+    for y in (x, np.roll(x, 1, 1), np.zeros_like(x), 255 - x // 2):
+        try:
+            fit = fit_kernel(x, y, size, method=method, epochs=3)
+        except FitError as error:
+            assert "--size" in str(error)
+            continue
+        assert np.isfinite(fit.weights).all()
+        json.dumps(fit.as_dict(), allow_nan=False)
 
 
 def test_nan_in_a_target_is_left_out():

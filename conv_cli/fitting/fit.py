@@ -231,7 +231,8 @@ def _told(learner: Learner, best: Learned, verdict: Verdict, reason: str, images
     shape = window.size if single else (len(given[0].y), len(given[0].x), *window.size)
     weights = best.solution.weights.T.reshape(shape)
     sure = learner.certainty(best.normal)
-    spread = np.sqrt(sure.variances) * best.rmse
+    known = np.isfinite(sure.variances)
+    spread = np.where(known, np.sqrt(np.where(known, sure.variances, 0)) * best.rmse, math.inf)
     errors = np.broadcast_to(spread, best.solution.weights.T.shape).reshape(shape).copy()
     origin, shift = _origin(window, learner.valid is not None)
     usable, kept = (_count(pairs, window) for pairs in (given, learner.pairs))

@@ -14,6 +14,7 @@ Place = tuple[slice, slice]
 
 HELD_OUT = 4
 """One target pixel of so many is not learned from, but kept to be foretold."""
+_LARGEST = 1e100
 _PERIOD = 509, 521
 """After so many rows and columns the pattern of those that are held out starts again."""
 
@@ -212,6 +213,11 @@ def _check(before: Array, after: Array, name: str) -> None:
             f"{name}: the input has {sizes[0]} pixels, the target {sizes[1]}; they must be of one "
             "size, or the target as small as valid filtering leaves it"
         )
+    for planes in (before, after):
+        if planes.dtype.kind == "f" and (np.abs(planes[np.isfinite(planes)]) > _LARGEST).any():
+            raise FitError(
+                f"{name}: values beyond {_LARGEST:g}, whose squares overflow; scale them"
+            )
     if before.dtype.kind == "f" and not np.isfinite(before).all():
         bad = ~np.isfinite(before)
         _, row, column = np.argwhere(bad)[0]
