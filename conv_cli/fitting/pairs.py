@@ -214,10 +214,9 @@ def _check(before: Array, after: Array, name: str) -> None:
             "size, or the target as small as valid filtering leaves it"
         )
     for planes in (before, after):
-        if planes.dtype.kind == "f" and (np.abs(planes[np.isfinite(planes)]) > _LARGEST).any():
-            raise FitError(
-                f"{name}: values beyond {_LARGEST:g}, whose squares overflow; scale them"
-            )
+        finite = planes[np.isfinite(planes)] if planes.dtype.kind == "f" else planes[:0]
+        if float(np.abs(finite).max(initial=0)) > _LARGEST:
+            raise FitError(f"{name}: its squares overflow beyond {_LARGEST:g}; scale the values")
     if before.dtype.kind == "f" and not np.isfinite(before).all():
         bad = ~np.isfinite(before)
         _, row, column = np.argwhere(bad)[0]
