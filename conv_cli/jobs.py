@@ -79,22 +79,24 @@ class Job(NamedTuple):
     outputs: tuple[Output, ...]
 
 
-def collect_inputs(name: str, *, recursive: bool, output: str) -> list[Input]:
+def collect_inputs(name: str, *, recursive: bool, output: str | None) -> list[Input]:
     """Return the images that a name stands for: a file, a folder, a glob, or "-" for stdin.
 
     A folder stands for the images in it by their suffix, sorted, ``recursive`` for those of its
-    whole tree; links to folders are not followed and the output folder is left out. A name that is
-    none of these is kept, for the attempt to read it to fail.
+    whole tree; links to folders are not followed and the output folder, if there is one, is left
+    out. A name that is none of these is kept, for the attempt to read it to fail.
 
     Raises
     ------
     ConvError
-        If a folder is the output folder.
+        If a folder is the output folder, or a name is empty.
     """
+    if not name:
+        raise ConvError("images: a name is empty; check the variable that it comes from")
     if name == STDIO:
         return [Input(name)]
     if Path(name).is_dir():
-        if os.path.realpath(name) == os.path.realpath(output):
+        if output is not None and os.path.realpath(name) == os.path.realpath(output):
             raise ConvError(
                 f"{output}: is the folder of the images too, and its results would be filtered by "
                 "the next run; choose another output folder"
@@ -110,8 +112,8 @@ def _is_pattern(name: str) -> bool:
     return ("*" in name or "?" in name) and not os.path.lexists(name)
 
 
-def _folder_inputs(root: Path, recursive: bool, output: str) -> Iterator[Input]:
-    written = os.path.realpath(output)
+def _folder_inputs(root: Path, recursive: bool, output: str | None) -> Iterator[Input]:
+    written = None if output is None else os.path.realpath(output)
     unread: list[OSError] = []
     for folder, folders, files in os.walk(root, onerror=unread.append):
         folders[:] = sorted(

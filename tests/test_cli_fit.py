@@ -226,6 +226,9 @@ def test_one_bad_pair_of_several_is_named(folder):
         (["before.png", "after.png", "--channels", "mix", "-o", "k.csv"], "--output"),
         (["before.png", "after.png", "--predict", "a.png", "--residual", "a.png"], "a.png"),
         (["before.png", "after.png", "--epochs", "0"], "--epochs"),
+        (["before.png", "after.png", "--epochs", "9"], "--method gd"),
+        (["before.png", "after.png", "--method", "gd", "--seed", "-1"], "--seed"),
+        (["before.png", "after.png", "--lr", "0.1"], "--method gd"),
     ],
 )
 def test_wrong_use_is_one_line_before_any_work(folder, arguments, words):
@@ -265,6 +268,33 @@ def test_gradient_descent_tells_each_epoch_and_ends_beside_the_exact_answer(fold
     assert len(found["losses"]) == 60
     quiet = succeed("fit", "before.png", "after.png", "--method", "gd", "-q", cwd=folder)
     assert (quiet.stdout, quiet.stderr) == (b"", b"")
+
+
+def test_gradient_descent_that_has_not_come_far_names_no_kernel(folder):
+    found = fitted("before.png", "after.png", "--method", "gd", "--epochs", 1, cwd=folder)
+    assert (found["match"], found["rational"]) == (None, None)
+    done = succeed("fit", "before.png", "after.png", "--method", "gd", "--epochs", 1, cwd=folder)
+    assert b"conv-cli apply" not in done.stdout
+
+
+def test_target_of_half_the_size_is_named(folder):
+    succeed("apply", "before.png", "-k", "box", "--stride", 2, "-o", "half.png", cwd=folder)
+    done = conv_cli("fit", "before.png", "half.png", cwd=folder)
+    assert one_error_line(done, 1).startswith("Error: before.png, half.png: a kernel of 121x161")
+
+
+def test_folder_may_be_the_one_we_are_in(folder):
+    for name in ("one", "other"):
+        (folder / name).mkdir()
+        shutil.copy(folder / "before.png", folder / name)
+    done = conv_cli("fit", ".", "../other", "--json", cwd=folder / "one")
+    assert json.loads(done.stdout)["match"] == "identity"
+
+
+def test_command_for_a_file_without_bias_adds_it(folder):
+    succeed("apply", "before.png", "-k", "emboss", "--bias", 100, "-o", "e.png", cwd=folder)
+    done = succeed("fit", "before.png", "e.png", "-o", "k.csv", cwd=folder)
+    assert re.search(rb"next .* -k k\.csv --bias 100", done.stdout)
 
 
 def test_rate_that_is_too_large_is_one_line(folder):

@@ -199,6 +199,12 @@ def test_input_that_does_not_tell_is_named(x, words):
     assert fit.as_dict()["condition"] is None or fit.as_dict()["condition"] > 0
 
 
+def test_unrelated_pictures_are_poor_whatever_their_scales():
+    x = np.random.default_rng(0).normal(size=(90, 100))
+    fit = fit_kernel(x, np.add.outer(np.arange(90.0), np.arange(100.0)) * 1e4)
+    assert fit.verdict == "poor"
+
+
 def test_flat_target_tells_nothing(photo):
     for value in (0, 70, 255):
         fit = fit_kernel(photo, np.full_like(photo, value))

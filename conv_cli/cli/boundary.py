@@ -162,6 +162,8 @@ def _parameter_name(error: click.BadParameter) -> str:
 def _sentence(message: str) -> str:
     """Return a message of Click's as the middle of a sentence: lower case, no full stop."""
     message = message.strip().rstrip(".")
+    if message[1:2].isupper():  # a name in capitals, as of an argument
+        return message
     return message[:1].lower() + message[1:]
 
 

@@ -41,6 +41,7 @@ Examples
     conv-cli fit before/ after/ -o kernel.json
 """
 _SURE = "exact", "good"
+_EPOCHS = 100
 
 
 @click.command(epilog=EPILOG)
@@ -69,9 +70,7 @@ _SURE = "exact", "good"
     show_default=True,
     help="Least squares, or gradient descent on the squared error.",
 )
-@click.option(
-    "--epochs", type=click.IntRange(1), default=100, show_default=True, help="Of gradient descent."
-)
+@click.option("--epochs", type=click.IntRange(1), help="Of gradient descent.  [default: 100]")
 @click.option(
     "--lr",
     type=NumberType(),
@@ -80,7 +79,11 @@ _SURE = "exact", "good"
     "white.  [default: one that suits the pixels]",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the weights before the first epoch."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the weights before the first epoch.",
 )
 @click.option(
     "--channels",
@@ -142,6 +145,10 @@ def _check(options: dict[str, Any]) -> None:
         raise click.BadParameter("must not be negative", param_hint="--ridge")
     if options["lr"] is not None and options["lr"] <= 0:
         raise click.BadParameter("must be above 0", param_hint="--lr")
+    for name in ("lr", "epochs"):
+        if options["method"] == "exact" and options[name] is not None:
+            raise click.BadParameter("means nothing without --method gd", param_hint=f"--{name}")
+    options["epochs"] = options["epochs"] or _EPOCHS
     if options["output"] == "-" and options["as_json"]:
         raise click.BadParameter(
             "stdout cannot carry both -o - and this; give an output file", param_hint="--json"
@@ -167,9 +174,7 @@ def _pairs(paths: Sequence[str], options: dict[str, Any]) -> list[tuple[str, str
         path = paths[folders.index(True)]
         raise click.UsageError(f"{path} is a folder; give two folders, or pairs of files")
     if len(paths) % 2:
-        raise click.UsageError(
-            f"names come in pairs, and {len(paths)} do not; give INPUT TARGET, as often as you like"
-        )
+        raise click.UsageError("names come in pairs; give INPUT TARGET, as often as you like")
     return list(zip(paths[::2], paths[1::2], strict=True))
 
 
@@ -182,7 +187,10 @@ def _matched(before: str, after: str, options: dict[str, Any]) -> list[tuple[str
         boundary.say(f"{', '.join(alone)}: left out, nothing has the same stem in the other folder")
     pairs = [(first[stem], second[stem]) for stem in sorted(first.keys() & second)]
     if not pairs:
-        boundary.say(f"Error: {before}: no image has the stem of one in {after}; check the names")
+        boundary.say(
+            f"Error: {before}: no image has the stem of one in {after}; check the names, and make "
+            "maps with apply --name '{stem}{ext}'"
+        )
     return pairs
 
 
@@ -190,7 +198,7 @@ def _by_stem(folder: str) -> dict[str, str]:
     from conv_cli.jobs import collect_inputs
 
     stems: dict[str, str] = {}
-    for image in collect_inputs(folder, recursive=False, output=""):
+    for image in collect_inputs(folder, recursive=False, output=None):
         other = stems.setdefault(Path(image.path).stem, image.path)
         if other != image.path:
             raise ImageError(f"{image.path}: has the stem of {other}; move one of them")

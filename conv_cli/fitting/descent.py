@@ -41,6 +41,7 @@ def descended(
     seed: int,
     units: tuple[float, float],
     watch: Callable[[int, float, Array], None] | None = None,
+    name: str = "pair",
 ) -> Descent:
     """Return what gradient descent makes of random weights.
 
@@ -54,6 +55,8 @@ def descended(
         What white is in the input and in the target: 255 for 8 bits, 1 for floats.
     watch : callable, optional
         Is told the epoch, counted from 1, its loss, and the weights (p, D) after it.
+    name : str
+        What errors call the pair.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def descended(
             loss = _loss(normal, solution)
         if plain and not loss < _RUNAWAY * max([*losses[:1], 1.0]):
             raise FitError(
-                f"gradient descent: the loss runs away in epoch {epoch} at rate {rate:g}; use a "
+                f"{name}: gradient descent runs away in epoch {epoch} at rate {rate:g}; use a "
                 f"smaller --lr, below {plain.limit():.2g}, or leave it out"
             )
         losses.append(loss)

@@ -29,6 +29,8 @@ _CURVED = (
     "each pixel of the target depends on its own value alone, along a curve, as gamma, levels or a "
     "threshold make it"
 )
+_NOTED = 0.001
+"""A verdict says so if more pixels than this share are left out."""
 _LEAST_SIDE = 3
 """A size is not told by pictures that could not tell one of three rows and columns."""
 
@@ -105,7 +107,7 @@ def fit_kernel(
         for before, after, name in zip(befores, afters, names, strict=True)
     ]
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
-    _check_alike(planes, [np.asarray(after).dtype for after in afters])
+    _check_alike(planes, [np.asarray(after).dtype for after in afters], channels)
     if channels != "each":
         return _fitted(planes, settings, before, target, recode)
 
@@ -137,12 +139,15 @@ def _size(size: int | Sequence[int] | str) -> Size | None:
     return int(sides[0]), int(sides[1])
 
 
-def _check_alike(planes: Sequence[Sequence[Pair]], dtypes: Sequence[np.dtype[Any]]) -> None:
-    """Raise FitError unless all pairs have as many channels, and targets in the same units."""
+def _check_alike(
+    planes: Sequence[Sequence[Pair]], dtypes: Sequence[np.dtype[Any]], channels: Channels
+) -> None:
+    """Raise FitError unless the targets have one unit, and pairs that must as many channels."""
     first = planes[0][0]
     for pairs, dtype in zip(planes, dtypes, strict=True):
         pair = pairs[0]
-        if (len(pairs), len(pair.x), len(pair.y)) != (len(planes[0]), len(first.x), len(first.y)):
+        counts = (len(pairs), len(pair.x), len(pair.y))
+        if channels != "shared" and counts != (len(planes[0]), len(first.x), len(first.y)):
             raise FitError(f"{pair.name}: other channels than {first.name} has; fit them alone")
         if dtype != dtypes[0]:
             raise FitError(
@@ -212,7 +217,11 @@ def _verdict(learner: Learner, best: Learned, settings: Settings) -> tuple[Verdi
         if verdict in _SURE
         else ""
     )
-    return ("poor", against) if against else (verdict, _words(verdict, best.r2))
+    if against:
+        return "poor", against
+    lost = _lost(learner, best.window)
+    left_out = f"; {lost * 100:.3g} % of the pixels are left out, which no kernel made"
+    return verdict, _words(verdict, best.r2) + (left_out if lost > _NOTED else "")
 
 
 def _words(verdict: Verdict, r2: float) -> str:
@@ -235,7 +244,6 @@ def _told(learner: Learner, best: Learned, verdict: Verdict, reason: str, images
     spread = np.where(known, np.sqrt(np.where(known, sure.variances, 0)) * best.rmse, math.inf)
     errors = np.broadcast_to(spread, best.solution.weights.T.shape).reshape(shape).copy()
     origin, shift = _origin(window, learner.valid is not None)
-    usable, kept = (_count(pairs, window) for pairs in (given, learner.pairs))
     fit = Fit(
         weights=weights,
         bias=float(best.solution.bias[0]) if single else tuple(best.solution.bias.tolist()),
@@ -248,15 +256,15 @@ def _told(learner: Learner, best: Learned, verdict: Verdict, reason: str, images
         condition=sure.condition,
         stderr=errors,
         clipped=_clipped(given),
-        rejected=1 - kept / max(usable, 1) if learner.pairs is not given else 0.0,
+        rejected=_lost(learner, window),
         shift=shift,
         pairs=images,
-        pixels=kept,
+        pixels=_count(learner.pairs, window),
         valid=learner.valid is not None,
         sizes=best.sizes,
         window=window,
     )
-    return _read(fit, learner, best) if verdict in _SURE else fit
+    return _read(fit, learner, best) if fit.explains else fit
 
 
 def _read(fit: Fit, learner: Learner, best: Learned) -> Fit:
@@ -302,6 +310,13 @@ def _flat(learner: Learner, settings: Settings, images: int) -> Fit:
 def _clipped(pairs: Sequence[Pair]) -> float:
     ends = sum(int(np.count_nonzero(pair.ends)) for pair in pairs)
     return ends / sum(pair.ends.size for pair in pairs)
+
+
+def _lost(learner: Learner, window: Window) -> float:
+    """Return the share of usable pixels that were found to be made by no kernel."""
+    if learner.pairs is learner.given:
+        return 0.0
+    return 1 - _count(learner.pairs, window) / max(_count(learner.given, window), 1)
 
 
 def _count(pairs: Sequence[Pair], window: Window) -> int:

@@ -16,7 +16,7 @@ from conv_cli.fitting.refine import error, predicted, refined
 from conv_cli.fitting.rejection import without_wild
 from conv_cli.fitting.result import Method
 from conv_cli.fitting.shift import estimated_shift
-from conv_cli.fitting.sizes import Scores, chosen_window, grown, placed
+from conv_cli.fitting.sizes import MOST_WEIGHTS, Scores, chosen_window, grown, placed
 from conv_cli.fitting.solve import Certainty, Solution, certainty, solved
 from conv_cli.fitting.tones import depends_on_value_alone
 from conv_cli.fitting.verdict import EXACT
@@ -195,6 +195,13 @@ class Learner:
         return best if better == window else self._solved(better)
 
     def _check_size(self, window: Window) -> None:
+        weights = len(self.given[0].x) * window.rows * window.columns
+        if weights > MOST_WEIGHTS:
+            raise FitError(
+                f"{self.given[0].name}: a kernel of {by(window.size)} has {weights:,} weights, and "
+                f"{MOST_WEIGHTS:,} at most can be fitted; use pictures of one size, or a smaller "
+                "--size"
+            )
         if not _there(self.given, window):
             smallest = min((pair.x.shape[1:] for pair in self.given), key=min)
             raise FitError(
@@ -248,6 +255,7 @@ class Learner:
             seed=settings.seed,
             units=units,
             watch=settings.watch,
+            name=self.given[0].name,
         )
         return self._scored(best._replace(solution=end.solution)), end.losses
 

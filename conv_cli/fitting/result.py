@@ -10,7 +10,7 @@ import numpy.typing as npt
 from conv_cli.errors import FitError
 from conv_cli.fitting.pairs import Size, Window, as_learned
 from conv_cli.fitting.reading import with_own_place
-from conv_cli.fitting.verdict import Verdict
+from conv_cli.fitting.verdict import GOOD, Verdict
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d
@@ -103,6 +103,11 @@ class Fit:
         """Rows and columns of the kernel."""
         rows, columns = self.weights.shape[-2:]
         return rows, columns
+
+    @property
+    def explains(self) -> bool:
+        """The kernel makes the target: one can, and gradient descent has come to it."""
+        return self.verdict in ("exact", "good") and self.rmse <= GOOD * self.noise_floor
 
     @property
     def kernel(self) -> Kernel:

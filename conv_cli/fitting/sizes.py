@@ -18,6 +18,8 @@ _HELPS = 0.7
 """Windows beyond the usual are tried if the last step left no more of the error than this."""
 PIXELS_PER_WEIGHT = 5
 """With fewer, weights tell of the noise in the target more than of the filter."""
+MOST_WEIGHTS = 5_041
+"""Of one kernel, 71×71: equations take its square in numbers, its cube in time."""
 _SIGNIFICANT = 6.0
 """Three standard deviations of what chance does to the difference of two errors, 2σδ/√n."""
 _NOTHING = 0.007
@@ -111,7 +113,7 @@ def largest_side(pairs: Sequence[Pair], bias: bool) -> int:
         window = Window.around((side + 2, side + 2))
         there = sum(int(pair.usable[pair.region(window)].sum()) for pair in pairs)
         weights = len(pairs[0].x) * (side + 2) ** 2 + bias
-        if there * (1 - 1 / HELD_OUT) < PIXELS_PER_WEIGHT * weights:
+        if there * (1 - 1 / HELD_OUT) < PIXELS_PER_WEIGHT * weights or weights > MOST_WEIGHTS:
             break
         side += 2
     return side

@@ -1,5 +1,6 @@
 """What may be said of a fit: explained, not explained, or not to be known from these pictures."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -53,12 +54,21 @@ def lacking(normal: Normal, sure: Certainty, floor: float, *, bias: bool, least:
             f"only {whole:,} usable pixels for {weights} unknown weights; use larger pictures, "
             "more pairs or a smaller --size"
         )
-    if sure.spread * floor <= _UNSURE:
+    if sure.spread * floor <= _UNSURE * max(_gain(normal), 1.0):
         return ""
     return (
         f"{_still(normal)}, so many kernels give this target; use a picture with fine detail in "
         "every direction, such as a photograph with grain, or a smaller --size"
     )
+
+
+def _gain(normal: Normal) -> float:
+    """Return how much more the target varies than the input: about how large weights are."""
+    count = max(normal.pixels, 1)
+    means = normal.gram[-1, :-1] / count
+    before = float((np.diag(normal.gram)[:-1] / count - means**2).max(initial=0))
+    after = float((normal.energy / count - (normal.moments[-1] / count) ** 2).max())
+    return math.sqrt(max(after, 0.0) / before) if before > 0 else 0.0
 
 
 def _still(normal: Normal) -> str:

@@ -118,8 +118,8 @@ def place_words(fit: Fit) -> str:
     """Return the border, and how the pictures lie to each other."""
     words = "the target is what valid filtering leaves" if fit.valid else f"border {fit.border}"
     if not fit.valid and fit.border is None:
-        words = "no border mode explains the rim" if fit.verdict in ("exact", "good") else ""
-    if fit.shift != (0, 0):
+        words = "no border mode explains the rim" if fit.explains else ""
+    if fit.shift != (0, 0) and fit.explains:
         down, right = fit.shift
         moved = [
             f"{abs(count)} {word}"
@@ -135,14 +135,18 @@ def place_words(fit: Fit) -> str:
 
 def next_command(fit: Fit, image: str, saved: str | None) -> str:
     """Return what to type next, for a shell."""
-    if fit.weights.ndim != 2 or fit.verdict in ("poor", "underdetermined"):
+    if fit.weights.ndim != 2 or not fit.explains:
         return ""
+    image = f"./{image}" if image.startswith("-") else image
     kernel = saved or (fit.match if fit.shift == (0, 0) else None)
     if kernel is None:
         return "add -o kernel.json, then: " + _shell(
             "conv-cli", "apply", image, "-k", "kernel.json", *_options(fit), "-o", "out.png"
         )
-    return _shell("conv-cli", "apply", image, "-k", kernel, *_options(fit), "-o", "out.png")
+    options = list(_options(fit))
+    if kernel == saved and not kernel.endswith((".json", ".mat")) and fit.kernel.bias:
+        options += ["--bias", f"{fit.kernel.bias:.6g}"]
+    return _shell("conv-cli", "apply", image, "-k", kernel, *options, "-o", "out.png")
 
 
 def _options(fit: Fit) -> Sequence[str]:
