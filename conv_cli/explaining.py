@@ -151,7 +151,8 @@ def _sum(
     name: str, window: Matrix, weights: Matrix, opacity: Matrix | None, bias: float, pixel: float
 ) -> ChannelSum:
     """Return the sum of one channel, each pixel counted by its opacity as ``colors`` does it."""
-    products, share = window * weights, 1.0
+    # A weight of zero reads nothing, NaN and infinity neither.
+    products, share = np.where(weights != 0, window * weights, 0.0), 1.0
     if opacity is not None:
         share = float((weights * opacity).sum() / weights.sum())
         if share > TRUST:

@@ -165,12 +165,12 @@ def compose(
 
 @kernels.command(cls=Signed)
 @one_kernel
-@click.argument("angle", metavar="ANGLE")
+@click.argument("angle", type=NumberType(), metavar="ANGLE")
 @changes
 @output_option
 @force_flag
 def rotate(
-    kernel: "list[Kernel]", angle: str, output: str | None, force: bool, **options: Any
+    kernel: "list[Kernel]", angle: float, output: str | None, force: bool, **options: Any
 ) -> None:
     """Turn a kernel by ANGLE degrees counter-clockwise: multiples of 90, of 45 for odd squares."""
     from conv_cli.kernels.operations import rotated
@@ -179,13 +179,12 @@ def rotate(
     _write(rotated(single, -_eighths(angle)), output, force)
 
 
-def _eighths(angle: str) -> int:
-    degrees = NumberType().convert(angle, None, None)
-    if degrees % 45:
+def _eighths(angle: float) -> int:
+    if angle % 45:
         raise click.BadParameter(
-            f"{angle.strip()} is no multiple of 45 degrees; give one", param_hint="ANGLE"
+            f"{angle:g} is no multiple of 45 degrees; give one", param_hint="ANGLE"
         )
-    return int(degrees) // 45
+    return int(angle) // 45
 
 
 def _changed(kernels: "list[Kernel]", options: dict[str, Any]) -> "list[Kernel]":

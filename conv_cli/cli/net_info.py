@@ -1,6 +1,7 @@
 """conv-cli net info: what each layer gives, costs and sees."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -130,6 +131,8 @@ def _draw(image: "Image | None", field: "PixelField", options: dict[str, Any]) -
     path = options["output"] or options["image"]
     if options["output"] is not None and same_file(path, options["image"]):
         raise ImageError(f"{path}: is an input and never overwritten; choose another output")
+    if options["output"] is None and Path(path).exists() and not options["force"]:
+        raise ImageError(f"{path}: exists; add -o to draw on it, or --force to overwrite it")
     write_image(path, drawn_field(field, image), force=options["force"])
 
 
