@@ -135,3 +135,11 @@ def test_image_may_come_from_stdin(folder):
 
 def test_unreadable_image_is_1(folder):
     one_error_line(conv_cli("explain", "none.png", "-k", "sobel-x", "--at", "1,1", cwd=folder), 1)
+
+
+def test_weight_of_zero_reads_nothing(folder):
+    x = np.arange(25, dtype=np.float32).reshape(5, 5)
+    x[2, 2] = np.nan
+    write_image(folder / "nan.npy", x)
+    told = explained("nan.npy", "-k", "sobel-x", "--at", "2,2", cwd=folder)
+    assert told["pixel"] == 8.0
