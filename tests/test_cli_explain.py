@@ -141,5 +141,6 @@ def test_weight_of_zero_reads_nothing(folder):
     x = np.arange(25, dtype=np.float32).reshape(5, 5)
     x[2, 2] = np.nan
     write_image(folder / "nan.npy", x)
-    told = explained("nan.npy", "-k", "sobel-x", "--at", "2,2", cwd=folder)
-    assert told["pixel"] == 8.0
+    (told,) = explained("nan.npy", "-k", "sobel-x", "--at", "2,2", cwd=folder)["channels"]
+    assert (told["window"][1][1], told["products"][1][1]) == (None, 0.0)
+    assert told["pixel"] == told["sum"] == 8.0

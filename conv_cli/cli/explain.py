@@ -24,6 +24,7 @@ from conv_cli.cli.options import (
     range_option,
     stride_option,
 )
+from conv_cli.cli.results import plain
 
 if TYPE_CHECKING:
     from conv_cli.explaining import ChannelSum, Explanation
@@ -89,7 +90,7 @@ def explain(image: str, **options: Any) -> int:
     found = explain_pixel(picture, rule, options["at"], dtype, mode)
     boundary.require_stdout(True)
     if options["as_json"]:
-        click.echo(json.dumps(_as_dict(image, found, options["at"], mode)))
+        click.echo(json.dumps(plain(_as_dict(image, found, options["at"], mode))))
         return boundary.DONE
     for line in _lines(image, found, given, options, f"{mode}, {dtype}"):
         click.echo(boundary.escaped(line))
