@@ -29,6 +29,7 @@ from conv_cli.images import (
     write_image,
 )
 from conv_cli.jobs import STDIO, Destination, Input, Job, Output
+from conv_cli.json_values import finite_or_none
 from conv_cli.memory import available_memory, is_limited
 from conv_cli.threads import available_threads
 from conv_cli.workers import CAN_FORK, Progress, answers
@@ -232,7 +233,7 @@ class Run:
             info = probe_image(
                 self._opened(job.source), max_pixels=self._max_pixels, admit=self._admit(job)
             )
-        except Exception as error:
+        except Exception as error:  # whatever it is, it costs this image alone
             return [_failure(job, None, error)]
         return [
             self._known(job, output) or self._shape(job, output, info) for output in job.outputs
@@ -242,7 +243,7 @@ class Run:
         try:
             shape = output_shape(info, self._rule, output.kernels[0])
             dtype, _ = self._pixels(info.dtype, shape[2], info.alpha, output)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it costs this image alone
             return _failure(job, output, error)
         shown = shape[:2] if shape[2] == 1 else shape
         return _result(job, output, shape=shown, dtype=dtype.name, planned=True)
@@ -258,7 +259,7 @@ class Run:
             image = read_image(
                 self._opened(job.source), max_pixels=self._max_pixels, admit=self._admit(job)
             )
-        except Exception as error:
+        except Exception as error:  # whatever it is, it costs this image alone
             progress(float(sum(result is None for result in results.values())))
             return [_failure(job, None, error)]
         notes = tuple(image.notes)
@@ -340,7 +341,7 @@ class Run:
                 threads=threads, progress=progress,
             )  # fmt: skip
             notes += self._write(made, output, threads)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it costs this image alone
             return _failure(job, output, error)
         statistics = made.statistics
         return _result(
@@ -454,11 +455,6 @@ def identity(path: str, stream: BinaryIO | None = None) -> tuple[int, int] | Non
     except (OSError, ValueError):
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
-
-
-def finite_or_none(value: float) -> float | None:
-    """Return a number that JSON can hold, or None."""
-    return value if math.isfinite(value) else None
 
 
 def _ignore(share: float) -> None:

@@ -9,13 +9,14 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.batch import failure_message, finite_or_none, identity, output_pixels
+from conv_cli.batch import failure_message, identity, output_pixels
 from conv_cli.colors import to_gray
 from conv_cli.errors import ConvError, FitError, ImageError, ModelError
 from conv_cli.feature_maps import RangeName, develop_map
 from conv_cli.files import write_atomically
 from conv_cli.images import ARRAY_FORMATS, Image, can_hold, read_image, write_image
 from conv_cli.jobs import STDIO, Destination, Input, place_key
+from conv_cli.json_values import finite_or_none
 from conv_cli.networks.network import Network
 from conv_cli.networks.samples import check_target
 
@@ -195,7 +196,7 @@ class NetworkRun:
         for source in inputs:
             try:
                 yield from self._maps(source)
-            except Exception as error:
+            except Exception as error:  # whatever it is, it costs this image alone
                 yield MapResult(source.path, error=failure_message(error, source.path))
             progress(1.0)
 
@@ -248,7 +249,7 @@ class NetworkRun:
             developed = [develop_map(values, units, dtype, mode) for values in maps]
             pixels = np.stack([made for made, _ in developed])
             self._write(path, pixels)
-        except Exception as error:
+        except Exception as error:  # whatever it is, it costs this image alone
             return result._replace(error=failure_message(error, result.image, path))
         statistics = [each for _, each in developed]
         return result._replace(

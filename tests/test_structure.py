@@ -12,6 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 ALLOWED = {
     "errors": set(),
+    "json_values": set(),
     "threads": set(),
     "workers": set(),
     "memory": set(),
@@ -27,21 +28,21 @@ ALLOWED = {
     "networks": {"borders", "correlation", "errors", "files", "kernels", "layers"},
     "filtering": {"borders", "colors", "correlation", "errors", "feature_maps", "images", "kernels"},
     "explaining": {"borders", "colors", "errors", "feature_maps", "filtering", "images", "kernels"},
-    "fitting": {"errors", "borders", "colors", "kernels", "layers", "threads"},
+    "fitting": {"json_values", "errors", "borders", "colors", "kernels", "layers", "threads"},
     "report": {
         "borders", "correlation", "errors", "feature_maps", "files", "fitting", "images", "kernels",
     },
     "jobs": {"errors", "feature_maps", "filtering", "images", "kernels"},
     "batch": {
-        "errors", "feature_maps", "files", "filtering", "images", "jobs", "memory", "threads",
+        "json_values", "errors", "feature_maps", "files", "filtering", "images", "jobs", "memory", "threads",
         "workers",
     },
     "field_drawing": {"feature_maps", "images", "networks"},
     "network_images": {
-        "batch", "colors", "errors", "feature_maps", "files", "images", "jobs", "networks"
+        "json_values", "batch", "colors", "errors", "feature_maps", "files", "images", "jobs", "networks"
     },
     "cli": {
-        "batch", "borders", "errors", "explaining", "feature_maps", "field_drawing", "files",
+        "json_values", "batch", "borders", "errors", "explaining", "feature_maps", "field_drawing", "files",
         "filtering", "fitting", "images", "jobs", "kernels", "network_images", "networks", "report",
     },
     "__main__": {"cli"},

@@ -27,6 +27,7 @@ from conv_cli.cli.options import (
     quiet_option,
     range_option,
     recursive_option,
+    sliding,
     stride_option,
 )
 from conv_cli.cli.progress import Progress, is_shown
@@ -188,12 +189,7 @@ def _filter(options: dict[str, Any]) -> "Filter":
         kernels = [kernel.turned() for kernel in kernels]
     return Filter(
         tuple(kernels),
-        padding=options["padding"],
-        border=options["border"],
-        stride=options["stride"],
-        dilation=options["dilation"],
-        bias=options["bias"],
-        gray=options["channels"] == "gray",
+        **sliding(options),
         filter_alpha=options["alpha"] == "filter",
         linear=options["linear"],
         combine=options["combine"],

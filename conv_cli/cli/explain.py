@@ -22,9 +22,10 @@ from conv_cli.cli.options import (
     normalize_option,
     padding_option,
     range_option,
+    sliding,
     stride_option,
 )
-from conv_cli.cli.results import plain
+from conv_cli.json_values import plain
 
 if TYPE_CHECKING:
     from conv_cli.explaining import ChannelSum, Explanation
@@ -110,12 +111,7 @@ def _rule(options: dict[str, Any]) -> "tuple[Kernel, Filter]":
     (kernel,) = (kernel.normalized(options["normalize"]) for kernel in options["kernels"])
     rule = Filter(
         (kernel.turned() if options["convolve"] else kernel,),
-        padding=options["padding"],
-        border=options["border"],
-        stride=options["stride"],
-        dilation=options["dilation"],
-        bias=options["bias"],
-        gray=options["channels"] == "gray",
+        **sliding(options),
     )
     return kernel, rule
 

@@ -40,8 +40,6 @@ Examples
   One fit over two folders, paired by stem:
     conv-cli fit before/ after/ -o kernel.json
 """
-_SURE = "exact", "good"
-_EPOCHS = 100
 
 
 @click.command(epilog=EPILOG)
@@ -136,7 +134,7 @@ def fit(**options: Any) -> int:
             click.echo(json.dumps({"image": pairs[0][1], "error": str(error)}))
         raise
     _print(found, pairs[0], options)
-    return boundary.DONE if found.verdict in _SURE else boundary.NOTHING
+    return boundary.DONE if _is_sure(found) else boundary.NOTHING
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -148,7 +146,6 @@ def _check(options: dict[str, Any]) -> None:
     for name in ("lr", "epochs"):
         if options["method"] == "exact" and options[name] is not None:
             raise click.BadParameter("means nothing without --method gd", param_hint=f"--{name}")
-    options["epochs"] = options["epochs"] or _EPOCHS
     if options["output"] == "-" and options["as_json"]:
         raise click.BadParameter(
             "stdout cannot carry both -o - and this; give an output file", param_hint="--json"
@@ -163,6 +160,12 @@ def _check(options: dict[str, Any]) -> None:
         raise click.BadParameter(
             f"{output!r} cannot be written; use {', '.join(endings)}", param_hint="--output"
         )
+
+
+def _is_sure(found: "Fit") -> bool:
+    from conv_cli.fitting.verdict import SURE
+
+    return found.verdict in SURE
 
 
 def _pairs(paths: Sequence[str], options: dict[str, Any]) -> list[tuple[str, str]]:
@@ -225,7 +228,7 @@ def _fitted(
     """Return the fit, and the first pair of images."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from conv_cli.fitting.fit import fit_kernel
+    from conv_cli.fitting.fit import EPOCHS, fit_kernel
     from conv_cli.images import lossy_codec, read_image
 
     def read(name: str) -> "Image":
@@ -235,7 +238,8 @@ def _fitted(
         images = list(pool.map(read, [name for pair in pairs for name in pair]))
     befores, afters = images[::2], images[1::2]
     codecs = [lossy_codec(target) for _, target in pairs]
-    with _Watched(options) as watched:
+    epochs = options["epochs"] or EPOCHS
+    with _Watched(options, epochs) as watched:
         found = fit_kernel(
             befores,
             afters,
@@ -244,7 +248,7 @@ def _fitted(
             method=options["method"],
             channels=options["channels"],
             ridge=options["ridge"],
-            epochs=options["epochs"],
+            epochs=epochs,
             lr=options["lr"],
             seed=options["seed"],
             names=[f"{before}, {after}" for before, after in pairs],
@@ -265,13 +269,13 @@ def _recoding(codecs: Sequence[Any]) -> Callable[[int, Any], Any]:
 class _Watched:
     """Tells of each epoch on stderr, and moves a bar where there is a terminal."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], epochs: int) -> None:
         shown = options["progress"]
         if shown is None:
             shown = not options["quiet"] and sys.stderr is not None and sys.stderr.isatty()
         self._said = not options["quiet"]
         self._bar: Any = click.progressbar(
-            length=options["epochs"], label="conv-cli", file=sys.stderr, hidden=not shown
+            length=epochs, label="conv-cli", file=sys.stderr, hidden=not shown
         )
         self._shown = bool(shown) and options["method"] == "gd"
 
@@ -357,5 +361,5 @@ def _print(found: "Fit", pair: tuple[str, str], options: dict[str, Any]) -> None
         saved = options["output"]
         for line in fit_lines(found, *pair, saved=saved):
             click.echo(boundary.escaped(line))
-    if found.verdict not in _SURE:
+    if not _is_sure(found):
         boundary.say(f"{pair[1]}: {found.verdict}: {found.reason}")

@@ -282,3 +282,15 @@ progress_option = click.option(
     help="Show a progress bar.  [default: on a terminal]",
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+
+
+def sliding(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what a `Filter` is told by the options that say how a window slides, and over what."""
+    return {
+        "padding": options["padding"],
+        "border": options["border"],
+        "stride": options["stride"],
+        "dilation": options["dilation"],
+        "bias": options["bias"],
+        "gray": options["channels"] == "gray",
+    }

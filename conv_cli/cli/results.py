@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 
 class Result(Protocol):
@@ -35,15 +35,6 @@ class Result(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What reading and writing had to say."""
-
-
-def plain(value: Any) -> Any:
-    """Return a value that JSON can hold: null for what is infinite or NaN, at any depth."""
-    if isinstance(value, dict):
-        return {name: plain(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def size(result: Result) -> str:

@@ -15,7 +15,7 @@ from conv_cli.fitting.codec import Coder, Recode
 from conv_cli.fitting.learning import Learned, Learner, Settings, Watch
 from conv_cli.fitting.pairs import Pair, Size, Window, prepared
 from conv_cli.fitting.result import Fit, Method
-from conv_cli.fitting.verdict import VERDICTS, Verdict, graded, lacking, unexplained
+from conv_cli.fitting.verdict import SURE, VERDICTS, Verdict, graded, lacking, unexplained
 
 Array = npt.NDArray[Any]
 Channels = Literal["shared", "each", "mix"]
@@ -24,7 +24,6 @@ EPOCHS = 100
 _ROUNDING = 1 / math.sqrt(12)
 """Standard deviation of what rounding to whole numbers adds."""
 _FLOAT_FLOOR = 1e-6
-_SURE = "exact", "good"
 _CURVED = (
     "each pixel of the target depends on its own value alone, along a curve, as gamma, levels or a "
     "threshold make it"
@@ -214,7 +213,7 @@ def _verdict(learner: Learner, best: Learned, settings: Settings) -> tuple[Verdi
     verdict = graded(best.rmse, learner.floor)
     against = (
         unexplained(learner.given, learner.pairs, best.window, best.solution, learner.floor)
-        if verdict in _SURE
+        if verdict in SURE
         else ""
     )
     if against:

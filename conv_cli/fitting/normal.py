@@ -85,7 +85,6 @@ def sampled(
     *,
     held: bool,
     roughly: bool = False,
-    threads: int | None = None,
 ) -> Normal:
     """Return the normal equations over an even sample of the pixels, of those held out or not.
 
@@ -115,7 +114,7 @@ def sampled(
                 for total, part in zip(sums, products, strict=True):
                     total += part
 
-    share(worker, pieces, threads)
+    share(worker, pieces, None)
     return Normal(*sums, sum(len(some) for _, some in pieces), window, channels)
 
 

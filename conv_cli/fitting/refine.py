@@ -113,7 +113,6 @@ def refined(
     *,
     bias: bool,
     ridge: float = 0.0,
-    threads: int | None = None,
 ) -> Solution:
     """Return the solution over all usable pixels that are not held out.
 
@@ -140,7 +139,7 @@ def refined(
     share_of_step, left = (1 - ratio) ** 2 / (1 + ratio), 2 * np.sqrt(ratio) / (1 + ratio)
     before, least = solution, np.inf
     for _ in range(_STEPS):
-        slope, squares = _slope(pairs, counted, window, solution, threads)
+        slope, squares = _slope(pairs, counted, window, solution)
         if squares > least:  # a sample that tells too little; what was there is better
             return before
         before, least = solution, squares
@@ -164,7 +163,6 @@ def _slope(
     counted: Sequence[Array],
     window: Window,
     solution: Solution,
-    threads: int | None,
 ) -> tuple[Array, float]:
     """Return Σ φ eᵀ (p, D) over the pixels that count, and Σ e² of a channel.
 
@@ -177,7 +175,7 @@ def _slope(
     parts = []
     for pair, mask in zip(pairs, counted, strict=True):
         sums = _Sums(pair, mask, window, solution, size)
-        share(sums.add, sums.tiles(side), threads)
+        share(sums.add, sums.tiles(side), None)
         parts.append(sums)
     spectrum = np.sum([sums.spectrum for sums in parts], axis=0)
     lags = np.fft.irfft2(spectrum, size)[..., : window.rows, : window.columns]

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from conv_cli.errors import FitError
 from conv_cli.fitting.pairs import Size, Window, as_learned
 from conv_cli.fitting.reading import with_own_place
-from conv_cli.fitting.verdict import GOOD, Verdict
+from conv_cli.fitting.verdict import GOOD, SURE, Verdict
+from conv_cli.json_values import plain
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d
@@ -107,7 +108,7 @@ class Fit:
     @property
     def explains(self) -> bool:
         """The kernel makes the target: one can, and gradient descent has come to it."""
-        return self.verdict in ("exact", "good") and self.rmse <= GOOD * self.noise_floor
+        return self.verdict in SURE and self.rmse <= GOOD * self.noise_floor
 
     @property
     def kernel(self) -> Kernel:
@@ -178,23 +179,23 @@ class Fit:
     def as_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints: plain values, null for what is infinite or unknown."""
         fractions = self.rational
-        return {
+        values: dict[str, Any] = {
             "kernel": self.weights.tolist(),
             "bias": self.bias if isinstance(self.bias, float) else list(self.bias),
             "origin": list(self.origin),
             "size": list(self.size),
-            "rmse": _finite(self.rmse),
-            "r2": _finite(self.r2),
-            "psnr": _finite(self.psnr),
+            "rmse": self.rmse,
+            "r2": self.r2,
+            "psnr": self.psnr,
             "noise_floor": self.noise_floor,
             "verdict": self.verdict,
             "reason": self.reason,
-            "condition": _finite(self.condition),
-            "stderr": _finite_list(self.stderr),
+            "condition": self.condition,
+            "stderr": self.stderr.tolist(),
             "clipped": self.clipped,
             "rejected": self.rejected,
             "border": self.border,
-            "rational": fractions and _plain(fractions),
+            "rational": fractions and _as_dict(fractions),
             "match": self.match,
             "turned_match": self.turned_match,
             "shift": list(self.shift),
@@ -203,6 +204,7 @@ class Fit:
             "method": self.method,
             "losses": list(self.losses),
         }
+        return {name: plain(value) for name, value in values.items()}
 
     def as_file(self) -> dict[str, Any]:
         """Return what a .json file holds: the same, but a kernel that makes up for the shift.
@@ -221,16 +223,6 @@ class Fit:
         }
 
 
-def _plain(fractions: Rational) -> dict[str, Any]:
+def _as_dict(fractions: Rational) -> dict[str, Any]:
     whole = [[int(number) for number in row] for row in fractions.numerators.tolist()]
     return {"numerators": whole, "divisor": fractions.divisor}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _finite_list(values: Any) -> Any:
-    if isinstance(values, np.ndarray):
-        values = values.tolist()
-    return [_finite_list(v) for v in values] if isinstance(values, list) else _finite(values)

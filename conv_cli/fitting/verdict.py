@@ -17,6 +17,8 @@ Array = npt.NDArray[Any]
 Verdict = Literal["exact", "good", "poor", "underdetermined"]
 
 VERDICTS: tuple[Verdict, ...] = ("exact", "good", "poor", "underdetermined")
+SURE = VERDICTS[:2]
+"""Verdicts by which a kernel makes the target."""
 EXACT, GOOD = 1.1, 3.0
 """Up to so many floors of error, a fit is exact, or good."""
 _UNSURE = 0.05
