@@ -66,3 +66,10 @@ def test_constant_goes_through_the_map_of_pixels():
     tile = np.empty((1, 1, 5, 6))
     image.read((0, 5), (0, 6), tile)
     np.testing.assert_array_equal(tile[0, 0], np.pad(IMAGE * 2.0, 1, constant_values=20))
+
+
+def test_help_names_every_border():
+    from conv_cli.cli.apply import apply
+
+    (option,) = (each for each in apply.params if each.name == "border")
+    assert option.metavar.split("|") == [*NAMES, "NUMBER"]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import Border, PaddedImage
+from conv_cli.borders import NAMES, Border, PaddedImage
 from conv_cli.errors import KernelError
 from conv_cli.fitting.pairs import Pair, Window
 from conv_cli.fitting.solve import Solution
@@ -26,7 +26,6 @@ _BY_CHANCE = 0.25
 """Fractions are looked for as long as no more than so many weights would be one by chance."""
 _MOST = 4096
 _RIM = 0.97
-_MODES = "edge", "zero", "reflect", "symmetric", "wrap"
 
 
 def rational(weights: Array, errors: Array) -> Rational | None:
@@ -163,12 +162,12 @@ def border(
     reach = with_own_place(window)
     rims = [rim for pair in pairs for rim in _rims(pair, reach)]
     if not rims:
-        return _MODES[0]
+        return NAMES[0]
     weights = np.zeros((len(pairs[0].y), len(pairs[0].x), *reach.size))
     shape = (len(pairs[0].y), len(pairs[0].x), *window.size)
     weights[:, :, *window.within(reach)] = solution.weights.T.reshape(shape)
     shares = {}
-    for mode in (*_MODES, _constant(rims, reach, weights, solution.bias)):
+    for mode in (*NAMES, _constant(rims, reach, weights, solution.bias)):
         if mode is not None and mode not in shares:
             shares[mode] = _explained(rims, reach, weights, solution.bias, mode, tolerance)
     best = max(shares, key=lambda mode: shares[mode])

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PilImage
 
+from conv_cli.images import headers
 from conv_cli.images.pillow import open_with, quiet
 
 Pixels = NDArray[Any]
 Recode = Callable[[Pixels], Pixels]
-
-_MAGIC = {"jpeg": b"\xff\xd8\xff", "webp": b"RIFF", "avif": b"ftypavi"}
 
 
 def lossy_codec(path: str | os.PathLike[str]) -> Recode | None:
@@ -34,12 +33,12 @@ def lossy_codec(path: str | os.PathLike[str]) -> Recode | None:
     """
     with open(path, "rb") as stream:  # noqa: PTH123  # the name may be bytes
         contents = stream.read()
-    start = contents[:32]
-    if start.startswith(_MAGIC["jpeg"]):
+    format = headers.identify(contents[: headers.SIGNATURE_BYTES])
+    if format == "jpeg":
         return _jpeg(contents)
-    if start.startswith(_MAGIC["webp"]) and b"VP8 " in contents[12:4096]:
+    if format == "webp" and b"VP8 " in contents[12:4096]:
         return _of_a_size("WEBP", len(contents), {"lossless": False})
-    if _MAGIC["avif"] in start:
+    if format == "avif":
         return _of_a_size("AVIF", len(contents), {})
     return None
 
