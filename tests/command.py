@@ -3,16 +3,20 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 COMMAND = (sys.executable, "-m", "conv_cli")
+
 ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": str(ROOT),
-    "PYTHONDONTWRITEBYTECODE": "1",
+    **{name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ},
+    "HOME": tempfile.gettempdir(),
+    "LANG": "C.UTF-8",
+    "PYTHONPATH": str(ROOT),  # where the package is; no other variable of Python's, as for users
     "COLUMNS": "100",
 }
+"""What a user's shell sets, so that what Python does by default is what is tested."""
 
 
 def run(*arguments, before=(), **options):

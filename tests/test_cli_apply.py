@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import oracle
+from command import ENVIRONMENT
 from conv_cli import Kernel, load_kernel, read_image, write_image
 
 SOBEL_X = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
@@ -26,7 +27,7 @@ def conv_cli(*arguments, stdin=None, cwd=None, **options):
     return subprocess.run(
         [sys.executable, "-m", "conv_cli", *map(str, arguments)],
         input=stdin, capture_output=True, cwd=cwd, timeout=60, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}, **options,
+        env=ENVIRONMENT, **options,
     )  # fmt: skip
 
 
@@ -478,14 +479,14 @@ class TestStreams:
         command = f"{sys.executable} -m conv_cli apply gray.png -k kirsch -o maps --json"
         script = f'{command} | true; exit "${{PIPESTATUS[0]}}"'
         done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, check=False,
-                              env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+                              env=ENVIRONMENT)  # fmt: skip
         assert done.returncode == 1
         assert b"Traceback" not in done.stderr
 
     def test_closed_stdout_is_no_success(self, folder):
         command = f"{sys.executable} -m conv_cli apply gray.png -k identity -o - >&-"
         done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, check=False,
-                              env={**os.environ, "PYTHONPATH": str(ROOT)})  # fmt: skip
+                              env=ENVIRONMENT)  # fmt: skip
         assert "stdout" in one_error_line(done, 1)
 
     def test_full_stdout_is_no_success(self, folder):
@@ -493,7 +494,7 @@ class TestStreams:
             done = subprocess.run(
                 [sys.executable, "-m", "conv_cli", "apply", "gray.png", "-k", "identity", "-o", "-"],
                 cwd=folder, stdout=full, stderr=subprocess.PIPE, check=False,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env=ENVIRONMENT,
             )  # fmt: skip
         assert done.returncode == 1
         assert b"Traceback" not in done.stderr
@@ -506,7 +507,7 @@ class TestStreams:
             [sys.executable, "-m", "conv_cli", "apply", "big.png", *["-k", "freichen"], *["-k", "kirsch"],
              *["-k", "compass"], *["-k", "robinson"], "--depth", "16", "-o", "out"],
             cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env=ENVIRONMENT,
         )  # fmt: skip
         time.sleep(1)
         process.send_signal(getattr(__import__("signal"), f"SIG{signal}"))

@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from command import ENVIRONMENT
 from conv_cli import Kernel, load_kernel, read_image
 from conv_cli.cli.kernels import TARGETS
 from conv_cli.kernels.catalogue import CATALOGUE
@@ -319,7 +320,7 @@ def test_names_of_files_cannot_command_the_terminal(tmp_path):
 
 def test_output_that_cannot_be_delivered_is_a_failure(tmp_path):
     command = f"{sys.executable} -m conv_cli kernels"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = ENVIRONMENT
 
     def shell(script):
         return subprocess.run(["bash", "-c", script], capture_output=True, env=environment, check=False)  # fmt: skip
@@ -340,7 +341,7 @@ def in_terminal(*arguments, **environment):
     main, other = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "conv_cli", *arguments], stdout=other, stdin=other,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "NO_COLOR": "", **environment},
+        env={**ENVIRONMENT, "TERM": "xterm", "NO_COLOR": "", **environment},
     )  # fmt: skip
     os.close(other)
     printed = b""
@@ -395,7 +396,7 @@ def test_completion_offers_kernel_names(tmp_path, shell, words, expected):
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -m conv_cli "$@"\n')
     done = subprocess.run(
         [sys.executable, "-m", "conv_cli"], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "_CONV_CLI_COMPLETE": f"{shell}_complete",
+        env={**ENVIRONMENT, "_CONV_CLI_COMPLETE": f"{shell}_complete",
              "COMP_WORDS": words, "COMP_CWORD": place},
     )  # fmt: skip
     answers = done.stdout.splitlines()
@@ -417,7 +418,7 @@ def test_completion_works_in_a_real_bash(tmp_path):
     )
     done = subprocess.run(
         [shutil.which("bash"), "-c", code], capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        env={**ENVIRONMENT, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.stdout.split() == ["robinson-se", "robinson-s", "robinson-sw"]
 

@@ -1,7 +1,6 @@
 """conv-cli net: real models and images in, maps, tables and trained models out."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -12,8 +11,9 @@ import time
 import numpy as np
 import pytest
 
+from command import ENVIRONMENT
 from conv_cli import Network, conv2d, load_kernel, read_image, write_image
-from test_cli_apply import ROOT, SAMPLES, clip, conv_cli, folder, one_error_line, pixels, succeed
+from test_cli_apply import SAMPLES, clip, conv_cli, folder, one_error_line, pixels, succeed
 
 __all__ = ["folder"]
 MODELS = SAMPLES / "models"
@@ -347,7 +347,7 @@ class TestFit:
         process = subprocess.Popen(
             [sys.executable, "-m", "conv_cli", "net", "fit", str(MODELS / "learn-edges.json"),
              *pair, "-o", "m.npz", "--epochs", "1000"],
-            cwd=folder, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            cwd=folder, stderr=subprocess.PIPE, env=ENVIRONMENT,
         )  # fmt: skip
         assert process.stderr.readline().startswith(b"epoch 1")
         time.sleep(0.1)

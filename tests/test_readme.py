@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from command import ENVIRONMENT
 from conv_cli.cli.main import cli
 
 ROOT = Path(__file__).parent.parent
@@ -75,9 +76,8 @@ def workplace(tmp_path_factory):
     script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m conv_cli "$@"\n')
     script.chmod(0o755)
     environment = {
-        **os.environ,
-        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
+        **ENVIRONMENT,
+        "PATH": f"{bin_folder}{os.pathsep}{ENVIRONMENT['PATH']}",
     }
     return folder, environment
 

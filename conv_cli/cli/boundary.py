@@ -1,6 +1,7 @@
 """Where every error becomes one line and an exit code."""
 
 import contextlib
+import errno
 import gc
 import io
 import os
@@ -41,18 +42,23 @@ class Stopped(BaseException):
 def run(command: Callable[[], int | None]) -> NoReturn:
     """Run a command and leave with its exit code; every failure is one line on stderr."""
     _hold_standard_descriptors()
+    if sys.stdout is None:
+        sys.stdout = _ClosedOutput()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # a library's words to programmers; users get our own
     _on_stop(_stop)
+    code = DONE
     try:
         code = _exit_code(command)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except BrokenPipeError:
-        code = _undelivered()
+        code = FAILED
     except OSError as error:
-        say(f"Error: {error.filename or 'stdout'}: {error.strerror or error}; {_WAY_OUT}")
-        code = _undelivered()
+        if code != FAILED:  # else the image that was to go there has said it
+            say(f"Error: {error.filename or 'stdout'}: {error.strerror or error}; {_WAY_OUT}")
+        code = FAILED
+    for stream in (sys.stdout, sys.stderr):
+        _forget_what_was_not_taken(stream)
     _on_stop(signal.SIG_IGN)  # all is done: what comes now comes too late
     gc.freeze()  # nothing of what is left will be used again, so there is nothing to search
     sys.exit(code)
@@ -122,12 +128,12 @@ def named(name: str) -> Iterator[None]:
 
 def binary(stream: TextIO | None) -> BinaryIO:
     """Return the bytes behind stdin or stdout; one that is closed reads as empty."""
-    return io.BytesIO() if stream is None else stream.buffer
+    return getattr(stream, "buffer", None) or io.BytesIO()
 
 
 def require_stdout(needed: bool) -> None:
     """Raise ImageError if something is to go to stdout and it is closed."""
-    if needed and sys.stdout is None:
+    if needed and isinstance(sys.stdout, _ClosedOutput):
         raise ImageError("stdout: is closed, so nothing can be delivered; open it, or give a file")
 
 
@@ -167,8 +173,26 @@ def _sentence(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _undelivered() -> int:
-    """Point stdout at nothing, so that Python's own flush at exit does not complain again."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return FAILED
+class _ClosedOutput(io.TextIOBase):
+    """Stands for a stdout that is closed, which Click would take for one that wants nothing."""
+
+    encoding, errors = "utf-8", "strict"
+
+    def write(self, text: str) -> int:
+        """Raise OSError for any text."""
+        if text:
+            raise OSError(errno.EBADF, "is closed, so nothing can be delivered")
+        return 0
+
+
+def _forget_what_was_not_taken(stream: TextIO | None) -> None:
+    """Point a stream that does not take what is left in its buffer at nothing.
+
+    Python flushes both streams once more when it ends, and would leave with 120 if that failed.
+    """
+    try:
+        if stream is not None:
+            stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

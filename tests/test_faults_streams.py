@@ -1,0 +1,71 @@
+"""The exit code says what became of the work, whatever stdin, stdout and stderr do."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from command import COMMAND, ENVIRONMENT, ROOT
+
+SAMPLES = ROOT / "sample_images"
+MODEL = SAMPLES / "models" / "edge-magnitude.json"
+LEARNER = SAMPLES / "models" / "learn-one-kernel.json"
+STREAMS = {
+    "stdout full": ">/dev/full 2>words",
+    "stderr full": ">data 2>/dev/full",
+    "both full": ">/dev/full 2>/dev/full",
+    "stdout closed": ">&- 2>words",
+    "stderr closed": ">data 2>&-",
+    "all closed": "<&- >&- 2>&-",
+}
+# What is typed, the exit code with streams that work, and whether data goes to stdout.
+COMMANDS = {
+    "--version": (0, True),
+    "apply --help": (0, True),
+    "apply --nonsense": (2, False),
+    "apply missing.png -k box -o o.png": (1, False),
+    "apply *.nothing -k box -o o.png": (3, False),
+    "apply a.png -k sobel-x -o o.png -f": (0, False),
+    "apply a.png -k sobel-x -o -": (0, True),
+    "apply a.png b.png -k sobel-x -o maps/ -f --json": (0, True),
+    "apply a.png -k sobel-x -o new.png --dry-run": (0, True),
+    "explain a.png -k box --at 2,2": (0, True),
+    "fit a.png b.png --size 1 -o k.json -f": (3, True),
+    "kernels show box": (0, True),
+    "kernels convert box --to scipy": (0, True),
+    f"net info {MODEL} --input 1x9x9": (0, True),
+    f"net apply {MODEL} a.png -o maps/ -f --layer last": (0, False),
+    f"net fit {LEARNER} a.png b.png -o m.json -f --epochs 1": (0, False),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("streams")
+    script = "apply sample.png -k box:5 --channels gray -o b.png"
+    shutil.copy(SAMPLES / "still-life.png", folder / "sample.png")
+    subprocess.run([*COMMAND, *script.split()], cwd=folder, env=ENVIRONMENT, check=True)
+    shutil.move(folder / "sample.png", folder / "a.png")
+    return folder
+
+
+@pytest.mark.parametrize("streams", list(STREAMS))
+@pytest.mark.parametrize("typed", list(COMMANDS))
+def test_exit_code_holds_whatever_the_streams_do(folder, typed, streams):
+    code, says_something = COMMANDS[typed]
+    lost = says_something and ("stdout" in streams or streams in ("both full", "all closed"))
+    command = f"{' '.join(COMMAND)} {typed} {STREAMS[streams]}"
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=ENVIRONMENT, check=False)
+    assert done.returncode == (1 if lost else code)
+    if "2>words" in STREAMS[streams]:
+        words = (folder / "words").read_text()
+        assert "Traceback" not in words
+        assert ("stdout" in words) == lost
+
+
+def test_file_size_limit_on_stdout_is_a_failure(folder):
+    command = f"ulimit -f 1; {' '.join(COMMAND)} apply a.png -k box -o - >data"
+    done = subprocess.run(["bash", "-c", command], cwd=folder, env=ENVIRONMENT, check=False,
+                          capture_output=True)  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
