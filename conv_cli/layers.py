@@ -289,4 +289,5 @@ def _result_dtype(
         return np.dtype(np.int64)
     low, high = problem.low + min(int(offsets.min()), 0), problem.high + max(int(offsets.max()), 0)
     limits = ((np.dtype(t), np.iinfo(t)) for t in (np.int16, np.int32, np.int64))
-    return next(dtype for dtype, limit in limits if limit.min <= low and high <= limit.max)
+    fits = (dtype for dtype, limit in limits if limit.min <= low and high <= limit.max)
+    return next(fits, np.dtype(np.int64))  # what exceeds that is refused by the planner

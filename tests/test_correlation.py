@@ -365,3 +365,56 @@ def test_interleaved_samples_give_what_their_planes_give(strategy, border, sampl
     options |= {"padding": ((3, 1), (2 * samples, 4 * samples)), "dilation": (1, 2 * samples)}
     result = run(interleaved, weights, strategy, samples=samples, **options)[0]
     assert_equal(result.reshape(len(result), -1, samples).transpose(2, 0, 1), expected)
+
+
+WHOLE = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"]
+
+
+def extremes(dtype, shape, seed):
+    """An array of whole numbers, most of them the least or the greatest of their dtype."""
+    rng = np.random.default_rng(seed)
+    least, greatest = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if dtype == "int64":  # the least of all has no negative in 64 bits, and is refused
+        least += 1
+    return rng.choice([least, greatest, 0, 1], shape, p=[0.5, 0.3, 0.1, 0.1]).astype(dtype)
+
+
+@pytest.mark.parametrize("pixel", WHOLE)
+@pytest.mark.parametrize("weight", WHOLE)
+def test_extremes_of_every_dtype_are_exact_in_every_engine_or_refused(pixel, weight):
+    for seed, kernel in enumerate([(1, 1), (1, 2), (2, 2), (3, 3), (3, 5)]):
+        x, weights = extremes(pixel, (1, 7, 8), seed), extremes(weight, (1, 1, *kernel), seed + 50)
+        expected = oracle.correlate(x, weights, padding=((0, 0), (0, 0)), border="zero")
+        problem = state_problem(Source.of(x[None]), weights, border=Border("zero"))
+        try:
+            able = plans(problem)
+        except ConvError as error:
+            assert "64-bit" in str(error)  # either way is right
+            continue
+        for plan in able:
+            assert_equal(run(x, weights, plan.strategy), expected)
+
+
+def test_weight_that_has_no_negative_in_64_bits_is_refused():
+    with pytest.raises(ConvError, match="64-bit"):
+        run(np.ones((1, 4, 4), bool), np.full((1, 1, 2, 2), -(2**63)))
+
+
+@pytest.mark.parametrize("kernel", [(15, 15), (21, 31), (1, 63)])
+@pytest.mark.parametrize(
+    ("dtype", "fill"), [("float32", 1e20), ("float32", 1e7), ("float64", 1e200), ("uint16", 65535)]
+)
+def test_far_pixels_do_not_matter_to_any_engine(dtype, fill, kernel):
+    rng = np.random.default_rng(3)
+    x = rng.uniform(1, 2, (1, 140, 150)).astype(dtype)
+    for row, column in [(0, 0), (139, 70), (60, 149)]:
+        x[:, row, column] = fill
+    weights = rng.standard_normal((1, 1, *kernel))
+    windows = np.lib.stride_tricks.sliding_window_view(x[0].astype(np.float64), kernel)
+    expected = np.einsum("ijkl,kl->ij", windows, weights[0, 0])
+    allowed = 1e-4 * np.abs(weights).sum() * windows.max(axis=(2, 3))
+    problem = state_problem(Source.of(x[None]), weights, border=Border("zero"))
+    for plan in plans(problem):
+        assert (np.abs(run(x, weights, plan.strategy)[0] - expected) <= allowed).all(), (
+            plan.strategy
+        )

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import BinaryIO, NoReturn, TextIO
+from typing import IO, BinaryIO, NoReturn, TextIO
 
 import click
 
@@ -185,14 +185,15 @@ class _ClosedOutput(io.TextIOBase):
         return 0
 
 
-def _forget_what_was_not_taken(stream: TextIO | None) -> None:
+def _forget_what_was_not_taken(stream: IO[str] | _ClosedOutput | None) -> None:
     """Point a stream that does not take what is left in its buffer at nothing.
 
     Python flushes both streams once more when it ends, and would leave with 120 if that failed.
     """
+    if stream is None:
+        return
     try:
-        if stream is not None:
-            stream.flush()
+        stream.flush()
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
