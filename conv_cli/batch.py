@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import numpy as np
 
 from conv_cli.errors import ConvError, ImageError
-from conv_cli.feature_maps import RangeName
+from conv_cli.feature_maps import RangeName, require_white
 from conv_cli.files import discard_drafts
 from conv_cli.filtering import Filter, MapResult, filter_image, output_shape
 from conv_cli.images import (
@@ -37,7 +37,7 @@ from conv_cli.workers import CAN_FORK, Progress, answers
 _SMALL = 16 << 20  # bytes that are not worth asking for
 _PLAIN_INPUTS = ("png", "jpeg")
 _PLAIN_OUTPUTS = ("png", "jpeg", "npy")
-_DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32}
+_DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32, "float64": np.float64}
 
 
 class Result(NamedTuple):
@@ -141,15 +141,13 @@ def output_pixels(
         Of the map.
     """
     chosen = destination.range
+    stays_float = kind in FLOAT_FORMATS or (chosen is None and destination.white is None)
     if destination.depth:
         made = np.dtype(_DEPTHS[destination.depth])
-    elif (
-        kind in ARRAY_FORMATS
-        or chosen == "raw"
-        or (dtype.kind == "f" and (chosen is None or kind in FLOAT_FORMATS))
-    ):
-        made = np.dtype(np.float32)
-    elif dtype.itemsize > 2 and chosen is not None:
+    elif kind in ARRAY_FORMATS or chosen == "raw" or (dtype.kind == "f" and stays_float):
+        loses = dtype.itemsize > 4 or (dtype.itemsize == 4 and dtype.kind != "f")
+        made = np.dtype(np.float64 if loses and kind in ARRAY_FORMATS else np.float32)
+    elif dtype.itemsize > 2 and (chosen is not None or destination.white is not None):
         deep = _holds(kind, np.dtype(np.uint16), channels, alpha)
         made = np.dtype(np.uint16 if deep else np.uint8)
     else:
@@ -335,7 +333,7 @@ class Run:
         threads = max(1, self._threads // self._processes)
         try:
             channels = output_shape(image, self._rule, output.kernels[0])[2]
-            dtype, mode = self._pixels(image.dtype, channels, image.alpha, output)
+            dtype, mode = self._pixels(image.dtype, channels, image.alpha, output, image.pixels)
             made = filter_image(
                 image, self._rule, output.kernels, dtype, mode,
                 threads=threads, progress=progress,
@@ -359,10 +357,17 @@ class Run:
         )
 
     def _pixels(
-        self, units: np.dtype[Any], channels: int, alpha: bool, output: Output
+        self,
+        units: np.dtype[Any],
+        channels: int,
+        alpha: bool,
+        output: Output,
+        pixels: np.ndarray | None = None,
     ) -> tuple[np.dtype[Any], RangeName]:
         """Return the dtype of a map and its range, once the format is known to hold them."""
         dtype, mode = output_pixels(units, output.format, channels, alpha, self._to)
+        whole = dtype if output.format in FLOAT_FORMATS or self._to.depth else np.dtype(np.uint8)
+        require_white(units, whole, mode, self._rule.white, pixels)
         can_hold(output.format, dtype, channels, alpha)
         return dtype, mode
 

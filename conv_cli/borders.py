@@ -58,10 +58,14 @@ class Border:
         "edge", "reflect", "symmetric", "wrap" or "constant".
     value : float
         The constant, in the image's own units; 0 for the other modes.
+    opaque : bool
+        The constant is a colour that was given, so its opacity is full, even if it is 0; what
+        "zero" means is that there is nothing.
     """
 
     mode: str
     value: float = 0.0
+    opaque: bool = False
 
     @classmethod
     def named(cls, name: "str | float | Border") -> Self:
@@ -86,14 +90,14 @@ class Border:
             value = math.nan
         if not math.isfinite(value):
             raise ConvError(f"border {name!r} is unknown; use {', '.join(NAMES)} or a number")
-        return cls("constant", value)
+        return cls("constant", value, opaque=True)
 
     @property
     def spelled(self) -> str | float:
         """Return a name or number that ``named`` gives this border for."""
         if self.mode != "constant":
             return self.mode
-        return self.value or "zero"
+        return self.value if self.value or self.opaque else "zero"
 
     def sources(self, size: int, before: int, after: int) -> npt.NDArray[np.intp]:
         """Return, for each place along a padded axis, the index of the pixel that it repeats.
@@ -126,6 +130,8 @@ class PaddedImage:
     samples : int
         How many neighbours in a row are one pixel: 3 for interleaved RGB, whose width and padding
         are counted in samples then.
+    opacity : float, optional
+        What the border's constant is in the last image of the batch, where that is opacity.
     """
 
     def __init__(
@@ -136,6 +142,7 @@ class PaddedImage:
         load: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None,
         *,
         samples: int = 1,
+        opacity: float | None = None,
     ) -> None:
         self._x = x
         self._load = load or (lambda tile: tile)
@@ -146,6 +153,8 @@ class PaddedImage:
         columns = border.sources(width // samples, left // samples, right // samples)
         self._columns = _as_samples(columns, samples) if samples > 1 else columns
         pixel = np.full((*x.shape[:2], 1, 1), border.value, np.float64)
+        if opacity is not None:
+            pixel[-1] = opacity
         self._constant = self._load(pixel) if border.mode == "constant" else None
         self._shifts: npt.NDArray[Any] | None = None
 

@@ -69,19 +69,25 @@ def weigh(colours: Tile, opacity: Tile, top: float) -> Tile:
     return np.concatenate([colours.astype(dtype), colours * share, share])
 
 
-def unweigh(values: Tile, colours: int, total: float) -> Tile:
+def unweigh(signed: Tile, sizes: Tile, colours: int, total: float, size: float) -> Tile:
     """Return the correlated colours, each pixel counted by its opacity.
+
+    With a kernel w, opacity a of 0..1 and colour c, each pixel of the window counts as
+    a·c + (1 - a)·m, where m = Σ|w|ac / Σ|w|a is the mean of the visible colours under it. So an
+    even colour stays even under any opacity, hidden colours make no fringe, and no result exceeds
+    Σ|w|·max|c|. For w ≥ 0 that is Σwac / Σwa · Σw, normalised convolution (Knutsson & Westin 1993).
 
     Parameters
     ----------
-    values : ndarray, shape (2·colours + 1, h, w)
-        What correlation made of ``weigh``.
+    signed, sizes : ndarray, shape (2·colours + 1, h, w)
+        What correlation with w, and with |w|, made of ``weigh``.
     colours : int
         How many channels of colour there are.
-    total : float
-        The sum of the kernel's weights, not zero. A result keeps it: an even colour c becomes
-        c·total under any opacity, so hidden colours make no fringe.
+    total, size : float
+        Σw and Σ|w|.
     """
-    plain, weighted, opacity = values[:colours], values[colours:-1], values[-1:] / total
-    trusted = opacity > TRUST
-    return np.where(trusted, weighted / np.where(trusted, opacity, 1), plain)
+    plain, weighted, opacity = signed[:colours], signed[colours:-1], signed[-1:]
+    seen = sizes[-1:]
+    trusted = seen > TRUST * size
+    mean = sizes[colours:-1] / np.where(trusted, seen, 1)
+    return np.where(trusted, weighted + mean * (total - opacity), plain)

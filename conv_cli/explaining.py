@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
-from conv_cli.colors import TRUST, to_gray, white
+from conv_cli.colors import TRUST, to_gray
 from conv_cli.errors import ConvError
 from conv_cli.feature_maps import RangeName
-from conv_cli.filtering import Filter, filter_image, output_shape, padding_of, sums_to_zero
+from conv_cli.filtering import Filter, filter_image, output_shape, padding_of, white_of
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel
 
@@ -28,12 +28,13 @@ class ChannelSum(NamedTuple):
         The pixels under the kernel, the border's among them.
     opacity : ndarray, shape (kh, kw), or None
         By which each pixel counts, 0..1; None where all count in full.
+    mean : float or None
+        Of the window's visible colours, weighed by the kernel's magnitudes: what stands for the
+        part of a pixel that is not opaque.
     products : ndarray, shape (kh, kw)
-        Pixels times weights, times opacity.
+        Weights times pixels, or times what they count as: opacity · pixel + (1 - opacity) · mean.
     sum : float
         Of the products.
-    share : float
-        What the sum is divided by: how much of the weight lies on opaque pixels, 1 where all count.
     bias, value : float
         What is added, and the result before the range.
     pixel : float
@@ -43,9 +44,9 @@ class ChannelSum(NamedTuple):
     channel: str
     window: Matrix
     opacity: Matrix | None
+    mean: float | None
     products: Matrix
     sum: float
-    share: float
     bias: float
     value: float
     pixel: float
@@ -115,7 +116,8 @@ def explain_pixel(
     ]
     planes = image.planes[:, None]
     window = np.empty((*planes.shape[:2], *(stop - start for start, stop in spans)))
-    PaddedImage(planes, padding, rule.border).read(spans[0], spans[1], window)
+    opacity = white_of(image.dtype, rule) * rule.border.opaque if image.alpha else None
+    PaddedImage(planes, padding, rule.border, opacity=opacity).read(spans[0], spans[1], window)
     pixels = window[:, 0, :: rule.dilation[0], :: rule.dilation[1]]
     rows, columns = (
         tuple(range(start - before, stop - before, gap))
@@ -137,8 +139,8 @@ def _sums(
     if rule.gray:
         colours = to_gray(colours[:, None])[:, 0]
     opacity = None
-    if image.alpha and not sums_to_zero(kernel):
-        share = pixels[count] / white(image.dtype)
+    if image.alpha:
+        share = pixels[count] / white_of(image.dtype, rule)
         opacity = None if (share == 1).all() else share
     bias = kernel.bias if rule.bias is None else rule.bias
     return [
@@ -151,17 +153,18 @@ def _sum(
     name: str, window: Matrix, weights: Matrix, opacity: Matrix | None, bias: float, pixel: float
 ) -> ChannelSum:
     """Return the sum of one channel, each pixel counted by its opacity as ``colors`` does it."""
-    # A weight of zero reads nothing, NaN and infinity neither.
-    products, share = np.where(weights != 0, window * weights, 0.0), 1.0
+    counted, mean = window, None
     if opacity is not None:
-        share = float((weights * opacity).sum() / weights.sum())
-        if share > TRUST:
-            products = products * opacity
+        sizes = np.abs(weights) * opacity
+        if sizes.sum() > TRUST * np.abs(weights).sum():
+            mean = float((sizes * window).sum() / sizes.sum())
+            counted = opacity * window + (1 - opacity) * mean
         else:
-            opacity, share = None, 1.0
+            opacity = None
+    # A weight of zero reads nothing, NaN and infinity neither.
+    products = np.where(weights != 0, counted * weights, 0.0)
     total = float(products.sum())
-    value = total / share + bias
-    return ChannelSum(name, window, opacity, products, total, share, bias, value, pixel)
+    return ChannelSum(name, window, opacity, mean, products, total, bias, total + bias, pixel)
 
 
 def _names(count: int) -> Sequence[str]:

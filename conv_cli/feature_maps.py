@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Span
-from conv_cli.colors import white
+from conv_cli.colors import white as white_of
 from conv_cli.errors import ConvError, ImageError
 
 Values = npt.NDArray[Any]
@@ -28,6 +28,8 @@ CombineName = Literal["magnitude", "max", "sum", "mean"]
 
 _NEEDS_EXTREMES = ("signed", "stretch")
 _STRIP_ROWS = 64
+_WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+"""What white is in floats that are a share, or counts of 8 to 16 bits."""
 _NOISE = 1e-12
 """A map whose values differ by less than this share of white is flat: they differ by rounding."""
 
@@ -77,12 +79,14 @@ class FeatureMap:
     units : numpy.dtype
         Of the input's pixels; it says what the values mean.
     dtype : numpy.dtype
-        Of the finished pixels. 8 to 16 bits multiplies by 257, 16 to 8 divides; nothing else is
-        rescaled but by the range.
+        Of the finished pixels. 8 to 16 bits multiplies by 257, 16 to 8 divides, and floats become
+        whole numbers as ``white`` says; nothing else is rescaled but by the range.
     mode : str
         The range.
     samples : int
         How many samples of a pixel lie side by side in the tiles.
+    white : float, optional
+        What white is in floats; 1 by default.
 
     Raises
     ------
@@ -99,15 +103,17 @@ class FeatureMap:
         mode: RangeName,
         *,
         samples: int = 1,
+        white: float | None = None,
     ) -> None:
         if mode == "raw" and dtype.kind != "f":
             raise ConvError("--range raw makes floats; add --depth float32, or choose clip")
         self.pixels = np.empty(shape, dtype)
         self.needs_extremes = mode in _NEEDS_EXTREMES
-        self._scale = _rescaling(units, dtype)
-        self._bottom, self._top = _limits(units, dtype)
+        top = white if white and units.kind == "f" else white_of(units)
+        self._scale = _rescaling(units, dtype, top)
+        self._bottom, self._top = _limits(dtype, top)
         self._half = {1: 128.0, 2: 32768.0}.get(dtype.itemsize, self._top / 2)
-        self._noise = _NOISE * white(units)
+        self._noise = _NOISE * top
         self._mode = mode
         if samples > 1:
             self._target = self.pixels.reshape(1, shape[0], -1)
@@ -225,14 +231,18 @@ class FeatureMap:
 
 
 def develop_map(
-    values: Values, units: np.dtype[Any], dtype: np.dtype[Any], mode: RangeName
+    values: Values,
+    units: np.dtype[Any],
+    dtype: np.dtype[Any],
+    mode: RangeName,
+    white: float | None = None,
 ) -> tuple[Values, Statistics]:
     """Return the pixels (h, w) of one map that is there as a whole, and what it held.
 
     Parameters and errors are those of ``FeatureMap``; the values are left as they are.
     """
     rows, columns = values.shape
-    feature_map = FeatureMap((rows, columns, 1), 1, units, dtype, mode)
+    feature_map = FeatureMap((rows, columns, 1), 1, units, dtype, mode, white=white)
     own = values[None].copy()
     if feature_map.needs_extremes:
         feature_map.measure(own)
@@ -252,20 +262,48 @@ def to_pixels(values: Values, units: np.dtype[Any], mode: RangeName) -> Values:
     return made.pixels[..., 0] if values.ndim == 2 else made.pixels
 
 
-def rescaled(opacity: Values, dtype: np.dtype[Any]) -> Values:
-    """Return opacity in the units of a dtype: 0..white of whole numbers, unchanged in floats."""
+def rescaled(opacity: Values, dtype: np.dtype[Any], top: float) -> Values:
+    """Return opacity of 0..top in the units of whole numbers; in floats it stays as it is."""
     if dtype.kind == "f" or dtype == opacity.dtype:
         return opacity
-    return np.rint(opacity / white(opacity.dtype) * white(dtype)).astype(dtype)
+    full = white_of(dtype)
+    return np.clip(np.rint(opacity / top * full), 0, full).astype(dtype)
 
 
-def _rescaling(units: np.dtype[Any], dtype: np.dtype[Any]) -> float:
+def require_white(
+    units: np.dtype[Any],
+    dtype: np.dtype[Any],
+    mode: RangeName,
+    white: float | None,
+    pixels: Values | None = None,
+) -> None:
+    """Raise ImageError if floats are to become whole numbers and nobody said what white is.
+
+    ``pixels``, if they are there, tell what it may be.
+    """
+    if units.kind != "f" or dtype.kind == "f" or mode in _NEEDS_EXTREMES or white is not None:
+        return
+    held, fitting = "", 1.0
+    finite = np.empty(0) if pixels is None else pixels[np.isfinite(pixels)]
+    if finite.size:
+        low, high = float(finite.min()), float(finite.max())
+        held = f" from {low:g} to {high:g}"
+        fitting = next((w for w in _WHITES if max(high, -low) <= w), high)
+    raise ImageError(
+        f"holds floats{held}, and whole numbers need to know which of them is white; add "
+        f"--white {fitting:.15g}, or --range stretch"
+    )
+
+
+def _rescaling(units: np.dtype[Any], dtype: np.dtype[Any], top: float) -> float:
+    if units.kind == "f" and dtype.kind != "f":
+        return white_of(dtype) / top
     widths = (units.itemsize, dtype.itemsize) if units.kind == dtype.kind == "u" else None
     return {(1, 2): 257.0, (2, 1): 1 / 257}.get(widths, 1.0) if widths else 1.0
 
 
-def _limits(units: np.dtype[Any], dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Return what finished pixels may reach: the dtype's own range, or 0..white for floats."""
+def _limits(dtype: np.dtype[Any], top: float) -> tuple[float, float]:
+    """Return what finished pixels may reach: the dtype's own range, or 0..top for floats."""
     if dtype.kind == "f":
-        return 0.0, white(units)
+        return 0.0, top
     return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)

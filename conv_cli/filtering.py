@@ -13,6 +13,7 @@ from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, weigh, whi
 from conv_cli.correlation.correlate import correlate
 from conv_cli.correlation.plan import Plan, choose_plan
 from conv_cli.correlation.problem import Geometry, Pair, Source, Tile, state_problem
+from conv_cli.errors import ImageError
 from conv_cli.feature_maps import CombineName, FeatureMap, RangeName, Statistics, combine, rescaled
 from conv_cli.images import Image, ImageInfo
 from conv_cli.kernels.kernel import Kernel, common_frame
@@ -22,8 +23,6 @@ PaddingChoice = Literal["same", "valid", "full"] | Pair
 
 _KEPT_BYTES = 16 << 20
 """Real values that may be kept beside the pixels until their range is known."""
-_ZERO_SUM = 1e-9
-"""A kernel's sum below this share of its weights' magnitudes is zero but for rounding."""
 
 
 class Filter(NamedTuple):
@@ -46,6 +45,8 @@ class Filter(NamedTuple):
         Correlate in linear light.
     combine : str or None
         Make one map of all kernels: "magnitude", "max", "sum" or "mean".
+    white : float or None
+        What white is in pixels of floats; None: 1.
     """
 
     kernels: tuple[Kernel, ...]
@@ -58,6 +59,7 @@ class Filter(NamedTuple):
     filter_alpha: bool = False
     linear: bool = False
     combine: CombineName | None = None
+    white: float | None = None
 
     def maps(self) -> list[tuple[str, tuple[Kernel, ...]]]:
         """Return the name of each map and the kernels, all of one shape, that make it."""
@@ -88,7 +90,8 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
     Raises
     ------
     ConvError
-        If the kernel is larger than the image with its padding.
+        If the kernel is larger than the image with its padding, or grey is asked of bands that are
+        no colours.
     """
     height, width = image.shape[:2]
     geometry = Geometry(
@@ -99,7 +102,13 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
         dilation=rule.dilation,
         padding=padding_of(rule, kernel),
     )
-    colours = 1 if rule.gray else image.channels - image.alpha
+    colours = image.channels - image.alpha
+    if rule.gray and colours not in (1, 3):
+        raise ImageError(
+            f"has {colours} bands, and grey is made of red, green and blue; leave out "
+            "--channels gray, and every band is filtered"
+        )
+    colours = 1 if rule.gray else colours
     return (*geometry.output, colours + image.alpha)
 
 
@@ -138,10 +147,14 @@ def filter_image(
     samples = _interleaved(image, rule)
     planes = _planes(image, samples)
     colours = image.channels - image.alpha
-    top = white(planes.dtype)
-    weighted = image.alpha and not rule.filter_alpha and not all(map(sums_to_zero, kernels))
-    source = Source.of(planes, _loader(image, rule, weighted, colours, top), samples=samples)
+    top = white_of(planes.dtype, rule)
+    weighted = _counts_by_opacity(image, rule)
+    load = _loader(image, rule, weighted, colours, top)
+    opacity = top * rule.border.opaque if weighted else None
+    source = Source.of(planes, load, samples=samples, opacity=opacity)
     weights = np.stack([kernel.weights for kernel in kernels])[:, None]
+    if weighted and weights.min() < 0:
+        weights = np.concatenate([weights, np.abs(weights)])
     rows, (left, right) = padding_of(rule, kernels[0])
     problem = state_problem(
         source,
@@ -154,7 +167,9 @@ def filter_image(
     plan = choose_plan(problem)
     shape = output_shape(image, rule, kernels[0])
     made = shape[2] - (image.alpha and not rule.filter_alpha)
-    feature_map = FeatureMap(shape, made, planes.dtype, dtype, mode, samples=samples)
+    feature_map = FeatureMap(
+        shape, made, planes.dtype, dtype, mode, samples=samples, white=rule.white
+    )
 
     def each_tile(handle: Callable[..., object], share: float) -> None:
         """Correlate, and hand the finished values of every tile on with its rows and columns."""
@@ -163,7 +178,7 @@ def filter_image(
         def finish(values: Array, tile: Tile) -> None:
             if weighted:
                 values = _by_opacity(values, made, kernels)
-            handle(_finish(values, rule, kernels, top), *tile.output)
+            handle(_finish(values, rule, kernels, top, shape[2] - image.alpha), *tile.output)
             if progress is not None:
                 progress(step)
 
@@ -178,8 +193,8 @@ def filter_image(
         each_tile(lambda values, *_: feature_map.measure(values), 0.5)
         each_tile(feature_map.develop, 0.5)
     if image.alpha and not rule.filter_alpha:
-        opacity = _placed_opacity(planes[-1, 0], rule, kernels[0], problem)
-        feature_map.pixels[..., -1] = rescaled(opacity, dtype)
+        placed = _placed_opacity(planes[-1, 0], rule, kernels[0], problem, top)
+        feature_map.pixels[..., -1] = rescaled(placed, dtype, top)
     pixels = feature_map.pixels[..., 0] if shape[2] == 1 else feature_map.pixels
     return MapResult(replace(image, pixels=pixels), feature_map.statistics, plan)
 
@@ -230,9 +245,17 @@ def padding_of(rule: Filter, kernel: Kernel) -> Padding:
     return rows, columns
 
 
-def sums_to_zero(kernel: Kernel) -> bool:
-    """Tell whether a kernel gives nothing for an even image, but for rounding."""
-    return abs(kernel.weights.sum()) <= _ZERO_SUM * np.abs(kernel.weights).sum()
+def white_of(dtype: np.dtype[Any], rule: Filter) -> float:
+    """Return what white is in pixels of a dtype."""
+    return rule.white if rule.white and dtype.kind == "f" else white(dtype)
+
+
+def _counts_by_opacity(image: Image, rule: Filter) -> bool:
+    """Tell whether some pixel of a window may count less than another."""
+    if not image.alpha or rule.filter_alpha:
+        return False
+    beyond = rule.padding != "valid" and rule.border.mode == "constant" and not rule.border.opaque
+    return beyond or bool((image.planes[-1] < white_of(image.dtype, rule)).any())
 
 
 def _loader(
@@ -257,23 +280,34 @@ def _loader(
 
 
 def _by_opacity(values: Array, colours: int, kernels: Sequence[Kernel]) -> Array:
-    """Return (C, K, h, w): colours weighed by opacity for the kernels whose sum is not zero."""
+    """Return the colours (C, K, h, w), each pixel counted by its opacity.
+
+    Values (2·C + 1, 2·K, h, w) hold the sums of the kernels and then those of their magnitudes;
+    where no weight is negative these are the same, and the values (2·C + 1, K, h, w).
+    """
     return np.stack(
         [
-            values[:colours, k]
-            if sums_to_zero(kernel)
-            else unweigh(values[:, k], colours, float(kernel.weights.sum()))
+            unweigh(
+                values[:, k],
+                values[:, k - len(kernels)],
+                colours,
+                float(kernel.weights.sum()),
+                float(np.abs(kernel.weights).sum()),
+            )
             for k, kernel in enumerate(kernels)
         ],
         axis=1,
     )
 
 
-def _finish(values: Array, rule: Filter, kernels: Sequence[Kernel], top: float) -> Array:
-    """Return (C, h, w) of correlated values (C, K, h, w): out of linear light, bias, combined."""
+def _finish(
+    values: Array, rule: Filter, kernels: Sequence[Kernel], top: float, colours: int
+) -> Array:
+    """Return (C, h, w) of correlated values (C, K, h, w): bias, combined, out of linear light.
+
+    In linear light are the colours alone, and bias and combination with them.
+    """
     wide = np.result_type(values.dtype, np.float32)
-    if rule.linear:
-        values = from_linear(values, top)
     own = np.array([kernel.bias for kernel in kernels], wide)
     if rule.bias is None and own.any():
         values = values + own[:, None, None]
@@ -281,12 +315,17 @@ def _finish(values: Array, rule: Filter, kernels: Sequence[Kernel], top: float) 
         values = combine(values, rule.combine)
     if rule.bias:
         values = values + wide.type(rule.bias)
+    if rule.linear:
+        values = np.concatenate([from_linear(values[:colours], top), values[colours:]])
     return values[:, 0]
 
 
-def _placed_opacity(opacity: Array, rule: Filter, kernel: Kernel, geometry: Geometry) -> Array:
+def _placed_opacity(
+    opacity: Array, rule: Filter, kernel: Kernel, geometry: Geometry, top: float
+) -> Array:
     """Return the opacity (h, w) that lies under the kernel's origin at every output pixel."""
-    padded = pad(opacity, geometry.padding, rule.border)
+    border = replace(rule.border, value=top) if rule.border.opaque else rule.border
+    padded = pad(opacity, geometry.padding, border)
     (row_step, column_step), (rows, columns) = rule.stride, geometry.output
     top, left = (o * d for o, d in zip(kernel.origin, rule.dilation, strict=True))
     return padded[top::row_step, left::column_step][:rows, :columns]

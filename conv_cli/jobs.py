@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.feature_maps import RangeName
 from conv_cli.filtering import Filter
-from conv_cli.images import READABLE_SUFFIXES, format_of
+from conv_cli.images import READABLE_SUFFIXES, WRITABLE_SUFFIXES, format_of
 from conv_cli.kernels.kernel import Kernel
 
 STDIO = "-"
@@ -40,6 +41,16 @@ class Input(NamedTuple):
         """Its name without suffix, for the names of its results."""
         return "stdin" if self.path == STDIO else Path(self.path).stem
 
+    @property
+    def suffix(self) -> str:
+        """Its suffix without the dot."""
+        return Path(self.path).suffix.removeprefix(".")
+
+    @property
+    def folder_name(self) -> str:
+        """The name of the folder that it is in."""
+        return Path(self.path).absolute().parent.name
+
 
 class Destination(NamedTuple):
     """Where results go and in which form; the options of ``apply`` that concern its files.
@@ -51,6 +62,7 @@ class Destination(NamedTuple):
     name: str = "{stem}.{kernel}{ext}"
     format: str | None = None
     depth: str | None = None
+    white: float | None = None
     range: RangeName | None = None
     compress: bool = False
     force: bool = False
@@ -137,6 +149,12 @@ def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or Path(output).is_dir()
 
 
+def is_image_name(output: str) -> bool:
+    """Tell whether an output is named like an image, and is no folder."""
+    suffixes = READABLE_SUFFIXES | WRITABLE_SUFFIXES
+    return Path(output).suffix.lower() in suffixes and not _is_folder(output)
+
+
 def plan_jobs(inputs: Sequence[Input], rule: Filter, destination: Destination) -> list[Job]:
     """Return what is to be made of each image, with the path of every result.
 
@@ -156,6 +174,11 @@ def plan_jobs(inputs: Sequence[Input], rule: Filter, destination: Destination) -
         raise ConvError(
             f"{destination.output}: is a file, and these results need a folder; choose another "
             "name, or --combine the maps of a single image"
+        )
+    if destination.makes_folders and is_image_name(destination.output):
+        raise ConvError(
+            f"{folder}: is the name of one image, and here are {len(inputs) * len(maps)} to be "
+            f"written; give a folder, as {folder.stem}/, or --combine the maps of a single image"
         )
     jobs = [
         Job(
@@ -194,11 +217,14 @@ def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
             stem=source.stem,
             kernel=file_name_part(kernel),
             ext=f".{to.format or _DEFAULT_FORMAT}",
+            suffix=source.suffix,
+            dir=source.folder_name,
             index=index,
         )
     except (KeyError, IndexError, ValueError, AttributeError):
         raise ConvError(
-            f"--name {to.name!r}: is no template; use {{stem}}, {{kernel}}, {{ext}} and {{index}}"
+            f"--name {to.name!r}: is no template; use {{stem}}, {{suffix}}, {{dir}}, {{kernel}}, "
+            "{{ext}} and {{index}}"
         ) from None
     path = Path(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or name.endswith("/"):
@@ -217,20 +243,36 @@ def place_key(path: str) -> str:
 
 
 def _refuse_collisions(jobs: Iterable[Job]) -> None:
-    """Raise if two results would share a name, also where a file system folds case or Unicode."""
-    seen: dict[str, str] = {}
+    """Raise if two results would share a name, also where a file system folds case."""
+    seen: dict[str, tuple[Input, Output]] = {}
     for job in jobs:
         for output in job.outputs:
             key = place_key(output.path)
-            who = f"{job.source.path} with {output.name}"
             if key in seen:
+                first, other = seen[key]
                 raise ConvError(
-                    f"{output.path}: would be made twice, of {seen[key]} and of {who}; use --name "
-                    "with {stem}, {kernel} and {index}, or separate output folders"
+                    f"{output.path}: would be made twice, of {first.path} with {other.name} and of "
+                    f"{job.source.path} with {output.name}; {_way_apart(first, job.source)}"
                 )
-            seen[key] = who
+            seen[key] = job.source, output
+
+
+def _way_apart(one: Input, other: Input) -> str:
+    """Return what tells the results of two images, or of one image under two kernels, apart."""
+    if one.path == other.path:
+        return "number them, as with --name '{stem}.{kernel}.{index}{ext}'"
+    if one.suffix != other.suffix:
+        return "name them with their suffix, as with --name '{stem}.{suffix}.{kernel}{ext}'"
+    if one.folder_name != other.folder_name:
+        return "name them with their folder, as with --name '{dir}-{stem}.{kernel}{ext}'"
+    return "use separate output folders"
 
 
 def _folded(name: str) -> str:
-    """Return what names that some file system takes for one have in common."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", name).casefold())
+    """Return what names have in common that some file system takes for one.
+
+    Capitals are folded wherever a disk may come from; ways to write an accent on macOS alone.
+    """
+    if sys.platform == "darwin":
+        name = unicodedata.normalize("NFD", name)
+    return name.casefold()

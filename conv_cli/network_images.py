@@ -12,10 +12,10 @@ import numpy.typing as npt
 from conv_cli.batch import failure_message, identity, output_pixels
 from conv_cli.colors import to_gray
 from conv_cli.errors import ConvError, FitError, ImageError, ModelError
-from conv_cli.feature_maps import RangeName, develop_map
+from conv_cli.feature_maps import RangeName, develop_map, require_white
 from conv_cli.files import write_atomically
 from conv_cli.images import ARRAY_FORMATS, Image, can_hold, read_image, write_image
-from conv_cli.jobs import STDIO, Destination, Input, place_key
+from conv_cli.jobs import STDIO, Destination, Input, is_image_name, place_key
 from conv_cli.json_values import finite_or_none
 from conv_cli.networks.network import Network
 from conv_cli.networks.samples import check_target
@@ -177,6 +177,8 @@ class NetworkRun:
             raise ConvError("-o -: maps are several files; give the name of a folder")
         if os.path.lexists(output) and not output.is_dir():
             raise ConvError(f"{output}: is a file, and maps need a folder; choose another name")
+        if is_image_name(self._to.output):
+            raise ConvError(f"{output}: is the name of one image; give a folder, as {output.stem}/")
         seen: dict[str, str] = {}
         for source in inputs:
             place = str(self._stem(source))
@@ -245,8 +247,10 @@ class NetworkRun:
         try:
             if identity(path) in self._protected:
                 raise ImageError(f"{path}: is an input and never overwritten; choose another -o")
+            white = self._to.white
+            require_white(units, dtype, mode, white, maps)
             _require_room(path, self._to.format or "png", dtype)
-            developed = [develop_map(values, units, dtype, mode) for values in maps]
+            developed = [develop_map(values, units, dtype, mode, white) for values in maps]
             pixels = np.stack([made for made, _ in developed])
             self._write(path, pixels)
         except Exception as error:  # whatever it is, it costs this image alone

@@ -4,9 +4,11 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -270,9 +272,91 @@ class TestDepth:
     def test_nan_in_whole_number_pixels_is_refused(self, tmp_path):
         np.save(tmp_path / "x.npy", np.array([[0, np.nan, 1]], np.float32))
         done = conv_cli(
-            "apply", "x.npy", "-k", "identity", "--depth", "8", "-o", "y.png", cwd=tmp_path
-        )
+            "apply", "x.npy", "-k", "identity", "--depth", "8", "--white", "1", "-o", "y.png",
+            cwd=tmp_path,
+        )  # fmt: skip
         assert "NaN" in one_error_line(done, 1)
+
+
+class TestWhite:
+    @pytest.fixture
+    def floats(self, tmp_path):
+        np.save(tmp_path / "x.npy", np.array([[0, 0.25, 0.5, 1]], np.float32))
+        return tmp_path
+
+    @pytest.mark.parametrize("options", [("-o", "y.png"), ("--depth", "8", "-o", "y.png")])
+    def test_floats_do_not_become_whole_numbers_by_a_guess(self, floats, options):
+        line = one_error_line(conv_cli("apply", "x.npy", "-k", "identity", *options, cwd=floats), 1)
+        assert "from 0 to 1" in line
+        assert "--white 1" in line
+
+    @pytest.mark.parametrize(("depth", "top"), [("8", 255), ("16", 65535)])
+    def test_white_is_the_greatest_whole_number(self, floats, depth, top):
+        succeed("apply", "x.npy", "-k", "identity", "--white", "0.5", "--depth", depth, "-o", "y.png",
+                "-q", cwd=floats)  # fmt: skip
+        np.testing.assert_array_equal(pixels(floats / "y.png"), [[0, np.rint(top / 2), top, top]])
+
+    @pytest.mark.parametrize("values_range", ["stretch", "signed"])
+    def test_ranges_that_scale_need_no_white(self, floats, values_range):
+        succeed("apply", "x.npy", "-k", "identity", "--range", values_range, "--depth", "8", "-o",
+                "y.png", cwd=floats)  # fmt: skip
+        assert pixels(floats / "y.png").max() == 255
+
+    def test_network_maps_of_floats_follow_the_same_rule(self, floats):
+        (floats / "m.json").write_text('{"layers": [{"relu": {}}]}')
+        command = ["net", "apply", "m.json", "x.npy", "--depth", "8", "-o", "maps/"]
+        assert "--white 1" in one_error_line(conv_cli(*command, cwd=floats), 1)
+        succeed(*command, "--white", "1", cwd=floats)
+        assert pixels(floats / "maps/x.1.1.png").max() == 255
+
+
+class TestDigits:
+    @pytest.mark.parametrize(
+        "values", [np.array([[2**31 - 1, -(2**31), 16777217]], np.int32),
+                   np.array([[2**32 - 1, 5, 16777217]], np.uint32), np.array([[1e9 + 0.1, np.pi]])],
+    )  # fmt: skip
+    def test_arrays_lose_no_digits(self, tmp_path, values):
+        np.save(tmp_path / "x.npy", values)
+        succeed("apply", "x.npy", "-k", "identity", "-o", "y.npy", cwd=tmp_path)
+        written = np.load(tmp_path / "y.npy")
+        assert written.dtype == np.float64
+        np.testing.assert_array_equal(written, values)
+
+    def test_depth_says_what_an_array_holds(self, folder):
+        for depth in ("float32", "float64"):
+            for name in ("y.npy", "y.tif"):
+                succeed("apply", "colour.png", "-k", "1 2 / 3", "--depth", depth, "-o", name, "-f",
+                        cwd=folder)  # fmt: skip
+                assert read_image(folder / name).dtype == depth
+        done = conv_cli("apply", "gray.png", "-k", "box", "--depth", "float64", "-o", "y.png",
+                        cwd=folder)  # fmt: skip
+        assert "float64" in one_error_line(done, 1)
+
+
+class TestLight:
+    def test_maps_are_combined_and_biased_in_linear_light(self, folder):
+        succeed("apply", "gray.png", "-k", "1 -1", "-k", "0 1", "--linear", "--combine", "sum",
+                "--bias", "5", "--padding", "valid", "--depth", "float32", "-o", "y.npy",
+                cwd=folder)  # fmt: skip
+        coded = pixels(folder / "gray.png") / 255
+        light = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+        light = light[:, :-1] + 5 / 255
+        expected = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+        np.testing.assert_allclose(np.load(folder / "y.npy"), expected * 255, atol=0.01)
+
+
+class TestBands:
+    @pytest.mark.parametrize("count", [2, 4])
+    def test_bands_of_an_array_are_no_opacity(self, tmp_path, count):
+        x = np.random.default_rng(0).random((5, 6, count))
+        np.save(tmp_path / "x.npy", x)
+        succeed(
+            "apply", "x.npy", "-k", "1 2 / 3", "--padding", "valid", "-o", "y.npy", cwd=tmp_path
+        )
+        np.testing.assert_allclose(np.load(tmp_path / "y.npy"), (x[:, :-1] + 2 * x[:, 1:]) / 3)
+        for command in (["apply", "x.npy", "-o", "z.npy"], ["explain", "x.npy", "--at", "1,1"]):
+            done = conv_cli(*command, "-k", "box", "--channels", "gray", cwd=tmp_path)
+            assert f"x.npy: has {count} bands" in one_error_line(done, 1)
 
 
 class TestAlpha:
@@ -299,10 +383,39 @@ class TestAlpha:
             expected = clip(filtered(x[..., channel], np.array([[0.5, 0.5]])))
             np.testing.assert_array_equal(y[..., channel], expected)
 
-    def test_kernel_of_zero_sum_sees_the_colours_as_they_are(self, fringe):
+    def test_kernel_of_zero_sum_sees_no_edge_at_hidden_colours(self, fringe):
         succeed("apply", "x.png", "-k", "-1 1", "--range", "abs", "-o", "y.png", cwd=fringe)
-        y = pixels(fringe / "y.png")
-        assert (y[:, 3, :3] == (200, 255, 0)).all()
+        assert (pixels(fringe / "y.png")[:, :4, :3] == 0).all()
+
+    def test_signs_do_not_blow_up_where_colours_are_half_transparent(self, tmp_path):
+        x = np.array([[[100, 100, 100, 255], [110, 110, 110, 128], [110, 110, 110, 128]]], np.uint8)
+        write_image(tmp_path / "x.png", from_alpha(x))
+        succeed("apply", "x.png", "-k", "-1 2 0", "-o", "y.npy", cwd=tmp_path)
+        # In the middle, m = (1·100 + 2·a·110) / (1 + 2a) and -100 + 2·(a·110 + (1 - a)·m), a = 128/255.
+        a = 128 / 255
+        mean = (100 + 2 * a * 110) / (1 + 2 * a)
+        value = -100 + 2 * (a * 110 + (1 - a) * mean)
+        np.testing.assert_allclose(np.load(tmp_path / "y.npy")[0, 1, :3], value, rtol=1e-6)
+
+    def test_soft_edges_stay_within_the_reach_of_the_kernel(self, tmp_path):
+        succeed("apply", SAMPLES / "leaf.png", "-k", "unsharp:2", "-o", tmp_path / "y.npy")
+        reach = np.abs(load_kernel("unsharp:2").weights).sum() * 255
+        assert np.abs(np.load(tmp_path / "y.npy")[..., :3]).max() <= reach
+
+    @pytest.mark.parametrize("name", ["x.png", "x.tif", "x.webp"])
+    @pytest.mark.parametrize("mode", ["RGBA", "LA"])
+    def test_no_curve_of_light_touches_opacity(self, tmp_path, name, mode):
+        Image.new(mode, (5, 5), (128,) * len(mode)).save(tmp_path / name, lossless=True)
+        succeed("apply", name, "-k", "box", "--alpha", "filter", "--linear", "-o", f"y-{name}",
+                cwd=tmp_path)  # fmt: skip
+        assert (pixels(tmp_path / f"y-{name}") == 128).all()
+
+    def test_a_number_as_border_is_an_opaque_colour_and_zero_is_nothing(self, tmp_path):
+        write_image(tmp_path / "x.png", from_alpha(np.full((1, 1, 4), 100, np.uint8)))
+        for border, colour in (("zero", 100), ("7", (100 * 100 / 255 + 7) / (100 / 255 + 1))):
+            succeed("apply", "x.png", "-k", "1 1 0 / 2", "--border", border, "-o", "y.npy", "-f",
+                    cwd=tmp_path)  # fmt: skip
+            np.testing.assert_allclose(np.load(tmp_path / "y.npy")[0, 0, :3], colour, rtol=1e-5)
 
     def test_opaque_pictures_are_filtered_as_if_they_had_no_alpha(self, folder):
         x = pixels(folder / "colour.png").astype(np.uint8)
@@ -600,3 +713,45 @@ def test_python_and_command_line_agree(folder):
     assert isinstance(kernel, Kernel)
     expected = filtered(pixels(folder / "gray.png"), kernel.weights) + kernel.bias
     np.testing.assert_allclose(np.load(folder / "a.npy"), expected.astype(float), atol=1e-3)
+
+
+class TestOneName:
+    """What is given twice, or would be called the same."""
+
+    @pytest.fixture
+    def twins(self, folder):
+        Image.open(folder / "colour.png").save(folder / "colour.jpg")
+        return folder
+
+    def test_the_advice_for_one_stem_under_two_suffixes_helps(self, twins):
+        command = ["apply", "colour.png", "colour.jpg", "-k", "box", "-o", "maps/"]
+        line = one_error_line(conv_cli(*command, cwd=twins), 2)
+        template = re.search("--name '(.*)'", line)[1]
+        assert not (twins / "maps").exists()
+        succeed(*command, "--name", template, cwd=twins)
+        names = {path.name for path in (twins / "maps").iterdir()}
+        assert names == {"colour.png.box.png", "colour.jpg.box.png"}
+
+    def test_the_advice_for_one_name_in_two_folders_helps(self, folder):
+        for name in ("a", "b"):
+            (folder / name).mkdir()
+            shutil.copy(folder / "gray.png", folder / name / "x.png")
+        command = ["apply", "a/x.png", "b/x.png", "-k", "box", "-o", "maps/"]
+        template = re.search("--name '(.*)'", one_error_line(conv_cli(*command, cwd=folder), 2))[1]
+        succeed(*command, "--name", template, cwd=folder)
+        assert {path.name for path in (folder / "maps").iterdir()} == {"a-x.box.png", "b-x.box.png"}
+
+    @pytest.mark.parametrize("more", [("gray.png",), ("-k", "identity")])
+    def test_name_of_an_image_is_no_folder(self, folder, more):
+        done = conv_cli("apply", "colour.png", "-k", "box", *more, "-o", "out.png", cwd=folder)
+        assert "out.png: is the name of one image" in one_error_line(done, 2)
+        assert not (folder / "out.png").exists()
+
+    @pytest.mark.skipif(sys.platform == "darwin", reason="there the two are one name")
+    def test_names_that_differ_by_unicode_form_are_two(self, folder):
+        (folder / "in").mkdir()
+        for form in ("NFC", "NFD"):
+            name = unicodedata.normalize(form, "é.png")
+            shutil.copy(folder / "gray.png", folder / "in" / name)
+        succeed("apply", "in", "-k", "box", "-o", "maps", "-q", cwd=folder)
+        assert len(list((folder / "maps").iterdir())) == 2

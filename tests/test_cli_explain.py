@@ -144,3 +144,8 @@ def test_weight_of_zero_reads_nothing(folder):
     (told,) = explained("nan.npy", "-k", "sobel-x", "--at", "2,2", cwd=folder)["channels"]
     assert (told["window"][1][1], told["products"][1][1]) == (None, 0.0)
     assert told["pixel"] == told["sum"] == 8.0
+
+
+def test_second_kernel_is_not_dropped(folder):
+    done = conv_cli("explain", "gray.png", "--at", "1,1", "-k", "box", "-k", "emboss", cwd=folder)
+    assert "box and emboss" in one_error_line(done, 2)

@@ -151,7 +151,7 @@ def test_grey_pnm_is_a_pgm(format):
         ("pgm", "uint8", 4, True, "PGM holds one channel; use --channels gray, or write PNG"),
         ("gif", "uint8", 3, False, "GIF holds one channel"),
         ("jp2", "uint16", 3, False, "JPEG 2000"),
-        ("tiff", "float64", 1, False, "TIFF holds"),
+        ("png", "float64", 1, False, "PNG holds"),
         ("tiff", "uint32", 1, False, "TIFF holds"),
         ("pfm", "uint8", 1, False, "PFM holds float32, not 8-bit; use --depth float32"),
         ("heic", "uint8", 3, False, "'heic' is no format that can be written; use one of png"),

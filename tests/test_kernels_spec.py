@@ -1,3 +1,4 @@
+import re
 import time
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def test_an_inline_matrix_is_read_as_it_is_written(spec: str, expected: list[lis
         ("1 2; 3 4;;", ("row 3 is empty",)),
         ("1,,2", ("row 1, column 2 is empty",)),
         ("1,2,", ("row 1, column 3 is empty",)),
-        ("[1, 2]", ("row 1, column 1 is [1",)),
+        ("(1, 2)", ("row 1, column 1 is (1",)),
         ("1 1/0", ("row 1, column 2 is 1/0", "divides by zero")),
         ("1 2/0.0; 1 1", ("row 1, column 2 is 2/0.0", "divides by zero")),
         ("1 2 / 0", ("its divisor is 0",)),
@@ -249,3 +250,49 @@ def test_a_long_bad_text_is_refused_quickly(text: str) -> None:
         load_kernel(text)
     assert time.perf_counter() - start < 2
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "text", ["[[1, 2], [3, 4]]", "[[1 2] [3 4]]", "[1 2; 3 4]", "[1, 2; 3, 4]", "[1, 2\n3, 4]"]
+)
+def test_matrices_of_python_and_matlab_are_understood(text):
+    np.testing.assert_array_equal(load_kernel(text).weights, [[1, 2], [3, 4]])
+    np.testing.assert_array_equal(load_kernel(f"{text} / 2").weights, [[0.5, 1], [1.5, 2]])
+
+
+@pytest.mark.parametrize("text", ["[1 2", "[[1, 2], 3]", "[1] [2]", "[[[1]]]", "]1 2["])
+def test_brackets_that_do_not_pair_are_refused(text):
+    with pytest.raises(KernelError, match=re.escape("[[1, 2], [3, 4]]")):
+        load_kernel(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("-1,0,1 -2,0,2 -1,0,1", '"-1,0,1; -2,0,2; -1,0,1"'),
+        ("0,25 0,5 0,25", '"0.25 0.5 0.25"'),
+        ("1 2; 3, 4 5", "row 2"),
+    ],
+)
+def test_commas_and_spaces_in_one_row_are_refused_with_a_way_to_write_it(text, advice):
+    with pytest.raises(KernelError, match=re.escape(advice)):
+        load_kernel(text)
+
+
+@pytest.mark.parametrize("text", ["1, 2, 3", "1 , 2 ,3", "1,2,3", "1 2 3"])
+def test_commas_may_have_spaces_beside_them(text):
+    np.testing.assert_array_equal(load_kernel(text).weights, [[1, 2, 3]])
+
+
+@pytest.mark.parametrize("name", ["k.txt", "k.csv"])
+def test_lines_that_begin_with_a_hash_are_comments(tmp_path, name):
+    gap = " " if name == "k.txt" else ","
+    (tmp_path / name).write_text(f"# a comment\n1{gap}2\n  # another\n3{gap}4\n")
+    np.testing.assert_array_equal(load_kernel(tmp_path / name).weights, [[1, 2], [3, 4]])
+
+
+@pytest.mark.parametrize("key", ["divisor", "scale", "Bias", "anchor"])
+def test_keys_that_are_not_known_are_refused(tmp_path, key):
+    (tmp_path / "k.json").write_text(f'{{"weights": [[1, 2]], "{key}": 2}}')
+    with pytest.raises(KernelError, match=f'"{key}" is not known'):
+        load_kernel(tmp_path / "k.json")

@@ -29,6 +29,7 @@ from conv_cli.cli.options import (
     recursive_option,
     sliding,
     stride_option,
+    white_option,
 )
 from conv_cli.cli.progress import Progress, is_shown
 from conv_cli.cli.results import size, words
@@ -84,7 +85,8 @@ Examples
     default="{stem}.{kernel}{ext}",
     show_default=True,
     metavar="TEMPLATE",
-    help="Names of files in the output folder; {index} counts the kernels.",
+    help="Names of files in the output folder; also {suffix} and {dir} of the image, and {index}, "
+    "which counts the kernels.",
 )
 @padding_option
 @border_option
@@ -111,6 +113,7 @@ Examples
 )
 @range_option
 @depth_option
+@white_option
 @file_format_option
 @click.option(
     "--compress", is_flag=True, help="Take longer for the smallest files (PNG, TIFF, WebP, JPEG)."
@@ -193,6 +196,7 @@ def _filter(options: dict[str, Any]) -> "Filter":
         filter_alpha=options["alpha"] == "filter",
         linear=options["linear"],
         combine=options["combine"],
+        white=options["white"],
     )
 
 
@@ -216,6 +220,7 @@ def _destination(options: dict[str, Any], single: bool) -> "Destination":
         name=options["name"],
         format=options["file_format"],
         depth=options["depth"],
+        white=options["white"],
         range=options["range_name"],
         compress=options["compress"],
         force=options["force"],

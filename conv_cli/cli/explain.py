@@ -24,7 +24,9 @@ from conv_cli.cli.options import (
     range_option,
     sliding,
     stride_option,
+    white_option,
 )
+from conv_cli.errors import ImageError
 from conv_cli.json_values import plain
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ _LISTED = 10
 @click.command(epilog=EPILOG)
 @click.argument("image")
 @click.option(
-    "-k", "--kernel", "kernels", type=KernelType(), required=True, metavar="KERNEL",
+    "-k", "--kernel", "kernels", type=KernelType(), required=True, multiple=True, metavar="KERNEL",
     help="One kernel, named as for apply.",
 )  # fmt: skip
 @click.option(
@@ -69,6 +71,7 @@ _LISTED = 10
 @channels_option
 @range_option
 @depth_option
+@white_option
 @max_pixels_option
 @as_json_option
 def explain(image: str, **options: Any) -> int:
@@ -79,6 +82,7 @@ def explain(image: str, **options: Any) -> int:
     """
     from conv_cli.batch import output_pixels
     from conv_cli.explaining import explain_pixel
+    from conv_cli.feature_maps import require_white
     from conv_cli.images import read_image
     from conv_cli.jobs import STDIO, Destination
 
@@ -86,9 +90,15 @@ def explain(image: str, **options: Any) -> int:
     opened = boundary.binary(sys.stdin) if image == STDIO else image
     picture = read_image(opened, max_pixels=options["max_pixels"])
     kind = "png" if picture.dtype.kind == "u" and picture.dtype.itemsize <= 2 else "npy"
-    to = Destination("-", depth=options["depth"], range=options["range_name"])
+    to = Destination(
+        "-", depth=options["depth"], white=options["white"], range=options["range_name"]
+    )
     dtype, mode = output_pixels(picture.dtype, kind, 1, False, to)
-    found = explain_pixel(picture, rule, options["at"], dtype, mode)
+    try:
+        require_white(picture.dtype, dtype, mode, options["white"], picture.pixels)
+        found = explain_pixel(picture, rule, options["at"], dtype, mode)
+    except ImageError as error:
+        raise ImageError(f"{image}: {error}") from None
     boundary.require_stdout(True)
     if options["as_json"]:
         click.echo(json.dumps(plain(_as_dict(image, found, options["at"], mode))))
@@ -102,16 +112,24 @@ def _rule(options: dict[str, Any]) -> "tuple[Kernel, Filter]":
     """Return the kernel as it was given, and what is done with it."""
     from conv_cli.filtering import Filter
 
-    names = [kernel.name for kernel in options["kernels"]]
+    kernels = [kernel for several in options["kernels"] for kernel in several]
+    names = [kernel.name for kernel in kernels]
+    if len(options["kernels"]) > 1:
+        raise click.BadParameter(
+            f"is given {len(names)} times, as {' and '.join(names)}, and one pixel is that of one "
+            "kernel; give one of them",
+            param_hint="--kernel",
+        )
     if len(names) != 1:
         raise click.BadParameter(
             f"is a set of {len(names)} kernels; give one of them, such as {names[0]}",
             param_hint="--kernel",
         )
-    (kernel,) = (kernel.normalized(options["normalize"]) for kernel in options["kernels"])
+    (kernel,) = (kernel.normalized(options["normalize"]) for kernel in kernels)
     rule = Filter(
         (kernel.turned() if options["convolve"] else kernel,),
         **sliding(options),
+        white=options["white"],
     )
     return kernel, rule
 
@@ -222,8 +240,8 @@ def _listed(found: "Explanation", channel: "ChannelSum") -> Iterator[str]:
 def _summed(channel: "ChannelSum", mode: str) -> Iterator[str]:
     """Yield the way from the sum to the pixel."""
     steps = [("sum", channel.sum)]
-    if channel.share != 1:
-        steps.append(("by opaque share", channel.sum / channel.share))
+    if channel.mean is not None:
+        steps.insert(0, ("visible mean", channel.mean))
     if channel.bias:
         steps += [("bias", channel.bias), ("value", channel.value)]
     steps.append((f"pixel ({mode})", channel.pixel))

@@ -20,6 +20,7 @@ from conv_cli.cli.options import (
     quiet_option,
     range_option,
     recursive_option,
+    white_option,
 )
 from conv_cli.cli.progress import Progress, is_shown
 from conv_cli.cli.results import words
@@ -51,6 +52,7 @@ Examples
 )
 @range_option
 @depth_option
+@white_option
 @file_format_option
 @recursive_option
 @max_pixels_option
@@ -78,6 +80,7 @@ def apply(model: str, **options: Any) -> int:
             options["output"],
             format=options["file_format"],
             depth=options["depth"],
+            white=options["white"],
             range=options["range_name"],
             force=options["force"],
         ),

@@ -96,9 +96,12 @@ class BorderType(click.ParamType):
 
 
 class NumberType(click.ParamType):
-    """A finite number."""
+    """A finite number, above a limit if there is one."""
 
     name = "number"
+
+    def __init__(self, above: float | None = None) -> None:
+        self._above = above
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -110,6 +113,8 @@ class NumberType(click.ParamType):
             number = float("nan")
         if number - number != 0:
             raise click.BadParameter(f"{value!r} is not a finite number")
+        if self._above is not None and number <= self._above:
+            raise click.BadParameter(f"{value!r} is not above {self._above:g}")
         return number
 
 
@@ -250,8 +255,16 @@ range_option = click.option(
 )
 depth_option = click.option(
     "--depth",
-    type=click.Choice(["8", "16", "float32"]),
-    help="Bits of the result.  [default: the input's own; float32 for .npy and .npz]",
+    type=click.Choice(["8", "16", "float32", "float64"]),
+    help="Bits of the result.  [default: the input's own; for .npy and .npz float32, or float64 "
+    "where that would lose digits]",
+)
+white_option = click.option(
+    "--white",
+    type=NumberType(above=0),
+    metavar="V",
+    help="What white is in pixels of floats, such as 1 or 255. Needed where they become whole "
+    "numbers, unless by --range stretch or signed.",
 )
 file_format_option = click.option(
     "--format",

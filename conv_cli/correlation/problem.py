@@ -181,6 +181,8 @@ class Source(NamedTuple):
         After ``load``.
     dtype : numpy.dtype
         After ``load``.
+    opacity : float or None
+        Of a border's constant, as ``PaddedImage`` takes it.
     """
 
     pixels: Pixels
@@ -188,6 +190,7 @@ class Source(NamedTuple):
     samples: int
     shape: tuple[int, int, int, int]
     dtype: np.dtype[Any]
+    opacity: float | None = None
 
     @classmethod
     def of(
@@ -196,14 +199,18 @@ class Source(NamedTuple):
         load: Callable[[Pixels], Pixels] | None = None,
         *,
         samples: int = 1,
+        opacity: float | None = None,
     ) -> "Source":
         """Return the source of an image (N, C, H, W), its shape and dtype found by a trial."""
         sample = pixels[..., :1, :1] if load is None else load(pixels[..., :1, :1])
-        return cls(pixels, load, samples, (*sample.shape[:2], *pixels.shape[2:]), sample.dtype)
+        shape = (*sample.shape[:2], *pixels.shape[2:])
+        return cls(pixels, load, samples, shape, sample.dtype, opacity)
 
     def padded(self, padding: Padding, border: Border) -> PaddedImage:
         """Return the image with its border, to be read tile by tile."""
-        return PaddedImage(self.pixels, padding, border, self.load, samples=self.samples)
+        return PaddedImage(
+            self.pixels, padding, border, self.load, samples=self.samples, opacity=self.opacity
+        )
 
 
 def state_problem(

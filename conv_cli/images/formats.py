@@ -38,7 +38,7 @@ FORMATS = {
         "TIFF",
         (".tif", ".tiff"),
         {"uint8": _ALL, "uint16": (1,), "int32": (1,), "float32": (1,)},
-        {"uint16": (2, 3, 4), "float32": (2, 3, 4)},
+        {"uint16": (2, 3, 4), "float32": (2, 3, 4), "float64": _ALL},
     ),
     "webp": Format("WebP", (".webp",), {"uint8": _ALL}),
     "bmp": Format("BMP", (".bmp",), {"uint8": (1, 3)}),

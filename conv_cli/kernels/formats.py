@@ -6,7 +6,7 @@ the reader. Every fault is a KernelError that names the file as it was given.
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,8 +31,9 @@ def read_kernels(path: str | os.PathLike[str]) -> list[Kernel]:
     Formats, by the ending of the name:
 
     - .json: a nested list of rows, or an object with the rows under "kernel" or "weights" and
-      optionally "bias" and "origin" ([row, column] from 0); other keys are for other readers.
-    - .csv: rows of numbers split by commas. .txt: by white space. Both take fractions.
+      optionally "bias" and "origin" ([row, column] from 0), or what ``fit`` writes.
+    - .csv: rows of numbers split by commas. .txt: by white space. Both take fractions, and lines
+      that begin with # are comments.
     - .npy: a real matrix. .npz: any number of them, in the archive's order.
     - .mat: the text matrix of libvips. Line 1 is "WIDTH HEIGHT [SCALE [OFFSET]]", the rows follow;
       weights are divided by the scale, the offset is the bias, the origin (height//2, width//2).
@@ -88,17 +89,22 @@ def _text(contents: bytes, label: str) -> str:
         return decode_text(contents)
 
 
+def _rows(contents: bytes, label: str) -> Iterator[str]:
+    """Yield the lines of a text file that are no comments."""
+    return (line for line in lines(_text(contents, label)) if not line.startswith("#"))
+
+
 def _read_csv(contents: bytes, label: str) -> Kernel:
     # No further than the limit, so that one endless line cannot fill the memory.
     rows = (
         [cell.strip() for cell in line.split(",", MAX_WEIGHTS)] if line else []
-        for line in lines(_text(contents, label))
+        for line in _rows(contents, label)
     )
     return Kernel(parse_table(rows, label), name=label)
 
 
 def _read_txt(contents: bytes, label: str) -> Kernel:
-    rows = (line.split(None, MAX_WEIGHTS) for line in lines(_text(contents, label)))
+    rows = (line.split(None, MAX_WEIGHTS) for line in _rows(contents, label))
     return Kernel(parse_table(rows, label), name=label)
 
 

@@ -11,6 +11,14 @@ from conv_cli.kernels.text import rectangle
 
 # JSON has one comma a weight, and these for whatever else the object may hold.
 _SPARE_COMMAS = 100_000
+_KEYS = ("kernel", "weights", "bias", "origin", "name")
+FIT_KEYS = frozenset(
+    {"size", "rmse", "r2", "psnr", "noise_floor", "verdict", "reason", "noise", "condition"}
+    | {"stderr", "clipped", "rejected", "border", "rational", "match", "turned_match", "cause"}
+    | {"next", "stride", "tone", "linear", "channels", "shift", "pairs", "pixels", "method"}
+    | {"losses"}
+)
+"""What the object that ``fit`` writes says of its kernel, beside what a kernel is."""
 
 
 def read_json(text: str, label: str) -> Kernel:
@@ -29,6 +37,12 @@ def read_json(text: str, label: str) -> Kernel:
 
 
 def _json_kernel(members: dict[str, object], label: str) -> Kernel:
+    if unknown := [key for key in members if key not in _KEYS and key not in FIT_KEYS]:
+        meant = unknown[0].lower()
+        advice = 'it may hold "bias" and "origin" beside its rows under "kernel"'
+        advice = f'did you mean "{meant}"?' if meant in _KEYS else advice
+        key = json_shown(unknown[0])
+        raise KernelError(f"kernel {label}: its key {key} is not known; {advice}")
     present = [key for key in ("kernel", "weights") if key in members]
     if len(present) != 1:
         found = "both" if present else "neither"

@@ -26,6 +26,10 @@ _GAP = re.compile(r"[^\S\n]+")
 _ROW_END = re.compile(r" ?(?:\n\s*|;\s*)")
 _NUMBER_END = re.compile(r"\s*,\s*|\s+")
 # A slash with white space beside it, or with nothing after it, divides the whole matrix.
+_ROW = re.compile(r"\[([^][]*)\]")
+_BRACKETED = re.compile(
+    r"\[(?:((?:[\s,;]*\[[^][]*\])+)[\s,;]*|([^][]*))\]((?:\s*/\s*\S+)?)", re.DOTALL
+)
 _DIVIDE = re.compile(r"(?<=\s)/|/(?=\s|$)|^/")
 
 
@@ -98,6 +102,8 @@ def _load_text(spec: str) -> list[Kernel]:
 
 
 def _is_matrix(spec: str) -> bool:
+    if spec.lstrip().startswith("["):
+        return True
     has_digit = any(character.isdecimal() for character in spec)
     has_separator = any(character == "," or character.isspace() for character in spec.strip())
     return ";" in spec or (has_digit and (has_separator or _NUMERIC.issuperset(spec)))
@@ -106,15 +112,46 @@ def _is_matrix(spec: str) -> bool:
 def _inline(text: str) -> Kernel:
     """Return the kernel of an inline matrix; its name is its text with one space for each gap."""
     label = _label(text)
-    squeezed = _GAP.sub(" ", text).strip()
+    squeezed = _without_brackets(_GAP.sub(" ", text).strip(), label)
     matrix, divisor = _split_divisor(squeezed.removesuffix(";"), label)
-    rows = [_NUMBER_END.split(row) if row else [] for row in _ROW_END.split(matrix.strip())]
+    lines = _ROW_END.split(matrix.strip())
+    for number, line in enumerate(lines, 1):
+        _refuse_mixed(line, number, label)
+    rows = [_NUMBER_END.split(line) if line else [] for line in lines]
     weights = parse_table(rows, label)
     name = "; ".join(" ".join(row) for row in rows)
     if divisor is not None:
         name = f"{name} / {divisor}"
         weights = _divided(weights, divisor, label)
     return Kernel(weights, name=brief_name(name, weights, "matrix"))
+
+
+def _without_brackets(text: str, label: str) -> str:
+    """Return a matrix of Python's, ``[[1, 2], [3, 4]]``, or MATLAB's, ``[1 2; 3 4]``, plain."""
+    if "[" not in text and "]" not in text:
+        return text
+    if match := _BRACKETED.fullmatch(text):
+        rows, body, divisor = match.groups()
+        return ("; ".join(_ROW.findall(rows)) if rows else body) + divisor
+    raise KernelError(
+        f"kernel {label}: its brackets do not hold rows of numbers; write [[1, 2], [3, 4]], "
+        "[1 2; 3 4] or 1 2; 3 4"
+    )
+
+
+def _refuse_mixed(line: str, number: int, label: str) -> None:
+    """Raise KernelError for commas and spaces in one row: they may be rows, or decimal commas."""
+    cells = [cell.strip() for cell in line.split(",")]
+    if len(cells) == 1 or not any(" " in cell for cell in cells):
+        return
+    parts = re.sub(r"\s*,\s*", ",", line).split()
+    ways = [f'"{"; ".join(parts)}"']
+    if all(part.count(",") == 1 for part in parts):
+        ways.append(f'with decimal points "{" ".join(parts).replace(",", ".")}"')
+    raise KernelError(
+        f"kernel {label}: row {number} mixes commas with spaces between numbers; rows are split by "
+        f"semicolons: write {', or '.join(ways)}"
+    )
 
 
 def _split_divisor(text: str, label: str) -> tuple[str, str | None]:
