@@ -12,8 +12,9 @@ from conv_cli.colors import white
 from conv_cli.errors import FitError
 from conv_cli.fitting import reading
 from conv_cli.fitting.codec import Coder, Recode
+from conv_cli.fitting.exceptions import explained_shares, follows_detail
 from conv_cli.fitting.learning import Learned, Learner, Settings, Watch
-from conv_cli.fitting.pairs import Pair, Size, Window, prepared
+from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.verdict import SURE, VERDICTS, Verdict, graded, lacking, unexplained
 
@@ -28,6 +29,8 @@ _CURVED = (
     "each pixel of the target depends on its own value alone, along a curve, as gamma, levels or a "
     "threshold make it"
 )
+_LEAST_EXPLAINED = 0.5
+"""No kernel explains a channel of which it makes less than this share of the pixels."""
 _NOTED = 0.001
 """A verdict says so if more pixels than this share are left out."""
 _LEAST_SIDE = 3
@@ -58,8 +61,9 @@ def fit_kernel(
     Parameters
     ----------
     x, y : array_like of shape (H, W) or (H, W, C), or lists of such arrays
-        Before and after, in their own units. Two or four channels end in opacity. One size, or y
-        as small as valid filtering leaves x. A target of 8 or 16 bits is taken to be clipped.
+        Before and after, in their own units. Channels are bands, but for an Image with opacity.
+        One size, or y as small as valid filtering leaves x. A target of 8 or 16 bits is taken to be
+        clipped.
     size : int, (rows, columns) or "auto"
         "auto": the smallest whose error over held-out pixels is no worse than any larger one's.
     bias : bool
@@ -101,25 +105,44 @@ def fit_kernel(
         raise FitError(f"{len(befores)} inputs and {len(afters)} targets; give as many of each")
     names = names or [f"pair {number}" for number in range(1, len(befores) + 1)]
     settings = Settings(_size(size), bias, ridge, method, epochs, lr, seed, watch)
+    level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
     planes = [
-        prepared(before, after, mixed=channels == "mix", name=name)
+        prepared(before, after, mixed=channels == "mix", name=name, level=level)
         for before, after, name in zip(befores, afters, names, strict=True)
     ]
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
     _check_alike(planes, [np.asarray(after).dtype for after in afters], channels)
-    if channels != "each":
-        return _fitted(planes, settings, before, target, recode)
+    if channels == "mix":
+        return _fitted(planes, settings, before, target, level, recode)
+    if channels == "shared":
+        fit = _fitted(planes, settings, before, target, level, recode)
+        if fit.verdict != "poor" or min(map(len, planes)) < 2:
+            return fit
+        return replace(fit, reason=fit.reason + _other_channels(x, y, size, bias, ridge))
 
     def each(settings: Settings) -> list[Fit]:
         channels = zip(*planes, strict=True)
         alone = ([[pair] for pair in pairs] for pairs in channels)
-        return [_fitted(pairs, settings, before, target, recode) for pairs in alone]
+        return [_fitted(pairs, settings, before, target, level, recode) for pairs in alone]
 
     fits = each(settings)
     if len({fit.window for fit in fits}) > 1:
         rows, columns = (max(fit.size[axis] for fit in fits) for axis in (0, 1))
         fits = each(settings._replace(size=(rows, columns)))
     return _together(fits)
+
+
+def _other_channels(x: Any, y: Any, size: Any, bias: bool, ridge: float) -> str:
+    """Return which other way to treat channels explains a pair, found by trying them."""
+    ways: tuple[Channels, ...] = ("each", "mix")
+    for way in ways:
+        try:
+            fit = fit_kernel(x, y, size, bias=bias, ridge=ridge, channels=way)
+        except FitError:  # pairs that do not go together so
+            continue
+        if fit.verdict in SURE:
+            return f"; --channels {way} explains the pair ({fit.verdict})"
+    return "; nor do --channels each and mix explain it"
 
 
 def _several(images: Any) -> bool:
@@ -160,13 +183,14 @@ def _fitted(
     settings: Settings,
     before: Array,
     target: Array,
+    level: int,
     recode: Recode | None,
 ) -> Fit:
     """Return one fit over all planes of all pairs."""
     pairs = [pair for some in planes for pair in some]
     whole = target.dtype.kind in "bui"
     spread = 0.0 if whole else max(pair.spread() for pair in pairs)
-    floor = _ROUNDING if whole else _FLOAT_FLOOR * (spread or 1.0)
+    floor = _ROUNDING * level if whole else _FLOAT_FLOOR * (spread or 1.0)
     learner = Learner(pairs, settings, floor, recode and Coder(recode, planes))
     if not any(pair.varies() for pair in learner.given):
         return _flat(learner, settings, len(planes))
@@ -219,8 +243,33 @@ def _verdict(learner: Learner, best: Learned, settings: Settings) -> tuple[Verdi
     if against:
         return "poor", against
     lost = _lost(learner, best.window)
+    if verdict in SURE and (against := _no_stray_pixels(learner, best, lost)):
+        return "poor", against
     left_out = f"; {lost * 100:.3g} % of the pixels are left out, which no kernel made"
     return verdict, _words(verdict, best.r2) + (left_out if lost > _NOTED else "")
+
+
+def _no_stray_pixels(learner: Learner, best: Learned, lost: float) -> str:
+    """Return why what a kernel does not make are no stray pixels; "" if they may be."""
+    error = max(best.rmse, learner.floor)
+    shares = explained_shares(learner.given, best.window, best.solution, error)
+    worst = int(np.argmin(shares))
+    if shares[worst] < _LEAST_EXPLAINED:
+        pair = learner.given[worst]
+        number = sum(other.name == pair.name for other in learner.given[:worst])
+        names = {1: ("the picture",), 3: ("red", "green", "blue")}
+        each = names.get(pair.planes, [f"channel {n}" for n in range(1, pair.planes + 1)])
+        rest = "" if pair.planes == 1 else ", so it was made in another way than the others"
+        return (
+            f"{pair.name}: the kernel makes {shares[worst] * 100:.3g} % of the pixels of "
+            f"{each[number % len(each)]}{rest}"
+        )
+    if lost > _NOTED and follows_detail(learner.given, learner.pairs, best.window):
+        return (
+            f"{lost * 100:.3g} % of the pixels differ, and just where the picture is of a certain "
+            "kind, as a threshold on detail or a median makes them"
+        )
+    return ""
 
 
 def _words(verdict: Verdict, r2: float) -> str:

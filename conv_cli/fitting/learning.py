@@ -127,7 +127,7 @@ class Learner:
 
     def best(self) -> Learned:
         """Return the best kernel: of all pixels, about a shifted place, or of those it explains."""
-        if depends_on_value_alone(self.given):
+        if depends_on_value_alone(self.given, self.floor):
             point = self._solved(Window(0, 0, 1, 1))
             self.curved = self._is_off(point)
             if self._settings.size is None:

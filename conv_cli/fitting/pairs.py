@@ -1,5 +1,7 @@
 """Pairs of images made ready for fitting: planes of one dtype, and which pixels can be trusted."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,8 @@ Place = tuple[slice, slice]
 HELD_OUT = 4
 """One target pixel of so many is not learned from, but kept to be foretold."""
 _LARGEST = 1e100
+_FEWEST_VALUES = 64
+"""Fewer values than these may lie a step apart by chance, as those of a threshold do."""
 _PERIOD = 509, 521
 """After so many rows and columns the pattern of those that are held out starts again."""
 
@@ -78,6 +82,8 @@ class Pair(NamedTuple):
     planes : int
         Channels of the same picture that are pairs of their own. The rounding errors of greyish
         colours go together, so that there are not as many independent pixels as numbers.
+    limits : (float, float)
+        The ends of the target's range.
     """
 
     name: str
@@ -87,6 +93,7 @@ class Pair(NamedTuple):
     held: Array
     ends: Array
     planes: int
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def same_size(self) -> bool:
@@ -119,8 +126,27 @@ class Pair(NamedTuple):
         return rows, columns
 
 
+def level_of(targets: Sequence[npt.ArrayLike]) -> int:
+    """Return the step between the values of whole-number targets; 1 where few values tell.
+
+    It is 256 for 8 bits that are kept at the top of 16, and 257 where white stayed white.
+    """
+    steps = []
+    for target in map(np.asarray, targets):
+        if target.dtype.kind == "u" and target.dtype.itemsize <= 2:
+            there = np.zeros(np.iinfo(target.dtype).max + 1, bool)
+            there[target] = True
+            values = np.flatnonzero(there)
+        else:
+            values = np.unique(target)
+        if len(values) < _FEWEST_VALUES:
+            return 1
+        steps.append(int(np.gcd.reduce(values - values[0])))
+    return math.gcd(*steps)
+
+
 def prepared(
-    x: npt.ArrayLike, y: npt.ArrayLike, *, mixed: bool, name: str, seed: int = 0
+    x: npt.ArrayLike, y: npt.ArrayLike, *, mixed: bool, name: str, level: int = 1, seed: int = 0
 ) -> list[Pair]:
     """Return the pairs of planes in a pair of images: one for each channel, or one of all.
 
@@ -128,12 +154,14 @@ def prepared(
     ----------
     x, y : array_like, shape (H, W) or (H, W, C)
         A target of 8 or 16 bits is taken to be clipped at the ends of its range. What is NaN or
-        infinite in it is left out. Two or four channels end in opacity, unless an Image says
-        otherwise; what is not opaque is left out too.
+        infinite in it is left out. Of an Image that has opacity, what is not opaque is left out
+        too; the channels of an array are bands.
     mixed : bool
         Every channel of the target may depend on all of the input.
     name : str
         What errors call the pair.
+    level : int
+        The step of the target's values.
 
     Raises
     ------
@@ -150,7 +178,8 @@ def prepared(
     held = _held_out(after.shape[1], after.shape[2], seed)
     pairs = []
     for channel in [slice(None)] if mixed else [slice(c, c + 1) for c in range(len(after))]:
-        target, ends = after[channel], _at_an_end(after[channel])
+        target, limits = after[channel], _limits(after.dtype, level)
+        ends = np.any((target <= limits[0]) | (target >= limits[1]), axis=0)
         usable = shown & ~ends
         if target.dtype.kind == "f":
             usable &= np.isfinite(target).all(axis=0)
@@ -164,6 +193,7 @@ def prepared(
                 held,
                 ends,
                 1 if mixed else len(after),
+                limits,
             )
         )
     return pairs
@@ -200,7 +230,7 @@ def _planes(image: npt.ArrayLike, name: str) -> tuple[Array, Array]:
             "expected real numbers, (rows, columns) or (rows, columns, channels)"
         )
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    if getattr(image, "alpha", len(planes) in (2, 4)):
+    if getattr(image, "alpha", False):
         return planes[:-1], planes[-1] >= white(planes.dtype)
     return planes, np.ones(planes.shape[1:], bool)
 
@@ -244,12 +274,11 @@ def _alike(before: Array, after: Array, name: str) -> tuple[Array, Array]:
     )
 
 
-def _at_an_end(target: Array) -> Array:
-    """Return where any channel of a target of 8 or 16 bits is as low or as high as can be."""
-    if target.dtype.kind != "u" or target.dtype.itemsize > 2:
-        return np.zeros(target.shape[1:], bool)
-    # In unsigned numbers, 0 - 1 is the greatest of all.
-    return (target - target.dtype.type(1) >= target.dtype.type(white(target.dtype) - 1)).any(axis=0)
+def _limits(dtype: np.dtype[Any], level: int) -> tuple[float, float]:
+    """Return the least and the greatest that a target of 8 or 16 bits can be."""
+    if dtype.kind != "u" or dtype.itemsize > 2:
+        return -math.inf, math.inf
+    return 0.0, white(dtype) // level * level
 
 
 def _few_bits(planes: Array) -> bool:

@@ -3,6 +3,7 @@
 import math
 import shlex
 from collections.abc import Sequence
+from pathlib import PurePath
 
 import numpy as np
 
@@ -141,12 +142,18 @@ def next_command(fit: Fit, image: str, saved: str | None) -> str:
     kernel = saved or (fit.match if fit.shift == (0, 0) else None)
     if kernel is None:
         return "add -o kernel.json, then: " + _shell(
-            "conv-cli", "apply", image, "-k", "kernel.json", *_options(fit), "-o", "out.png"
+            "conv-cli", "apply", image, "-k", "kernel.json", *_options(fit), "-o", _output(image)
         )
     options = list(_options(fit))
     if kernel == saved and not kernel.endswith((".json", ".mat")) and fit.kernel.bias:
         options += ["--bias", f"{fit.kernel.bias:.6g}"]
-    return _shell("conv-cli", "apply", image, "-k", kernel, *options, "-o", "out.png")
+    return _shell("conv-cli", "apply", image, "-k", kernel, *options, "-o", _output(image))
+
+
+def _output(image: str) -> str:
+    """Return a name for what is made of an image: a format that surely holds it, or PNG."""
+    suffix = PurePath(image).suffix.lower()
+    return f"out{suffix if suffix in ('.npy', '.tif', '.tiff', '.pfm') else '.png'}"
 
 
 def _options(fit: Fit) -> Sequence[str]:
