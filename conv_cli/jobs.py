@@ -224,7 +224,7 @@ def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
     except (KeyError, IndexError, ValueError, AttributeError):
         raise ConvError(
             f"--name {to.name!r}: is no template; use {{stem}}, {{suffix}}, {{dir}}, {{kernel}}, "
-            "{{ext}} and {{index}}"
+            "{ext} and {index}"
         ) from None
     path = Path(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or name.endswith("/"):

@@ -747,6 +747,11 @@ class TestOneName:
         assert "out.png: is the name of one image" in one_error_line(done, 2)
         assert not (folder / "out.png").exists()
 
+    def test_a_template_that_is_none_is_told_what_there_is(self, folder):
+        command = ["apply", "colour.png", "-k", "box", "-o", "maps/", "--name", "{frme}"]
+        line = one_error_line(conv_cli(*command, cwd=folder), 2)
+        assert "use {stem}, {suffix}, {dir}, {kernel}, {ext} and {index}" in line
+
     @pytest.mark.skipif(sys.platform == "darwin", reason="there the two are one name")
     def test_names_that_differ_by_unicode_form_are_two(self, folder):
         (folder / "in").mkdir()

@@ -257,7 +257,12 @@ def test_a_long_bad_text_is_refused_quickly(text: str) -> None:
 )
 def test_matrices_of_python_and_matlab_are_understood(text):
     np.testing.assert_array_equal(load_kernel(text).weights, [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(load_kernel(f"{text} / 2").weights, [[0.5, 1], [1.5, 2]])
+    for divided in (f"{text} / 2", f"{text} /2", f"{text}/2"):
+        np.testing.assert_array_equal(load_kernel(divided).weights, [[0.5, 1], [1.5, 2]])
+
+
+def test_a_fraction_within_brackets_divides_one_weight():
+    np.testing.assert_array_equal(load_kernel("[1 2; 3 4/8]").weights, [[1, 2], [3, 0.5]])
 
 
 @pytest.mark.parametrize("text", ["[1 2", "[[1, 2], 3]", "[1] [2]", "[[[1]]]", "]1 2["])
@@ -272,6 +277,7 @@ def test_brackets_that_do_not_pair_are_refused(text):
         ("-1,0,1 -2,0,2 -1,0,1", '"-1,0,1; -2,0,2; -1,0,1"'),
         ("0,25 0,5 0,25", '"0.25 0.5 0.25"'),
         ("1 2; 3, 4 5", "row 2"),
+        ("1 2 4 -1,0,3", '"1 2 4 -1 0 3"'),
     ],
 )
 def test_commas_and_spaces_in_one_row_are_refused_with_a_way_to_write_it(text, advice):

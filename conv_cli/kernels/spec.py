@@ -25,11 +25,11 @@ _GAP = re.compile(r"[^\S\n]+")
 # A row ends at a semicolon, wherever the lines break, or at the end of a line.
 _ROW_END = re.compile(r" ?(?:\n\s*|;\s*)")
 _NUMBER_END = re.compile(r"\s*,\s*|\s+")
-# A slash with white space beside it, or with nothing after it, divides the whole matrix.
 _ROW = re.compile(r"\[([^][]*)\]")
 _BRACKETED = re.compile(
-    r"\[(?:((?:[\s,;]*\[[^][]*\])+)[\s,;]*|([^][]*))\]((?:\s*/\s*\S+)?)", re.DOTALL
+    r"\[(?:((?:[\s,;]*\[[^][]*\])+)[\s,;]*|([^][]*))\]\s*(?:/\s*(\S+))?", re.DOTALL
 )
+# A slash with white space beside it, or with nothing after it, divides the whole matrix.
 _DIVIDE = re.compile(r"(?<=\s)/|/(?=\s|$)|^/")
 
 
@@ -132,7 +132,9 @@ def _without_brackets(text: str, label: str) -> str:
         return text
     if match := _BRACKETED.fullmatch(text):
         rows, body, divisor = match.groups()
-        return ("; ".join(_ROW.findall(rows)) if rows else body) + divisor
+        plain = "; ".join(_ROW.findall(rows)) if rows else body
+        # Behind a bracket there is no number for it to be a fraction of.
+        return plain if divisor is None else f"{plain} / {divisor}"
     raise KernelError(
         f"kernel {label}: its brackets do not hold rows of numbers; write [[1, 2], [3, 4]], "
         "[1 2; 3 4] or 1 2; 3 4"
@@ -145,12 +147,17 @@ def _refuse_mixed(line: str, number: int, label: str) -> None:
     if len(cells) == 1 or not any(" " in cell for cell in cells):
         return
     parts = re.sub(r"\s*,\s*", ",", line).split()
-    ways = [f'"{"; ".join(parts)}"']
-    if all(part.count(",") == 1 for part in parts):
-        ways.append(f'with decimal points "{" ".join(parts).replace(",", ".")}"')
+    commas = {part.count(",") for part in parts}
+    if len(commas) == 1:
+        way = f'rows are split by semicolons: write "{"; ".join(parts)}"'
+    else:
+        way = (
+            f'write one row as "{" ".join(parts).replace(",", " ")}", and split rows by semicolons'
+        )
+    if commas == {1}:
+        way += f', or with decimal points "{" ".join(parts).replace(",", ".")}"'
     raise KernelError(
-        f"kernel {label}: row {number} mixes commas with spaces between numbers; rows are split by "
-        f"semicolons: write {', or '.join(ways)}"
+        f"kernel {label}: row {number} mixes commas with spaces between numbers; {way}"
     )
 
 
