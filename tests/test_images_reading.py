@@ -477,3 +477,82 @@ def test_info_has_the_shape_of_the_pixels():
 def test_readable_suffixes_are_lower_case_and_hold_the_common_ones():
     assert {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".npy", ".pgm"} <= READABLE_SUFFIXES
     assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in READABLE_SUFFIXES)
+
+
+def _npy(pixels):
+    stream = io.BytesIO()
+    np.save(stream, pixels)
+    return stream.getvalue()
+
+
+def _singles():
+    pixels = noise((6, 9, 3))
+    picture = PilImage.fromarray(pixels)
+    for format in ("PNG", "JPEG", "GIF", "WEBP", "PPM"):
+        yield saved(picture, format)
+    yield b"P5 9 6 255\n" + pixels[..., 0].tobytes()
+    yield b"P5 9 6 65535 " + pixels[..., 0].astype(">u2").tobytes()
+    yield b"P4 9 6\n" + bytes(range(12))
+    yield b"Pf 9 6 -1\n" + pixels[..., 0].astype("<f4").tobytes()
+    yield _npy(pixels)
+    yield saved(picture, "JPEG", progressive=True, exif=exif_of(1))
+
+
+@pytest.mark.parametrize("gap", [b"", b"\n", b"\0\0\0"])
+def test_pictures_one_behind_the_other_are_named(gap):
+    for data in _singles():
+        alone = read(data)
+        assert alone.notes == ()
+        three = read(gap.join([data] * 3))
+        assert np.array_equal(three.pixels, alone.pixels)
+        assert three.notes == ("holds 3 pictures; only the first is read",), data[:8]
+
+
+def test_many_pictures_of_many_kinds_behind_each_other_are_counted_no_further():
+    pictures = list(_singles())
+    assert read(b"".join(pictures)).notes == (
+        f"holds {len(pictures)} pictures; only the first is read",
+    )
+    assert read(pictures[-2] * 130).notes == (
+        "holds more than 100 pictures; only the first is read",
+    )
+
+
+def test_bytes_behind_a_picture_are_no_picture():
+    for data in _singles():
+        for tail in (b"\n", b"\0" * 5, b"BM or MM or P5 or so", bytes(range(256))):
+            assert read(data + tail).notes == (), (data[:8], tail)
+
+
+def test_video_behind_a_photograph_is_named():
+    photo = saved(PilImage.fromarray(noise((6, 9, 3))), "JPEG")
+    video = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(50)
+    for gap in (b"", b"MotionPhoto_Data", b"\0\0\0\0"):
+        assert read(photo + gap + video).notes == ("a video behind the picture is left out",)
+    two = read(photo + photo + video)
+    assert two.notes == ("holds 2 pictures and a video; only the first is read",)
+
+
+@pytest.mark.parametrize("behind", [b"# why\n", b"\n# why\n", b" # a\n# b\n", b"# spec\n\n"])
+def test_comments_behind_the_last_number_of_a_pnm_are_none_of_its_pixels(behind):
+    pixels = noise((4, 5))
+    pixels[0, 0] = 10  # which could be taken for white space
+    image = read(b"P5\n5 4\n255" + behind + pixels.tobytes())
+    assert np.array_equal(image.pixels, pixels)
+    bits = read(b"P4\n8 2" + behind + b"\x0f\xf0")
+    assert np.array_equal(bits.pixels[0], [255] * 4 + [0] * 4)
+    plain = read(b"P2\n2 1\n255" + behind + b"7 9\n")
+    assert plain.pixels.tolist() == [[7, 9]]
+
+
+def test_pixels_that_look_like_a_comment_are_pixels():
+    pixels = np.frombuffer(b"#ab\n\n#cd\nfgh", np.uint8).reshape(3, 4)
+    for tail in (b"", b"\n"):
+        assert np.array_equal(read(b"P5 4 3 255\n" + pixels.tobytes() + tail).pixels, pixels)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_last_channel_of_an_array_is_a_band_and_no_opacity(channels):
+    data = _npy(noise((4, 5, channels)))
+    assert not read(data).alpha
+    assert not probe_image(io.BytesIO(data)).alpha

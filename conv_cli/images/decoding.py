@@ -105,7 +105,7 @@ class Picture(NamedTuple):
         if self.decoder == "tiff":
             count, kind = headers.count_tiff_pages(self.stream), "pages"
         elif self.decoder == "gif":
-            count, kind = headers.count_gif_frames(self.stream), "frames"
+            count, kind = headers.skip_gif_frames(self.stream), "frames"
         else:
             count, kind = getattr(self.pillow, "n_frames", 1), "frames"
         if count < 2:

@@ -243,10 +243,10 @@ def _icon(entry: bytes, data: bytes) -> Icon:
     return Icon(width, height, int.from_bytes(entry[6:8], "little"), data, entry)
 
 
-def count_gif_frames(stream: BinaryIO) -> int:
-    """Count the frames, up to one more than `MAX_FRAMES`."""
-    stream.seek(10)
-    stream.seek(13 + _gif_palette_bytes(stream.read(1)))
+def skip_gif_frames(stream: BinaryIO, start: int = 0) -> int:
+    """Go behind the frames of the GIF at `start`, and its end; count up to `MAX_FRAMES` + 1."""
+    stream.seek(start + 10)
+    stream.seek(start + 13 + _gif_palette_bytes(stream.read(1)))
     frames = 0
     while frames <= MAX_FRAMES and _next_gif_frame(stream):
         frames += 1

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from conv_cli.errors import ImageError
 from conv_cli.images import headers, npy, pnm
+from conv_cli.images.behind import others_behind
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import SUPPORTED
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, Opened, check_size
@@ -110,7 +112,7 @@ def _opened(
         with _stream(source) as stream, quiet:
             image = _open(stream, max_pixels, admit)
             admit(image.info)
-            yield image
+            yield Opened(image.info, lambda: _with_others_named(image.read(), stream))
     except ImageError as error:
         raise ImageError(f"{shown}: {error}") from error
     except MemoryError as error:
@@ -180,6 +182,12 @@ def _open(stream: BinaryIO, max_pixels: int, admit: Callable[[ImageInfo], None])
 
         return open_deep(stream, max_pixels)
     return Opened(picture.info, picture.read)
+
+
+def _with_others_named(image: Image, stream: BinaryIO) -> Image:
+    if image.format == "jpeg" and any(note.startswith("holds ") for note in image.notes):
+        return image  # its own index has told of them
+    return replace(image, notes=(*image.notes, *others_behind(stream, image.format)))
 
 
 def _open_npy(stream: BinaryIO, max_pixels: int) -> Opened:
