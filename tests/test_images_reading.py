@@ -17,7 +17,14 @@ from PIL import Image as PilImage
 from PIL import ImageCms, ImageOps
 
 from conv_cli.errors import ImageError
-from conv_cli.images import READABLE_SUFFIXES, Image, ImageInfo, probe_image, read_image
+from conv_cli.images import (
+    READABLE_SUFFIXES,
+    Image,
+    ImageInfo,
+    encode_image,
+    probe_image,
+    read_image,
+)
 
 ORIENTATION = 0x0112
 
@@ -556,3 +563,132 @@ def test_last_channel_of_an_array_is_a_band_and_no_opacity(channels):
     data = _npy(noise((4, 5, channels)))
     assert not read(data).alpha
     assert not probe_image(io.BytesIO(data)).alpha
+
+
+PREVIEW, PICTURE = noise((6, 8, 3), 1), noise((24, 32, 3), 2)
+
+
+def _camera_tiff(in_a_directory_below, compression=None, photometric="rgb", order="<", big=False):
+    """A preview before the picture: in pages, or as DNG and NEF have it."""
+    stream = io.BytesIO()
+    picture = PICTURE if photometric in ("rgb", 34892) else PICTURE[..., 0]
+    below = {"subifds": 2} if in_a_directory_below else {}
+    with tifffile.TiffWriter(stream, byteorder=order, bigtiff=big) as writer:
+        options = {"compression": compression, "metadata": None}
+        writer.write(PREVIEW, photometric="rgb", subfiletype=1, **below, **options)
+        writer.write(PREVIEW[:3], photometric="rgb", subfiletype=1, **options)
+        writer.write(picture, photometric=photometric, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("below", [False, True])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_preview_never_stands_for_the_picture(below, compression, big, order):
+    data = _camera_tiff(below, compression, order=order, big=big)
+    image = read(data)
+    assert np.array_equal(image.pixels, PICTURE)
+    assert image.notes == ()
+    assert probe_image(io.BytesIO(data)).shape == PICTURE.shape
+
+
+@pytest.mark.parametrize(("photometric", "name"), [(32803, "CFA"), (34892, "LinearRaw")])
+def test_raw_camera_data_is_refused_in_words(photometric, name):
+    data = _camera_tiff(True, photometric=photometric)
+    for look in (read_image, probe_image):
+        with pytest.raises(ImageError, match=rf"raw camera data \({name}\); develop it first"):
+            look(io.BytesIO(data))
+
+
+def test_preview_without_a_picture_is_refused():
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, PREVIEW, photometric="rgb", subfiletype=1)
+    with pytest.raises(ImageError, match="only a reduced preview"):
+        read(stream.getvalue())
+
+
+def test_reduced_versions_behind_the_picture_are_no_pages_left_out():
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        writer.write(PICTURE, photometric="rgb")
+        writer.write(PREVIEW, photometric="rgb", subfiletype=1)
+    image = read(stream.getvalue())
+    assert np.array_equal(image.pixels, PICTURE)
+    assert image.notes == ()
+
+
+def _xmp(orientation):
+    return (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description dc:rights="me" tiff:Orientation="'
+        + str(orientation).encode()
+        + b'"/></x:xmpmeta>'
+    )
+
+
+def _with_chunk(data, kind, body, behind=False):
+    at = len(data) - 12 if behind else 33
+    return data[:at] + png_chunk(kind, body) + data[at:]
+
+
+def _raw_profile(name, block):
+    text = f"\n{name}\n{len(block):8}\n".encode() + block.hex().encode() + b"\n"
+    return f"Raw profile type {name}".encode() + b"\0\0" + zlib.compress(text)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_orientation_in_the_texts_of_a_png_is_applied_and_reset(orientation, behind):
+    pixels = noise((20, 30, 3))
+    plain = saved(PilImage.fromarray(pixels), "PNG")
+    block = exif_of(orientation).tobytes()
+    app1 = b"http://ns.adobe.com/xap/1.0/\0" + _xmp(orientation)
+    cases = {
+        "xmp": (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _xmp(orientation)),
+        "packed": (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(_xmp(orientation))),
+        "exif": (b"zTXt", _raw_profile("exif", block)),
+        "APP1": (b"zTXt", _raw_profile("APP1", block)),
+        "APP1 with XMP": (b"zTXt", _raw_profile("APP1", app1)),
+    }
+    expected = np.asarray(ImageOps.exif_transpose(_tagged(pixels, orientation)))
+    for name, (kind, body) in cases.items():
+        data = _with_chunk(plain, kind, body, behind)
+        image = read(data)
+        assert np.array_equal(image.pixels, expected), name
+        assert probe_image(io.BytesIO(data)).shape == expected.shape, name
+        again = io.BytesIO()
+        encode_image(again, image, "png")
+        assert np.array_equal(read(again.getvalue()).pixels, expected), name
+        again.seek(0)
+        with PilImage.open(again) as other:  # which looks into EXIF and XMP
+            other.load()
+            assert np.array_equal(np.asarray(ImageOps.exif_transpose(other)), expected), name
+
+
+def _tagged(pixels, orientation):
+    picture = PilImage.fromarray(pixels)
+    picture.getexif()[0x0112] = orientation
+    return picture
+
+
+@pytest.mark.parametrize("format", ["AVIF", "WEBP", "JPEG", "PNG"])
+def test_orientation_in_exif_goes_before_that_in_xmp(format):
+    picture = PilImage.fromarray(noise((20, 30, 3)))
+    data = saved(picture, format, xmp=_xmp(6)) if format != "PNG" else saved(picture, format)
+    if format == "PNG":
+        data = _with_chunk(data, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _xmp(6))
+    image = read(data)
+    assert image.shape == (30, 20, 3)
+    assert image.xmp == _xmp(1)
+    if format != "AVIF":  # whose EXIF Pillow writes as a turn of the container
+        both = saved(picture, format, exif=exif_of(1), xmp=_xmp(6))
+        assert read(both).shape == (20, 30, 3)
+
+
+def test_damaged_texts_of_a_png_do_not_stop_reading():
+    pixels = noise((4, 5))
+    plain = saved(PilImage.fromarray(pixels), "PNG")
+    for body in (b"Raw profile type exif\0\0no zlib", _raw_profile("exif", b"II"), b"x", b""):
+        assert np.array_equal(read(_with_chunk(plain, b"zTXt", body)).pixels, pixels)
+    text = b"Raw profile type APP1\0\nexif\n 3\nxyz\n"
+    assert np.array_equal(read(_with_chunk(plain, b"tEXt", text)).pixels, pixels)

@@ -6,7 +6,13 @@ import struct
 from typing import BinaryIO
 
 from conv_cli.images import npy, pnm
-from conv_cli.images.headers import MAX_FRAMES, SIGNATURE_BYTES, identify, skip_gif_frames
+from conv_cli.images.headers import (
+    MAX_FRAMES,
+    SIGNATURE_BYTES,
+    identify,
+    others_named,
+    skip_gif_frames,
+)
 from conv_cli.images.pillow import DECODER_ERRORS
 
 _PADDING = b"\0 \t\r\n"
@@ -45,8 +51,7 @@ def others_behind(stream: BinaryIO, format: str) -> tuple[str, ...]:
         pass  # a damaged later picture is one that is not read either
     if count == 1:
         return ("a video behind the picture is left out",) if video else ()
-    many = count if count <= MAX_FRAMES else f"more than {MAX_FRAMES}"
-    return (f"holds {many} pictures{' and a video' * video}; only the first is read",)
+    return others_named(count, "pictures and a video" if video else "pictures")
 
 
 def _next_start(stream: BinaryIO, end: int) -> int:

@@ -173,14 +173,11 @@ def _open(stream: BinaryIO, max_pixels: int, admit: Callable[[ImageInfo], None])
         return _open_npy(stream, max_pixels)
     if format in ("pnm", "pfm"):
         return _open_pnm(stream, format, max_pixels)
-    try:
-        picture = open_picture(stream, format, max_pixels)
-    except SyntaxError as error:
-        if "unknown pixel mode" not in str(error):
-            raise
-        from conv_cli.images.tiff import open_deep
+    if format == "tiff":
+        from conv_cli.images.tiff import open_tiff
 
-        return open_deep(stream, max_pixels)
+        return open_tiff(stream, max_pixels)
+    picture = open_picture(stream, format, max_pixels)
     return Opened(picture.info, picture.read)
 
 
