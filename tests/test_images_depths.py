@@ -599,3 +599,10 @@ def test_ycbcr_tiff_leaves_no_channel_out():
     picture = PilImage.fromarray(noise(3, np.uint8))
     image = read(saved(picture.convert("YCbCr"), "TIFF", compression="jpeg"))
     assert not any("extra channel" in note for note in image.notes)
+
+
+def test_second_band_without_a_meaning_is_left_out_and_named():
+    pixels = noise(2, np.uint8)
+    image = read(tiff(pixels, photometric="minisblack", extrasamples=["unspecified"]))
+    assert np.array_equal(image.pixels, pixels[..., 0])
+    assert any("extra channel" in note for note in image.notes)

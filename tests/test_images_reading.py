@@ -692,3 +692,15 @@ def test_damaged_texts_of_a_png_do_not_stop_reading():
         assert np.array_equal(read(_with_chunk(plain, b"zTXt", body)).pixels, pixels)
     text = b"Raw profile type APP1\0\nexif\n 3\nxyz\n"
     assert np.array_equal(read(_with_chunk(plain, b"tEXt", text)).pixels, pixels)
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+def test_orientation_told_by_the_preview_above_turns_the_picture(orientation):
+    stream = io.BytesIO()
+    tag = (0x0112, 3, 1, orientation, True)
+    with tifffile.TiffWriter(stream) as writer:
+        writer.write(PREVIEW, photometric="rgb", subfiletype=1, subifds=1, extratags=[tag])
+        writer.write(PICTURE, photometric="rgb")
+    expected = np.asarray(ImageOps.exif_transpose(_tagged(PICTURE, orientation)))
+    assert np.array_equal(read(stream.getvalue()).pixels, expected)
+    assert probe_image(io.BytesIO(stream.getvalue())).shape == expected.shape

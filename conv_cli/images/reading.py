@@ -48,11 +48,11 @@ def read_image(
 ) -> Image:
     """Read an image in full depth, upright.
 
-    Orientation in EXIF, or where that tells none in XMP, is applied, and the tag reset. Palettes become RGB, a transparent colour or
-    palette entry becomes opacity, bitmaps are 0 and 255, and samples of odd depths are spread over
-    the full range of the next dtype. CMYK, LAB and YCbCr become RGB, by Pillow's plain formulas. Of
-    several frames or pictures the first is read, of icons the largest, of TIFF no preview. What is left out or changed so is said
-    in the notes.
+    Orientation in EXIF, or where that tells none in XMP, is applied, and the tag reset. Palettes
+    become RGB, a transparent colour or palette entry becomes opacity, bitmaps are 0 and 255, and
+    samples of odd depths are spread over the full range of the next dtype. CMYK, LAB and YCbCr
+    become RGB, by Pillow's plain formulas. Of several frames or pictures the first is read, of
+    icons the largest, of a TIFF no preview. What is left out or changed so is said in the notes.
 
     The format is found from the content alone. A .npy file is taken as it is, (H, W) or (H, W, C)
     with C up to 4, without opacity.

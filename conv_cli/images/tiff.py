@@ -57,7 +57,24 @@ def open_tiff(stream: BinaryIO, max_pixels: int) -> Opened:
     if not pages.is_first:
         stream = with_first(stream, page)
     opened = _open_page(stream, max_pixels)
+    if pages.orientation != 1:
+        opened = _turned(opened, pages.orientation)
     return Opened(opened.info, lambda: _with_tags(opened.read(), pages))
+
+
+def _turned(opened: Opened, orientation: int) -> Opened:
+    """Turn what a directory holds by what only the page above it tells."""
+    info = opened.info
+    if orientation >= 5:
+        info = info._replace(height=info.width, width=info.height)
+
+    def read() -> Image:
+        image, pixels = opened.read(), np.empty(info.shape, info.dtype)
+        metadata.as_stored(pixels, orientation)[...] = image.pixels
+        dpi = image.dpi[::-1] if image.dpi and orientation >= 5 else image.dpi
+        return replace(image, pixels=pixels, dpi=dpi)
+
+    return Opened(info, read)
 
 
 def _open_page(stream: BinaryIO, max_pixels: int) -> Opened:
@@ -79,7 +96,7 @@ def _with_tags(image: Image, pages: Pages) -> Image:
     xmp = page.entry(_XMP)
     uncarried = tuple(name for tag, name in _UNCARRIED.items() if page.entry(tag))
     tags = tuple(entry for tag in _GEOTIFF if (entry := page.entry(tag)) is not None)
-    upright = page.number(metadata.ORIENTATION, 1) == 1
+    upright = page.number(metadata.ORIENTATION, 1) == pages.orientation == 1
     size = image.shape[:2] if upright else ()  # what is turned lies elsewhere
     return replace(
         image,

@@ -11,7 +11,7 @@ from conv_cli.errors import ImageError
 from conv_cli.images.headers import MAX_FRAMES
 from conv_cli.images.image import Tag
 
-_SUBFILE, _PHOTOMETRIC, _BANDS, _SUB_IFDS = 254, 262, 277, 330
+_SUBFILE, _PHOTOMETRIC, _ORIENTATION, _BANDS, _SUB_IFDS = 254, 262, 274, 277, 330
 _NO_PICTURE = 1 | 4  # bits of NewSubfileType: a reduced version, a mask of transparency
 _RAW = {32803: "CFA", 34892: "LinearRaw"}
 _FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d"}
@@ -123,11 +123,16 @@ class _File:
 
 
 class Pages(NamedTuple):
-    """The page that is read, whether it is the file's first, and how many pictures there are."""
+    """The page that is read, and how many pictures there are.
+
+    `is_first` if it is the file's first page; `orientation` is the one, 1 to 8, that only the page
+    above it tells, as in DNG.
+    """
 
     chosen: Directory
     is_first: bool
     pictures: int
+    orientation: int
 
 
 def find_pages(stream: BinaryIO) -> Pages:
@@ -141,7 +146,8 @@ def find_pages(stream: BinaryIO) -> Pages:
     pages = list(_chain(file))
     if not pages:
         raise ImageError("cannot be read: truncated or damaged (no page in it)")
-    if not pages[0].is_picture:
+    first, tops = pages[0], pages
+    if not first.is_picture:
         pages = [each for page in pages for each in (page, *page.below())]
     pictures = [page for page in pages if page.is_picture]
     if not pictures:
@@ -155,7 +161,8 @@ def find_pages(stream: BinaryIO) -> Pages:
         raise ImageError(
             f"is raw camera data ({raw}); develop it first, with dcraw or a raw converter"
         )
-    return Pages(chosen, chosen.at == file.first, len(pictures))
+    told = 1 if chosen.number(_ORIENTATION) or chosen in tops else first.number(_ORIENTATION, 1)
+    return Pages(chosen, chosen.at == file.first, len(pictures), told if 1 <= told <= 8 else 1)
 
 
 def _chain(file: _File) -> Iterator[Directory]:
