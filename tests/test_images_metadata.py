@@ -172,3 +172,17 @@ def test_linear_says_when_values_are_not_those_of_srgb(tmp_path, options, chunks
     line = f"{source}: --linear takes its values for sRGB, but {words}"
     assert (line in said.splitlines()) == (words is not None)
     assert "--linear takes" not in run(source, "-k", "box:3", "-o", tmp_path / "plain.png")
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_texts_and_resolution_of_a_tiff_read_by_the_extra_are_kept(orientation):
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream, noise((5, 7, 3), np.float32), photometric="rgb", resolution=(300, 150),
+        resolutionunit="INCH", description="leaf", metadata=None,
+        extratags=[(274, 3, 1, orientation, True)],
+    )  # fmt: skip
+    image = read_image(io.BytesIO(stream.getvalue()))
+    assert image.dpi == ((300, 150) if orientation == 1 else (150, 300))
+    with tifffile.TiffFile(io.BytesIO(encoded(image, "tiff")[0])) as file:
+        assert file.pages.first.description == "leaf"

@@ -101,7 +101,7 @@ class Picture(NamedTuple):
             return None, ()
         if metadata.profile_fits(icc, self.layout.channels):
             return icc, ()
-        return None, ("the colour profile is dropped: it does not fit the pixels",)
+        return None, metadata.UNFIT_PROFILE
 
     def _dpi(self) -> tuple[float, float] | None:
         dpi = metadata.usable_dpi(self.pillow.info.get("dpi"))

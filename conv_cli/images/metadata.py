@@ -15,6 +15,7 @@ from conv_cli.images.image import Image
 
 EXIF_HEAD = b"Exif\0\0"
 ORIENTATION = int(ExifTags.Base.Orientation)
+UNFIT_PROFILE = ("the colour profile is dropped: it does not fit the pixels",)
 _SHORT = 3
 _XMP_ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|>)\s*)([1-8])""")
 _TRIAL = np.array(

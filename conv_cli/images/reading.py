@@ -158,7 +158,7 @@ def _identified(start: bytes) -> str:
         raise ImageError("is empty; give an image")
     format = headers.identify(start)
     if format is None:
-        raise ImageError(f"not an image in a supported format ({SUPPORTED})")
+        raise ImageError(f"not an image in a supported format ({SUPPORTED}); convert it")
     return format
 
 

@@ -176,7 +176,31 @@ def _read(page: Any, info: ImageInfo, orientation: int) -> Image:
         np.invert(pixels, out=pixels)
     icc = page.tags.valueof(ICCPROFILE)
     fits = isinstance(icc, bytes) and metadata.profile_fits(icc, info.channels)
-    return Image(pixels, alpha=info.alpha, icc=icc if fits else None, format="tiff")
+    dropped = icc is not None and not fits
+    return Image(
+        pixels,
+        alpha=info.alpha,
+        exif=metadata.describing_exif(_texts(page)),
+        icc=icc if fits else None,
+        dpi=_dpi(page, sideways=orientation >= 5),
+        format="tiff",
+        notes=metadata.UNFIT_PROFILE if dropped else (),
+    )
+
+
+def _texts(page: Any) -> PilImage.Exif:
+    tags = PilImage.Exif()
+    tags.update({tag.code: tag.value for tag in page.tags if isinstance(tag.value, str)})
+    return tags
+
+
+def _dpi(page: Any, *, sideways: bool) -> tuple[float, float] | None:
+    scale = {2: 1.0, 3: 2.54}.get(page.tags.valueof(296, default=2))  # inches, centimetres
+    across, down = (page.tags.valueof(tag, default=(0, 1)) for tag in (282, 283))
+    if scale is None or 0 in (across[1], down[1]):
+        return None
+    dpi = metadata.usable_dpi((across[0] / across[1] * scale, down[0] / down[1] * scale))
+    return dpi[::-1] if dpi and sideways else dpi
 
 
 def write_deep(stream: BinaryIO, image: Image, *, level: int) -> None:
