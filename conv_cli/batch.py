@@ -24,6 +24,7 @@ from conv_cli.images import (
     can_hold,
     encode_image,
     file_format,
+    not_srgb,
     probe_image,
     read_image,
     write_image,
@@ -261,9 +262,15 @@ class Run:
             progress(float(sum(result is None for result in results.values())))
             return [_failure(job, None, error)]
         notes = tuple(image.notes)
+        if self._rule.linear and (reason := not_srgb(image)) is not None:
+            notes += (f"--linear takes its values for sRGB, but {reason}",)
+        said: set[str] = set()
         for output, known in results.items():
             if known is None:
-                results[output] = self._made(job, output, image, notes, progress)
+                made = self._made(job, output, image, notes, progress)
+                told = tuple(note for note in made.notes if note not in said)
+                said |= set(told)
+                results[output] = made._replace(notes=told)
                 notes = ()
         return [result for result in results.values() if result]
 

@@ -60,6 +60,7 @@ def encode_png(
     pixels: NDArray[Any],
     *,
     exif: bytes | None = None,
+    xmp: bytes | None = None,
     icc: bytes | None = None,
     dpi: tuple[float, float] | None = None,
     threads: int | None = None,
@@ -70,6 +71,7 @@ def encode_png(
     pixels : shape (H, W) or (H, W, C), uint8 or uint16. C is 1 grey, 2 grey and alpha, 3 RGB,
         4 RGB and alpha (straight, not premultiplied).
     exif : a TIFF-structured block, with or without ``Exif\\0\\0`` before it.
+    xmp : UTF-8.
     icc : an ICC profile that fits the channels.
     dpi : horizontal and vertical dots per inch; kept to the next dot per metre.
     threads : how many to compress with, all cores by default. The bytes are the same for all.
@@ -90,6 +92,8 @@ def encode_png(
         stream.write(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
     if exif:
         stream.write(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    if xmp:
+        stream.write(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
     _write_data(stream, rows, threads, compress)
     stream.write(_chunk(b"IEND", b""))
 

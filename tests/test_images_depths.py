@@ -571,3 +571,38 @@ def test_largest_picture_of_an_icon(bitmap_format):
     assert image.shape == (48, 48, 4)
     assert np.array_equal(image.pixels, pixels)
     assert image.notes == ("holds 3 pictures; only the largest is read",)
+
+
+def test_more_bands_than_can_be_read_are_refused_with_the_true_reason():
+    for dtype in (np.uint8, np.uint16):
+        data = tiff(np.zeros((5, 7, 6), dtype), photometric="minisblack", planarconfig="contig")
+        with pytest.raises(ImageError, match="has 6 bands, and up to 4 can be read; take those"):
+            read(data)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_big_endian_bigtiff_is_read(dtype, channels):
+    pixels = noise(channels, np.uint8).astype(dtype)
+    kind = "minisblack" if channels == 1 else "rgb"
+    data = tiff(pixels, bigtiff=True, byteorder=">", photometric=kind)
+    assert np.array_equal(read(data).pixels, pixels)
+
+
+def test_big_endian_bigtiff_without_the_extra_is_refused_with_a_way_out(monkeypatch):
+    monkeypatch.setattr("conv_cli.images.tiff.has_tiff_extra", lambda: False)
+    with pytest.raises(ImageError, match=r"big-endian BigTIFF, which needs the tiff extra: pip"):
+        read(tiff(noise(1, np.uint8), bigtiff=True, byteorder=">"))
+
+
+def test_ycbcr_tiff_leaves_no_channel_out():
+    picture = PilImage.fromarray(noise(3, np.uint8))
+    image = read(saved(picture.convert("YCbCr"), "TIFF", compression="jpeg"))
+    assert not any("extra channel" in note for note in image.notes)
+
+
+def test_second_band_without_a_meaning_is_left_out_and_named():
+    pixels = noise(2, np.uint8)
+    image = read(tiff(pixels, photometric="minisblack", extrasamples=["unspecified"]))
+    assert np.array_equal(image.pixels, pixels[..., 0])
+    assert any("extra channel" in note for note in image.notes)

@@ -17,7 +17,14 @@ from PIL import Image as PilImage
 from PIL import ImageCms, ImageOps
 
 from conv_cli.errors import ImageError
-from conv_cli.images import READABLE_SUFFIXES, Image, ImageInfo, probe_image, read_image
+from conv_cli.images import (
+    READABLE_SUFFIXES,
+    Image,
+    ImageInfo,
+    encode_image,
+    probe_image,
+    read_image,
+)
 
 ORIENTATION = 0x0112
 
@@ -477,3 +484,223 @@ def test_info_has_the_shape_of_the_pixels():
 def test_readable_suffixes_are_lower_case_and_hold_the_common_ones():
     assert {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".npy", ".pgm"} <= READABLE_SUFFIXES
     assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in READABLE_SUFFIXES)
+
+
+def _npy(pixels):
+    stream = io.BytesIO()
+    np.save(stream, pixels)
+    return stream.getvalue()
+
+
+def _singles():
+    pixels = noise((6, 9, 3))
+    picture = PilImage.fromarray(pixels)
+    for format in ("PNG", "JPEG", "GIF", "WEBP", "PPM"):
+        yield saved(picture, format)
+    yield b"P5 9 6 255\n" + pixels[..., 0].tobytes()
+    yield b"P5 9 6 65535 " + pixels[..., 0].astype(">u2").tobytes()
+    yield b"P4 9 6\n" + bytes(range(12))
+    yield b"Pf 9 6 -1\n" + pixels[..., 0].astype("<f4").tobytes()
+    yield _npy(pixels)
+    yield saved(picture, "JPEG", progressive=True, exif=exif_of(1))
+
+
+@pytest.mark.parametrize("gap", [b"", b"\n", b"\0\0\0"])
+def test_pictures_one_behind_the_other_are_named(gap):
+    for data in _singles():
+        alone = read(data)
+        assert alone.notes == ()
+        three = read(gap.join([data] * 3))
+        assert np.array_equal(three.pixels, alone.pixels)
+        assert three.notes == ("holds 3 pictures; only the first is read",), data[:8]
+
+
+def test_many_pictures_of_many_kinds_behind_each_other_are_counted_no_further():
+    pictures = list(_singles())
+    assert read(b"".join(pictures)).notes == (
+        f"holds {len(pictures)} pictures; only the first is read",
+    )
+    assert read(pictures[-2] * 130).notes == (
+        "holds more than 100 pictures; only the first is read",
+    )
+
+
+def test_bytes_behind_a_picture_are_no_picture():
+    for data in _singles():
+        for tail in (b"\n", b"\0" * 5, b"BM or MM or P5 or so", bytes(range(256))):
+            assert read(data + tail).notes == (), (data[:8], tail)
+
+
+def test_video_behind_a_photograph_is_named():
+    photo = saved(PilImage.fromarray(noise((6, 9, 3))), "JPEG")
+    video = b"\0\0\0\x18ftypmp42\0\0\0\0isommp42" + bytes(50)
+    for gap in (b"", b"MotionPhoto_Data", b"\0\0\0\0"):
+        assert read(photo + gap + video).notes == ("a video behind the picture is left out",)
+    two = read(photo + photo + video)
+    assert two.notes == ("holds 2 pictures and a video; only the first is read",)
+
+
+@pytest.mark.parametrize("behind", [b"# why\n", b"\n# why\n", b" # a\n# b\n", b"# spec\n\n"])
+def test_comments_behind_the_last_number_of_a_pnm_are_none_of_its_pixels(behind):
+    pixels = noise((4, 5))
+    pixels[0, 0] = 10  # which could be taken for white space
+    image = read(b"P5\n5 4\n255" + behind + pixels.tobytes())
+    assert np.array_equal(image.pixels, pixels)
+    bits = read(b"P4\n8 2" + behind + b"\x0f\xf0")
+    assert np.array_equal(bits.pixels[0], [255] * 4 + [0] * 4)
+    plain = read(b"P2\n2 1\n255" + behind + b"7 9\n")
+    assert plain.pixels.tolist() == [[7, 9]]
+
+
+def test_pixels_that_look_like_a_comment_are_pixels():
+    pixels = np.frombuffer(b"#ab\n\n#cd\nfgh", np.uint8).reshape(3, 4)
+    for tail in (b"", b"\n"):
+        assert np.array_equal(read(b"P5 4 3 255\n" + pixels.tobytes() + tail).pixels, pixels)
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_last_channel_of_an_array_is_a_band_and_no_opacity(channels):
+    data = _npy(noise((4, 5, channels)))
+    assert not read(data).alpha
+    assert not probe_image(io.BytesIO(data)).alpha
+
+
+PREVIEW, PICTURE = noise((6, 8, 3), 1), noise((24, 32, 3), 2)
+
+
+def _camera_tiff(in_a_directory_below, compression=None, photometric="rgb", order="<", big=False):
+    """A preview before the picture: in pages, or as DNG and NEF have it."""
+    stream = io.BytesIO()
+    picture = PICTURE if photometric in ("rgb", 34892) else PICTURE[..., 0]
+    below = {"subifds": 2} if in_a_directory_below else {}
+    with tifffile.TiffWriter(stream, byteorder=order, bigtiff=big) as writer:
+        options = {"compression": compression, "metadata": None}
+        writer.write(PREVIEW, photometric="rgb", subfiletype=1, **below, **options)
+        writer.write(PREVIEW[:3], photometric="rgb", subfiletype=1, **options)
+        writer.write(picture, photometric=photometric, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("below", [False, True])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_preview_never_stands_for_the_picture(below, compression, big, order):
+    data = _camera_tiff(below, compression, order=order, big=big)
+    image = read(data)
+    assert np.array_equal(image.pixels, PICTURE)
+    assert image.notes == ()
+    assert probe_image(io.BytesIO(data)).shape == PICTURE.shape
+
+
+@pytest.mark.parametrize(("photometric", "name"), [(32803, "CFA"), (34892, "LinearRaw")])
+def test_raw_camera_data_is_refused_in_words(photometric, name):
+    data = _camera_tiff(True, photometric=photometric)
+    for look in (read_image, probe_image):
+        with pytest.raises(ImageError, match=rf"raw camera data \({name}\); develop it first"):
+            look(io.BytesIO(data))
+
+
+def test_preview_without_a_picture_is_refused():
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, PREVIEW, photometric="rgb", subfiletype=1)
+    with pytest.raises(ImageError, match="only a reduced preview"):
+        read(stream.getvalue())
+
+
+def test_reduced_versions_behind_the_picture_are_no_pages_left_out():
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        writer.write(PICTURE, photometric="rgb")
+        writer.write(PREVIEW, photometric="rgb", subfiletype=1)
+    image = read(stream.getvalue())
+    assert np.array_equal(image.pixels, PICTURE)
+    assert image.notes == ()
+
+
+def _xmp(orientation):
+    return (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description dc:rights="me" tiff:Orientation="'
+        + str(orientation).encode()
+        + b'"/></x:xmpmeta>'
+    )
+
+
+def _with_chunk(data, kind, body, behind=False):
+    at = len(data) - 12 if behind else 33
+    return data[:at] + png_chunk(kind, body) + data[at:]
+
+
+def _raw_profile(name, block):
+    text = f"\n{name}\n{len(block):8}\n".encode() + block.hex().encode() + b"\n"
+    return f"Raw profile type {name}".encode() + b"\0\0" + zlib.compress(text)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("orientation", [1, 3, 5, 6, 8])
+def test_orientation_in_the_texts_of_a_png_is_applied_and_reset(orientation, behind):
+    pixels = noise((20, 30, 3))
+    plain = saved(PilImage.fromarray(pixels), "PNG")
+    block = exif_of(orientation).tobytes()
+    app1 = b"http://ns.adobe.com/xap/1.0/\0" + _xmp(orientation)
+    cases = {
+        "xmp": (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _xmp(orientation)),
+        "packed": (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(_xmp(orientation))),
+        "exif": (b"zTXt", _raw_profile("exif", block)),
+        "APP1": (b"zTXt", _raw_profile("APP1", block)),
+        "APP1 with XMP": (b"zTXt", _raw_profile("APP1", app1)),
+    }
+    expected = np.asarray(ImageOps.exif_transpose(_tagged(pixels, orientation)))
+    for name, (kind, body) in cases.items():
+        data = _with_chunk(plain, kind, body, behind)
+        image = read(data)
+        assert np.array_equal(image.pixels, expected), name
+        assert probe_image(io.BytesIO(data)).shape == expected.shape, name
+        again = io.BytesIO()
+        encode_image(again, image, "png")
+        assert np.array_equal(read(again.getvalue()).pixels, expected), name
+        again.seek(0)
+        with PilImage.open(again) as other:  # which looks into EXIF and XMP
+            other.load()
+            assert np.array_equal(np.asarray(ImageOps.exif_transpose(other)), expected), name
+
+
+def _tagged(pixels, orientation):
+    picture = PilImage.fromarray(pixels)
+    picture.getexif()[0x0112] = orientation
+    return picture
+
+
+@pytest.mark.parametrize("format", ["AVIF", "WEBP", "JPEG", "PNG"])
+def test_orientation_in_exif_goes_before_that_in_xmp(format):
+    picture = PilImage.fromarray(noise((20, 30, 3)))
+    data = saved(picture, format, xmp=_xmp(6)) if format != "PNG" else saved(picture, format)
+    if format == "PNG":
+        data = _with_chunk(data, b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _xmp(6))
+    image = read(data)
+    assert image.shape == (30, 20, 3)
+    assert image.xmp == _xmp(1)
+    if format != "AVIF":  # whose EXIF Pillow writes as a turn of the container
+        both = saved(picture, format, exif=exif_of(1), xmp=_xmp(6))
+        assert read(both).shape == (20, 30, 3)
+
+
+def test_damaged_texts_of_a_png_do_not_stop_reading():
+    pixels = noise((4, 5))
+    plain = saved(PilImage.fromarray(pixels), "PNG")
+    for body in (b"Raw profile type exif\0\0no zlib", _raw_profile("exif", b"II"), b"x", b""):
+        assert np.array_equal(read(_with_chunk(plain, b"zTXt", body)).pixels, pixels)
+    text = b"Raw profile type APP1\0\nexif\n 3\nxyz\n"
+    assert np.array_equal(read(_with_chunk(plain, b"tEXt", text)).pixels, pixels)
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+def test_orientation_told_by_the_preview_above_turns_the_picture(orientation):
+    stream = io.BytesIO()
+    tag = (0x0112, 3, 1, orientation, True)
+    with tifffile.TiffWriter(stream) as writer:
+        writer.write(PREVIEW, photometric="rgb", subfiletype=1, subifds=1, extratags=[tag])
+        writer.write(PICTURE, photometric="rgb")
+    expected = np.asarray(ImageOps.exif_transpose(_tagged(PICTURE, orientation)))
+    assert np.array_equal(read(stream.getvalue()).pixels, expected)
+    assert probe_image(io.BytesIO(stream.getvalue())).shape == expected.shape

@@ -15,6 +15,7 @@ from conv_cli.images.formats import (
     format_of,
 )
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
+from conv_cli.images.metadata import not_srgb
 from conv_cli.images.reading import file_format, probe_image, read_image
 from conv_cli.images.writing import encode_image, write_image
 
@@ -31,6 +32,7 @@ __all__ = [
     "file_format",
     "format_of",
     "lossy_codec",
+    "not_srgb",
     "probe_image",
     "read_image",
     "write_image",

@@ -12,11 +12,12 @@ from conv_cli.images import headers, metadata
 from conv_cli.images.image import Image, ImageInfo, check_size
 from conv_cli.images.layout import Layout, layout_of
 from conv_cli.images.pillow import DECODER_ERRORS, load, open_with
+from conv_cli.images.png_metadata import Described, png_metadata
 
 # Rows of 4,000 pixels that fit the L2 cache: the whole picture at once takes three times as long.
 _BAND_ROWS = 128
 _TILE_SIZE = (322, 323)  # the tags TileWidth and TileLength (TIFF 6.0, section 15)
-_XMP = ("xmp", "XML:com.adobe.xmp")
+_IPTC = 0x0404  # the number of Photoshop's resource
 
 
 class Picture(NamedTuple):
@@ -36,8 +37,10 @@ class Picture(NamedTuple):
         The EXIF orientation that is still to be undone, 1 to 8.
     sideways : bool
         The file's rows are columns of the upright picture.
-    exif : bytes or None
+    exif, xmp : bytes or None
         To be carried over.
+    not_srgb, uncarried
+        As in `Image`.
     extra_notes : tuple of str
         What a user must be told, besides what the layout says.
     """
@@ -50,6 +53,9 @@ class Picture(NamedTuple):
     orientation: int
     sideways: bool
     exif: bytes | None
+    xmp: bytes | None = None
+    not_srgb: str | None = None
+    uncarried: tuple[str, ...] = ()
     extra_notes: tuple[str, ...] = ()
 
     @property
@@ -82,6 +88,9 @@ class Picture(NamedTuple):
             icc=icc,
             dpi=dpi,
             format=self.format,
+            xmp=self.xmp,
+            not_srgb=self.not_srgb,
+            uncarried=self.uncarried,
             notes=notes,
         )
 
@@ -92,7 +101,7 @@ class Picture(NamedTuple):
             return None, ()
         if metadata.profile_fits(icc, self.layout.channels):
             return icc, ()
-        return None, ("the colour profile is dropped: it does not fit the pixels",)
+        return None, metadata.UNFIT_PROFILE
 
     def _dpi(self) -> tuple[float, float] | None:
         dpi = metadata.usable_dpi(self.pillow.info.get("dpi"))
@@ -103,15 +112,10 @@ class Picture(NamedTuple):
     def _frames(self) -> tuple[str, ...]:
         """Name the frames that are not read."""
         if self.decoder == "tiff":
-            count, kind = headers.count_tiff_pages(self.stream), "pages"
-        elif self.decoder == "gif":
-            count, kind = headers.count_gif_frames(self.stream), "frames"
-        else:
-            count, kind = getattr(self.pillow, "n_frames", 1), "frames"
-        if count < 2:
-            return ()
-        many = count if count <= headers.MAX_FRAMES else f"more than {headers.MAX_FRAMES}"
-        return (f"holds {many} {kind}; only the first is read",)
+            return ()  # whoever has chosen the page has counted them
+        if self.decoder == "gif":
+            return headers.others_named(headers.skip_gif_frames(self.stream), "frames")
+        return headers.others_named(getattr(self.pillow, "n_frames", 1), "frames")
 
     def _pixels(self) -> NDArray[Any]:
         kind = self.layout
@@ -171,24 +175,35 @@ def _open(stream: BinaryIO, decoder: str, max_pixels: int) -> Picture:
         check_size(width, height, max_pixels)  # memory is taken for a tile, whatever the picture
         sideways = tags.get(metadata.ORIENTATION, 1) in (5, 6, 7, 8)
         return Picture(stream, decoder, decoder, pillow, layout, 1, sideways, None)
-    orientation, exif = 1, _exif(pillow, stream)
+    found = _described(pillow, stream)
+    exif, xmp = found.exif, found.xmp
+    orientation = by_xmp = 0
     if exif is not None:
         orientation, exif = metadata.reset_orientation(exif)
-    return Picture(stream, decoder, decoder, pillow, layout, orientation, orientation >= 5, exif)
+    if xmp is not None:
+        by_xmp, xmp = metadata.reset_xmp_orientation(xmp)
+    orientation = orientation or by_xmp or 1
+    picture = Picture(stream, decoder, decoder, pillow, layout, orientation, orientation >= 5, exif)
+    return picture._replace(xmp=xmp, not_srgb=found.not_srgb, uncarried=found.dropped)
 
 
 def _opened(decoder: str, stream: BinaryIO) -> ImageFile.ImageFile:
     pillow = open_with(decoder, stream)
-    for key in _XMP:  # Pillow would turn a TIFF by what its XMP says, after telling the size
-        pillow.info.pop(key, None)
+    if decoder == "tiff":  # Pillow would turn it by what its XMP says, after telling the size
+        pillow.info.pop("xmp", None)
     return pillow
 
 
-def _exif(pillow: ImageFile.ImageFile, stream: BinaryIO) -> bytes | None:
-    exif = pillow.info.get("exif")
-    if exif is None and pillow.format == "PNG":
-        exif = headers.png_late_exif(stream)
-    return exif if isinstance(exif, bytes) and exif else None
+def _described(pillow: ImageFile.ImageFile, stream: BinaryIO) -> Described:
+    if pillow.format == "PNG":
+        return png_metadata(stream)
+    exif, xmp = (
+        value if isinstance(value := pillow.info.get(key), bytes) and value else None
+        for key in ("exif", "xmp")
+    )
+    iptc = _IPTC in (pillow.info.get("photoshop") or ())
+    uncarried = ("comment",) * bool(pillow.info.get("comment")) + ("IPTC",) * iptc
+    return Described(exif, xmp, None, uncarried)
 
 
 def _tiff_exif(pillow: ImageFile.ImageFile) -> bytes | None:

@@ -58,20 +58,6 @@ def identify(start: bytes) -> str | None:
     return None
 
 
-def png_late_exif(stream: BinaryIO) -> bytes | None:
-    """Return the EXIF block of a PNG that stands behind its pixels, where Pillow sees it late."""
-    stream.seek(8)
-    seen_pixels = False
-    while len(head := stream.read(8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        if kind == b"eXIf" and seen_pixels:
-            data = stream.read(length)
-            return data if len(data) == length else None
-        seen_pixels |= kind == b"IDAT"
-        stream.seek(length + 4, io.SEEK_CUR)
-    return None
-
-
 def check_png(stream: BinaryIO) -> None:
     """Raise ImageError unless every chunk is there to the last, and has the checksum it names.
 
@@ -194,6 +180,14 @@ def _enter_box(stream: BinaryIO, start: int, wanted: bytes) -> int:
     return 0
 
 
+def others_named(count: int, kind: str) -> tuple[str, ...]:
+    """Say that all but the first of some pages, frames or pictures are left out."""
+    if count < 2:
+        return ()
+    many = count if count <= MAX_FRAMES else f"more than {MAX_FRAMES}"
+    return (f"holds {many} {kind}; only the first is read",)
+
+
 class Icon(NamedTuple):
     """One picture of an .ico file."""
 
@@ -243,10 +237,10 @@ def _icon(entry: bytes, data: bytes) -> Icon:
     return Icon(width, height, int.from_bytes(entry[6:8], "little"), data, entry)
 
 
-def count_gif_frames(stream: BinaryIO) -> int:
-    """Count the frames, up to one more than `MAX_FRAMES`."""
-    stream.seek(10)
-    stream.seek(13 + _gif_palette_bytes(stream.read(1)))
+def skip_gif_frames(stream: BinaryIO, start: int = 0) -> int:
+    """Go behind the frames of the GIF at `start`, and its end; count up to `MAX_FRAMES` + 1."""
+    stream.seek(start + 10)
+    stream.seek(start + 13 + _gif_palette_bytes(stream.read(1)))
     frames = 0
     while frames <= MAX_FRAMES and _next_gif_frame(stream):
         frames += 1
@@ -274,29 +268,5 @@ def _gif_palette_bytes(flags: bytes) -> int:
     return 6 << (flags[0] & 7) if flags and flags[0] & 0x80 else 0
 
 
-def count_tiff_pages(stream: BinaryIO) -> int:
-    """Count the pages, up to one more than `MAX_FRAMES`; a chain that turns back ends."""
-    stream.seek(0)
-    head = stream.read(16)
-    order = "<" if head[:2] == b"II" else ">"
-    big = head[2:4] in (b"+\0", b"\0+")
-    count, entry, link = ("Q", 20, "Q") if big else ("H", 12, "I")
-    seen: set[int] = set()
-    at = _number(head[8:] if big else head[4:8], order + link)
-    while at and at not in seen and len(seen) <= MAX_FRAMES:
-        seen.add(at)
-        stream.seek(at)
-        entries = _number(stream.read(struct.calcsize(count)), order + count)
-        stream.seek(min(entries, 1 << 16) * entry, io.SEEK_CUR)
-        at = _number(stream.read(struct.calcsize(link)), order + link)
-    return len(seen)
-
-
 def _damaged(what: str) -> ImageError:
     return ImageError(f"cannot be read: truncated or damaged ({what})")
-
-
-def _number(data: bytes, form: str) -> int:
-    """Unpack one number; what the file is too short for is 0."""
-    value: int = struct.unpack(form, data)[0] if len(data) == struct.calcsize(form) else 0
-    return value if value < 1 << 62 else 0

@@ -17,6 +17,21 @@ _CODEC_BYTES = {"jp2": 4, "j2k": 4, "webp": 3, "avif": 1}
 """Memory a sample that some decoders take for themselves, as measured on 100 megapixels."""
 
 
+class Tag(NamedTuple):
+    """A tag of a TIFF file: its number, its type, its value as little-endian bytes."""
+
+    tag: int
+    kind: int
+    data: bytes
+
+
+class Georeference(NamedTuple):
+    """The GeoTIFF tags of a picture, and the height and width of the pixels that they are for."""
+
+    size: tuple[int, ...]
+    tags: tuple[Tag, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """Pixels, upright, with what describes them.
@@ -36,6 +51,14 @@ class Image:
         Dots per inch, across and down.
     format : str
         Where the pixels come from: "png", "jpeg", "tiff", …
+    xmp : bytes or None
+        XMP, its orientation reset to upright.
+    georeference : Georeference or None
+        GeoTIFF tags.
+    not_srgb : str or None
+        What a file without a profile says of its values, if these are not sRGB.
+    uncarried : tuple of str
+        What the file holds besides, and no file that is written: "comment".
     notes : tuple of str
         What a user must be told: frames left out, profiles dropped.
     """
@@ -46,6 +69,10 @@ class Image:
     icc: bytes | None = None
     dpi: tuple[float, float] | None = None
     format: str = ""
+    xmp: bytes | None = None
+    georeference: Georeference | None = None
+    not_srgb: str | None = None
+    uncarried: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

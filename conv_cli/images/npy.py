@@ -30,6 +30,11 @@ class Header(NamedTuple):
         return 1 if len(self.shape) == 2 else self.shape[2]
 
     @property
+    def nbytes(self) -> int:
+        """How many the array takes in the file."""
+        return math.prod(self.shape) * self.stored.itemsize
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """As it is read: in this machine's byte order, truth values as 0 and 255."""
         return np.dtype(np.uint8) if self.stored.kind == "b" else self.stored.newbyteorder("=")
@@ -56,7 +61,7 @@ def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
 
     Raises ImageError if the file is too short for it, before memory is taken.
     """
-    start, length = stream.tell(), math.prod(header.shape) * header.stored.itemsize
+    start, length = stream.tell(), header.nbytes
     if stream.seek(0, os.SEEK_END) - start < length:
         raise ImageError("cannot be read: truncated or damaged (too few bytes for its shape)")
     stream.seek(start)

@@ -3,6 +3,7 @@
 Reference: the netpbm manual pages pbm(5), pgm(5), ppm(5) and pfm(5).
 """
 
+import os
 import re
 from typing import Any, BinaryIO, NamedTuple
 
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
 
-_GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
+_COMMENT = rb"#[^\r\n]*[\r\n]"
+_GAP = rb"(?:\s|%b)+" % _COMMENT
 _HEADER = re.compile(rb"P([1-6fF])%b(\d{1,9})%b(\d{1,9})" % (_GAP, _GAP))
-_TOP = re.compile(rb"%b(\d{1,5})\s" % _GAP)
+_TOP = re.compile(rb"%b(\d{1,5})(?:\s|%b)" % (_GAP, _COMMENT))
+_BITMAP = re.compile(rb"\s|%b" % _COMMENT)
+_MORE = re.compile(rb"\s*(?:%b\s*)+" % _COMMENT)
 _SCALE = re.compile(rb"\s+([-+.\deE]+)\s")
 _MAX_HEADER = 1 << 16
 
@@ -37,6 +41,14 @@ class Header(NamedTuple):
         return 3 if self.kind in "36F" else 1
 
     @property
+    def nbytes(self) -> int | None:
+        """How many the pixels take in the file; None where they are written out."""
+        if self.kind in "123":
+            return None
+        row = -(-self.width // 8) if self.kind == "4" else self.width * self.channels
+        return self.height * row * (1 if self.kind == "4" else self.dtype.itemsize)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Of the pixels as they are read."""
         if self.kind in "fF":
@@ -44,12 +56,12 @@ class Header(NamedTuple):
         return np.dtype(np.uint8 if self.top < 256 else np.uint16)
 
 
-def read_header(stream: BinaryIO) -> Header:
-    """Read the first lines.
+def read_header(stream: BinaryIO, start: int = 0) -> Header:
+    """Read the first lines of the picture that begins at `start`.
 
     Raises ImageError if they are none of a PNM file.
     """
-    stream.seek(0)
+    stream.seek(start)
     text = stream.read(_MAX_HEADER)
     match = _HEADER.match(text)
     if match is None:
@@ -58,19 +70,28 @@ def read_header(stream: BinaryIO) -> Header:
     last = _last_of_header(kind, text, match.end())
     if last is None or not width or not height:
         raise _damaged("a wrong value in its header")
-    return Header(kind, width, height, *last)
+    white, last_digit, end = last
+    header = Header(kind, width, height, white, start + end)
+    if header.nbytes is None:
+        return header
+    # Comments may stand behind the last number too, where they could be pixels: the length tells.
+    surplus = stream.seek(0, os.SEEK_END) - header.start - header.nbytes
+    if surplus > 0 and _MORE.fullmatch(text[last_digit : end + surplus]):
+        return header._replace(start=header.start + surplus)
+    return header
 
 
-def _last_of_header(kind: str, text: bytes, end: int) -> tuple[float, int] | None:
-    """Return the value of white or the scale, and where the pixels start."""
+def _last_of_header(kind: str, text: bytes, end: int) -> tuple[float, int, int] | None:
+    """Return the value of white or the scale, where that ends, and where the pixels start."""
     if kind in "14":
-        return (1, end + 1) if text[end : end + 1].isspace() else None
+        gap = _BITMAP.match(text, end)
+        return (1, end, gap.end()) if gap else None
     match = (_SCALE if kind in "fF" else _TOP).match(text, end)
     if match is None:
         return None
     value = float(match[1])
     limit = np.inf if kind in "fF" else 65536
-    return (value, match.end()) if 0 < abs(value) < limit else None
+    return (value, match.end(1), match.end()) if 0 < abs(value) < limit else None
 
 
 def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:

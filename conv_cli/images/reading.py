@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from conv_cli.errors import ImageError
 from conv_cli.images import headers, npy, pnm
+from conv_cli.images.behind import others_behind
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import SUPPORTED
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, Opened, check_size
@@ -46,11 +48,11 @@ def read_image(
 ) -> Image:
     """Read an image in full depth, upright.
 
-    EXIF orientation is applied, and the tag reset. Palettes become RGB, a transparent colour or
-    palette entry becomes opacity, bitmaps are 0 and 255, and samples of odd depths are spread over
-    the full range of the next dtype. CMYK, LAB and YCbCr become RGB, by Pillow's plain formulas. Of
-    several frames the first is read, of icons the largest. What is left out or changed so is said
-    in the notes.
+    Orientation in EXIF, or where that tells none in XMP, is applied, and the tag reset. Palettes
+    become RGB, a transparent colour or palette entry becomes opacity, bitmaps are 0 and 255, and
+    samples of odd depths are spread over the full range of the next dtype. CMYK, LAB and YCbCr
+    become RGB, by Pillow's plain formulas. Of several frames or pictures the first is read, of
+    icons the largest, of a TIFF no preview. What is left out or changed so is said in the notes.
 
     The format is found from the content alone. A .npy file is taken as it is, (H, W) or (H, W, C)
     with C up to 4, without opacity.
@@ -110,7 +112,7 @@ def _opened(
         with _stream(source) as stream, quiet:
             image = _open(stream, max_pixels, admit)
             admit(image.info)
-            yield image
+            yield Opened(image.info, lambda: _with_others_named(image.read(), stream))
     except ImageError as error:
         raise ImageError(f"{shown}: {error}") from error
     except MemoryError as error:
@@ -156,7 +158,7 @@ def _identified(start: bytes) -> str:
         raise ImageError("is empty; give an image")
     format = headers.identify(start)
     if format is None:
-        raise ImageError(f"not an image in a supported format ({SUPPORTED})")
+        raise ImageError(f"not an image in a supported format ({SUPPORTED}); convert it")
     return format
 
 
@@ -171,15 +173,18 @@ def _open(stream: BinaryIO, max_pixels: int, admit: Callable[[ImageInfo], None])
         return _open_npy(stream, max_pixels)
     if format in ("pnm", "pfm"):
         return _open_pnm(stream, format, max_pixels)
-    try:
-        picture = open_picture(stream, format, max_pixels)
-    except SyntaxError as error:
-        if "unknown pixel mode" not in str(error):
-            raise
-        from conv_cli.images.tiff import open_deep
+    if format == "tiff":
+        from conv_cli.images.tiff import open_tiff
 
-        return open_deep(stream, max_pixels)
+        return open_tiff(stream, max_pixels)
+    picture = open_picture(stream, format, max_pixels)
     return Opened(picture.info, picture.read)
+
+
+def _with_others_named(image: Image, stream: BinaryIO) -> Image:
+    if image.format == "jpeg" and any(note.startswith("holds ") for note in image.notes):
+        return image  # its own index has told of them
+    return replace(image, notes=(*image.notes, *others_behind(stream, image.format)))
 
 
 def _open_npy(stream: BinaryIO, max_pixels: int) -> Opened:

@@ -4,6 +4,7 @@ import logging
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -11,11 +12,18 @@ from PIL import Image as PilImage
 from PIL.TiffImagePlugin import ICCPROFILE, ImageFileDirectory_v2
 
 from conv_cli.errors import ImageError
-from conv_cli.images import metadata
+from conv_cli.images import headers, metadata
+from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import has_tiff_extra
-from conv_cli.images.image import Image, ImageInfo, Opened, check_size
+from conv_cli.images.image import Georeference, Image, ImageInfo, Opened, Tag, check_size
+from conv_cli.images.tiff_pages import Pages, find_pages, item_bytes, swapped, with_first
 
-_ASCII, _LONG = 2, 4
+_BYTE, _ASCII, _LONG = 1, 2, 4
+_XMP = 700
+_GEOTIFF = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)  # and GDAL's two
+_UNCARRIED = {33723: "IPTC", 34377: "Photoshop's data"}
+_MOST_BANDS = 4
+_BIG_ENDIAN_BIGTIFF = b"MM\0+"
 _WHITE_IS_ZERO, _INTERLEAVED, _STRAIGHT = 0, 1, 2
 _COLOURS = {_WHITE_IS_ZERO: 1, 1: 1, 2: 3}
 _READ_AS: dict[str, type[np.generic]] = {
@@ -34,8 +42,73 @@ _READ_AS: dict[str, type[np.generic]] = {
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def open_deep(stream: BinaryIO, max_pixels: int) -> Opened:
-    """Read the header of a TIFF file whose samples Pillow does not know, with the tiff extra.
+def open_tiff(stream: BinaryIO, max_pixels: int) -> Opened:
+    """Read the header of the first page that is a picture, with Pillow or with the tiff extra.
+
+    Raises ImageError for files that cannot be read in full, raw camera data and mere previews.
+    """
+    pages = find_pages(stream)
+    page = pages.chosen
+    if page.bands > _MOST_BANDS:
+        raise ImageError(
+            f"has {page.bands} bands, and up to {_MOST_BANDS} can be read; take those that are "
+            "needed, as with gdal_translate -b 1, or save them as .npy"
+        )
+    if not pages.is_first:
+        stream = with_first(stream, page)
+    opened = _open_page(stream, max_pixels)
+    if pages.orientation != 1:
+        opened = _turned(opened, pages.orientation)
+    return Opened(opened.info, lambda: _with_tags(opened.read(), pages))
+
+
+def _turned(opened: Opened, orientation: int) -> Opened:
+    """Turn what a directory holds by what only the page above it tells."""
+    info = opened.info
+    if orientation >= 5:
+        info = info._replace(height=info.width, width=info.height)
+
+    def read() -> Image:
+        image, pixels = opened.read(), np.empty(info.shape, info.dtype)
+        metadata.as_stored(pixels, orientation)[...] = image.pixels
+        dpi = image.dpi[::-1] if image.dpi and orientation >= 5 else image.dpi
+        return replace(image, pixels=pixels, dpi=dpi)
+
+    return Opened(info, read)
+
+
+def _open_page(stream: BinaryIO, max_pixels: int) -> Opened:
+    stream.seek(0)
+    if stream.read(4) == _BIG_ENDIAN_BIGTIFF:  # which Pillow misreads
+        return _open_deep(stream, max_pixels, "is a big-endian BigTIFF, which", "classic TIFF")
+    try:
+        picture = open_picture(stream, "tiff", max_pixels)
+    except SyntaxError as error:
+        if "unknown pixel mode" not in str(error):
+            raise
+        return _open_deep(stream, max_pixels, "has samples of a kind that", "16 bits")
+    return Opened(picture.info, picture.read)
+
+
+def _with_tags(image: Image, pages: Pages) -> Image:
+    """Add what describes the picture in tags, and name the pages that are not read."""
+    page = pages.chosen
+    xmp = page.entry(_XMP)
+    uncarried = tuple(name for tag, name in _UNCARRIED.items() if page.entry(tag))
+    tags = tuple(entry for tag in _GEOTIFF if (entry := page.entry(tag)) is not None)
+    upright = page.number(metadata.ORIENTATION, 1) == pages.orientation == 1
+    size = image.shape[:2] if upright else ()  # what is turned lies elsewhere
+    return replace(
+        image,
+        xmp=metadata.reset_xmp_orientation(xmp.data)[1] if xmp is not None else None,
+        georeference=Georeference(size, tags) if tags else None,
+        uncarried=uncarried,
+        notes=(*headers.others_named(pages.pictures, "pages"), *image.notes),
+    )
+
+
+def _open_deep(stream: BinaryIO, max_pixels: int, what: str, way: str) -> Opened:
+    """Read the header of a TIFF file that Pillow does not know, with the tiff extra.
 
     Grey and RGB, with and without straight opacity, interleaved. Signed samples become int32 and
     half floats float32.
@@ -44,8 +117,7 @@ def open_deep(stream: BinaryIO, max_pixels: int) -> Opened:
     """
     if not has_tiff_extra():
         raise ImageError(
-            "has samples of a kind that needs the tiff extra: pip install 'conv-cli[tiff]', or "
-            "convert it to 16 bits"
+            f"{what} needs the tiff extra: pip install 'conv-cli[tiff]', or convert it to {way}"
         )
     from tifffile import TiffFile
 
@@ -55,12 +127,9 @@ def open_deep(stream: BinaryIO, max_pixels: int) -> Opened:
     check_size(page.imagewidth, page.imagelength, max_pixels)
     channels = page.samplesperpixel
     alpha = [int(extra) for extra in page.extrasamples] == [_STRAIGHT]
-    known = channels - alpha == _COLOURS.get(page.photometric) and page.dtype.name in _READ_AS
-    if not known or (channels > 1 and page.planarconfig != _INTERLEAVED) or page.imagedepth > 1:
-        raise ImageError(
-            f"cannot be read: {page.dtype} samples in this form are not supported; convert it to "
-            "16 bits, interleaved"
-        )
+    reason = _unknown(page, channels - alpha)
+    if reason is not None:
+        raise ImageError(f"cannot be read: {reason}")
     orientation = page.tags.valueof(metadata.ORIENTATION, default=1)
     height, width = page.imagelength, page.imagewidth
     if orientation in (5, 6, 7, 8):
@@ -68,6 +137,23 @@ def open_deep(stream: BinaryIO, max_pixels: int) -> Opened:
     dtype = np.dtype(_READ_AS[page.dtype.name])
     info = ImageInfo(height, width, channels, alpha, dtype, "tiff")
     return Opened(info, lambda: _read(page, info, orientation))
+
+
+def _unknown(page: Any, colours: int) -> str | None:
+    """Say why `_read` does not know the samples of a page, and what to do; None if it does."""
+    if page.dtype is None or page.dtype.name not in _READ_AS:
+        return f"its samples are {page.dtype}; convert it to 16 bits or float32"
+    if page.imagedepth > 1:
+        return "it is a volume; save its slices as pages"
+    if _COLOURS.get(page.photometric) != colours:
+        kind = getattr(page.photometric, "name", page.photometric)
+        return (
+            f"{page.samplesperpixel} channels of {page.dtype}, {kind}, are not supported here; "
+            "store it as grey or RGB, with straight opacity at most"
+        )
+    if page.samplesperpixel > 1 and page.planarconfig != _INTERLEAVED:
+        return f"{page.dtype} in separate planes; store it interleaved"
+    return None
 
 
 @contextmanager
@@ -90,7 +176,31 @@ def _read(page: Any, info: ImageInfo, orientation: int) -> Image:
         np.invert(pixels, out=pixels)
     icc = page.tags.valueof(ICCPROFILE)
     fits = isinstance(icc, bytes) and metadata.profile_fits(icc, info.channels)
-    return Image(pixels, alpha=info.alpha, icc=icc if fits else None, format="tiff")
+    dropped = icc is not None and not fits
+    return Image(
+        pixels,
+        alpha=info.alpha,
+        exif=metadata.describing_exif(_texts(page)),
+        icc=icc if fits else None,
+        dpi=_dpi(page, sideways=orientation >= 5),
+        format="tiff",
+        notes=metadata.UNFIT_PROFILE if dropped else (),
+    )
+
+
+def _texts(page: Any) -> PilImage.Exif:
+    tags = PilImage.Exif()
+    tags.update({tag.code: tag.value for tag in page.tags if isinstance(tag.value, str)})
+    return tags
+
+
+def _dpi(page: Any, *, sideways: bool) -> tuple[float, float] | None:
+    scale = {2: 1.0, 3: 2.54}.get(page.tags.valueof(296, default=2))  # inches, centimetres
+    across, down = (page.tags.valueof(tag, default=(0, 1)) for tag in (282, 283))
+    if scale is None or 0 in (across[1], down[1]):
+        return None
+    dpi = metadata.usable_dpi((across[0] / across[1] * scale, down[0] / down[1] * scale))
+    return dpi[::-1] if dpi and sideways else dpi
 
 
 def write_deep(stream: BinaryIO, image: Image, *, level: int) -> None:
@@ -114,8 +224,8 @@ def write_deep(stream: BinaryIO, image: Image, *, level: int) -> None:
     )
 
 
-def with_exif(data: bytes, exif: bytes) -> bytes:
-    """Return a TIFF file of one page with the describing tags of an EXIF block added.
+def with_tags(data: bytes, exif: bytes | None, further: tuple[Tag, ...]) -> bytes:
+    """Return a TIFF file of one page with the describing tags of an EXIF block added, and others.
 
     Pillow writes these beside uncompressed pixels only. They are put behind the pixels, and a new
     directory behind them that lists them and all that the old one did.
@@ -123,7 +233,8 @@ def with_exif(data: bytes, exif: bytes) -> bytes:
     Raises one of `DECODER_ERRORS` for a damaged block.
     """
     tags = PilImage.Exif()
-    tags.load(exif)
+    if exif is not None:
+        tags.load(exif)
     order = "<" if data[:2] == b"II" else ">"
     start = struct.unpack_from(f"{order}I", data, 4)[0]
     count = struct.unpack_from(f"{order}H", data, start)[0]
@@ -131,11 +242,13 @@ def with_exif(data: bytes, exif: bytes) -> bytes:
     for at in range(start + 2, start + 2 + 12 * count, 12):
         entries[struct.unpack_from(f"{order}H", data, at)[0]] = data[at : at + 12]
     file = bytearray(data)
-    for tag, text in metadata.descriptions(tags).items():
-        value = text.encode() + b"\0"
-        at = _append(file, value)
-        where = struct.pack(f"{order}I", at) if len(value) > 4 else value.ljust(4, b"\0")
-        entries[tag] = struct.pack(f"{order}HHI", tag, _ASCII, len(value)) + where
+    texts = metadata.descriptions(tags).items()
+    described = [Tag(tag, _ASCII, text.encode() + b"\0") for tag, text in texts]
+    for tag, kind, value in (*described, *further):
+        value = swapped(value, kind, order)
+        where = struct.pack(f"{order}I", _append(file, value)) if len(value) > 4 else value
+        count = len(value) // item_bytes(kind)
+        entries[tag] = struct.pack(f"{order}HHI", tag, kind, count) + where.ljust(4, b"\0")
     for tag, values in metadata.groups(tags).items():
         directory = ImageFileDirectory_v2(prefix=data[:2])
         directory.update(values)
@@ -145,6 +258,13 @@ def with_exif(data: bytes, exif: bytes) -> bytes:
     at = _append(file, struct.pack(f"{order}H", len(entries)) + listed + bytes(4))
     struct.pack_into(f"{order}I", file, 4, at)
     return bytes(file)
+
+
+def describing_tags(image: Image) -> tuple[Tag, ...]:
+    """Return the XMP of an image and the GeoTIFF tags that still fit its pixels."""
+    xmp = (Tag(_XMP, _BYTE, image.xmp),) if image.xmp else ()
+    place = image.georeference
+    return xmp + (place.tags if place is not None and place.size == image.shape[:2] else ())
 
 
 def _append(file: bytearray, data: bytes) -> int:

@@ -91,4 +91,5 @@ def _tiff_bytes(picture: TiffImagePlugin.TiffImageFile, layout: Layout) -> Layou
         raise ImageError("uncompressed YCbCr TIFF of this kind cannot be read; store it as RGB")
     if picture.mode == "L" and _SIGNED in tags.get(TiffImagePlugin.SAMPLEFORMAT, ()):
         return Layout(I32, finish=lambda values: values.view(np.int8).astype(I32))
-    return layout._replace(notes=layout.notes + (_LEFT_OUT if "X" in rawmode else ()))
+    extra = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1) > layout.channels and "X" in rawmode
+    return layout._replace(notes=layout.notes + (_LEFT_OUT if extra else ()))

@@ -14,7 +14,7 @@ from PIL import Image as PilImage
 from conv_cli.errors import ImageError
 from conv_cli.files import write_atomically
 from conv_cli.images import metadata, npy, pnm
-from conv_cli.images.formats import can_hold, format_of, uses_extra
+from conv_cli.images.formats import ARRAY_FORMATS, can_hold, format_of, uses_extra
 from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
 from conv_cli.png import encode_png
@@ -91,11 +91,13 @@ def encode_image(
     whole = _as_image(image)
     can_hold(format, whole.dtype, whole.channels, whole.alpha)
     whole, notes = _with_fitting_profile(whole, format)
+    notes += _dropped(whole, format)
     if format == "png":
         encode_png(
             stream,
             whole.pixels,
             exif=whole.exif,
+            xmp=whole.xmp,
             icc=whole.icc,
             dpi=whole.dpi,
             threads=threads,
@@ -122,6 +124,26 @@ def _as_image(image: Image | NDArray[Any]) -> Image:
     if pixels.dtype == np.bool_:
         pixels = np.where(pixels, np.uint8(255), np.uint8(0))
     return replace(image, pixels=pixels.astype(pixels.dtype.newbyteorder("="), copy=False))
+
+
+def _dropped(image: Image, format: str) -> tuple[str, ...]:
+    """Name what the file will not hold of what describes the picture; arrays hold pixels alone."""
+    if format in ARRAY_FORMATS:
+        return ()
+    carried = _CARRIED_BESIDE.get(format) or (_CODECS[format].carries if format in _CODECS else ())
+    place = image.georeference
+    left = {
+        "EXIF": image.exif is not None and "exif" not in carried,
+        "the colour profile": image.icc is not None and "icc_profile" not in carried,
+        "XMP": image.xmp is not None and not _holds_xmp(image.xmp, format, carried),
+        "GeoTIFF tags": place is not None and (format != "tiff" or place.size != image.shape[:2]),
+    }
+    names = [name for name, is_left in left.items() if is_left] + list(image.uncarried)
+    return (f"dropped: {', '.join(names)}",) if names else ()
+
+
+def _holds_xmp(xmp: bytes, format: str, carried: tuple[str, ...]) -> bool:
+    return "xmp" in carried and not (format == "jpeg" and len(xmp) > _JPEG_XMP_BYTES)
 
 
 def _with_fitting_profile(image: Image, format: str) -> tuple[Image, tuple[str, ...]]:
@@ -159,11 +181,14 @@ def _encode_tiff(stream: BinaryIO, image: Image, compress: bool) -> tuple[str, .
     else:
         _encode_with_pillow(buffer, image, "tiff", compress)
     data, notes = buffer.getvalue(), tuple[str, ...]()
+    tags = tiff.describing_tags(image)
     if image.exif is not None:
         try:
-            data = tiff.with_exif(data, image.exif)
+            data = tiff.with_tags(data, image.exif, tags)
         except DECODER_ERRORS:
             notes = _EXIF_DROPPED
+    if tags and (image.exif is None or notes):
+        data = tiff.with_tags(data, None, tags)
     stream.write(data)
     return notes
 
@@ -182,7 +207,7 @@ _CODECS = {
         "JPEG",
         {"quality": 95, "subsampling": 0},
         {"optimize": True, "progressive": True},
-        ("exif", "icc_profile", "dpi"),
+        ("exif", "xmp", "icc_profile", "dpi"),
     ),
     "tiff": _Codec(
         "TIFF",
@@ -194,9 +219,9 @@ _CODECS = {
         "WEBP",
         {"lossless": True, "exact": True, "quality": 25, "method": 2},  # of effort
         {"quality": 100, "method": 6},
-        ("exif", "icc_profile"),
+        ("exif", "xmp", "icc_profile"),
     ),
-    "avif": _Codec("AVIF", {"quality": 90}, carries=("exif", "icc_profile")),
+    "avif": _Codec("AVIF", {"quality": 90}, carries=("exif", "xmp", "icc_profile")),
     "bmp": _Codec("BMP", carries=("dpi",)),
     "gif": _Codec("GIF", {"optimize": False}),  # which would leave out greys, and make it a palette
     "tga": _Codec("TGA"),
@@ -206,6 +231,8 @@ _CODECS = {
 _MOST_READ_OF_PNG = 1 << 20  # bytes of a profile; Pillow refuses a file that has more
 _EXIF_DROPPED = ("EXIF is dropped: damaged, or too long for the format",)
 _PREDICTOR = 317  # the tag (TIFF 6.0, section 14)
+_CARRIED_BESIDE = dict.fromkeys(("png", "tiff"), ("exif", "xmp", "icc_profile"))
+_JPEG_XMP_BYTES = 65_533 - len("http://ns.adobe.com/xap/1.0/\0")
 _JPEG_MARKER_BYTES = 65_533 - len(metadata.EXIF_HEAD)
 
 
@@ -232,7 +259,8 @@ def _encode_with_pillow(
 
 def _carried(image: Image, codec: _Codec, format: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the options that hand over what the format has a place for."""
-    found = {"exif": image.exif, "icc_profile": image.icc, "dpi": image.dpi}
+    xmp = image.xmp if _holds_xmp(image.xmp or b"", format, codec.carries) else None
+    found = {"exif": image.exif, "xmp": xmp, "icc_profile": image.icc, "dpi": image.dpi}
     options = {key: found[key] for key in codec.carries if found[key] is not None}
     notes: tuple[str, ...] = ()
     exif = options.pop("exif", None)

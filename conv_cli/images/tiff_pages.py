@@ -1,0 +1,185 @@
+"""The directories of a TIFF file, looked through before any decoder sees it."""
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from conv_cli.errors import ImageError
+from conv_cli.images.headers import MAX_FRAMES
+from conv_cli.images.image import Tag
+
+_SUBFILE, _PHOTOMETRIC, _ORIENTATION, _BANDS, _SUB_IFDS = 254, 262, 274, 277, 330
+_NO_PICTURE = 1 | 4  # bits of NewSubfileType: a reduced version, a mask of transparency
+_RAW = {32803: "CFA", 34892: "LinearRaw"}
+_FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d"}
+_FORMS |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
+_MOST_BYTES = 1 << 26  # of the value of one tag
+
+
+def item_bytes(kind: int) -> int:
+    """Return how many bytes one number of a type takes."""
+    return struct.calcsize(f"<{_FORMS[kind]}")
+
+
+def swapped(data: bytes, kind: int, order: str) -> bytes:
+    """Turn little-endian numbers of a type to a byte order, "<" or ">", or back."""
+    size = item_bytes(kind)
+    if order == "<" or size == 1:
+        return data
+    return np.frombuffer(data, f"u{size}").byteswap().tobytes()
+
+
+class _Place(NamedTuple):
+    kind: int
+    numbers: int
+    at: int
+
+
+class Directory:
+    """One page of a TIFF file, or a directory below one: where its tags lie."""
+
+    def __init__(self, file: "_File", at: int) -> None:
+        self.at = at
+        self._file = file
+        self._places, self.next = file.entries(at)
+
+    def entry(self, tag: int) -> Tag | None:
+        """Return a tag's value, None if it is not there in full."""
+        place = self._places.get(tag)
+        if place is None or place.kind not in _FORMS:
+            return None
+        length = item_bytes(place.kind) * place.numbers
+        if not 0 < length <= _MOST_BYTES:
+            return None
+        data = self._file.read(place.at, length)
+        if len(data) < length:
+            return None
+        return Tag(tag, place.kind, swapped(data, place.kind, self._file.order))
+
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """Return all numbers of a tag; none if it is not there in full."""
+        entry = self.entry(tag)
+        if entry is None:
+            return ()
+        form = f"<{len(entry.data) // item_bytes(entry.kind)}{_FORMS[entry.kind]}"
+        return struct.unpack(form, entry.data)
+
+    def number(self, tag: int, default: int = 0) -> int:
+        """Return the first number of a tag."""
+        return (*self.numbers(tag), default)[0]
+
+    @property
+    def is_picture(self) -> bool:
+        """It is no preview, no reduced version and no mask of another."""
+        return not self.number(_SUBFILE) & _NO_PICTURE
+
+    @property
+    def bands(self) -> int:
+        """Samples a pixel."""
+        return self.number(_BANDS, 1)
+
+    def below(self) -> Iterator["Directory"]:
+        """Yield the directories that this one names as its own."""
+        for at in self.numbers(_SUB_IFDS)[:MAX_FRAMES]:
+            yield Directory(self._file, at)
+
+
+class _File:
+    """How a TIFF file is laid out: its byte order, and the sizes of its numbers."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        head = self.read(0, 16)
+        self.order = "<" if head[:2] == b"II" else ">"
+        self.big = head[2:4] in (b"+\0", b"\0+")
+        self._count, self._link = ("Q", "Q") if self.big else ("H", "I")
+        self.first = self._number(8 if self.big else 4, self._link)
+
+    def read(self, at: int, length: int) -> bytes:
+        self._stream.seek(at)
+        return self._stream.read(length)
+
+    def _number(self, at: int, form: str) -> int:
+        """Unpack one number; what the file is too short for is 0."""
+        data = self.read(at, struct.calcsize(form))
+        value: int = struct.unpack(self.order + form, data)[0] if len(data) > 1 else 0
+        return value if value < 1 << 62 else 0
+
+    def entries(self, at: int) -> tuple[dict[int, _Place], int]:
+        count = min(self._number(at, self._count), 1 << 16)
+        start, room = at + struct.calcsize(self._count), struct.calcsize(self._link)
+        form = struct.Struct(f"{self.order}HH{self._link}{room}s")
+        table = self.read(start, count * form.size)
+        found = {}
+        for row in range(len(table) // form.size):
+            tag, kind, number, _ = form.unpack_from(table, row * form.size)
+            here = start + (row + 1) * form.size - room
+            inline = number * struct.calcsize(f"<{_FORMS.get(kind, 'Q')}") <= room
+            found[tag] = _Place(kind, number, here if inline else self._number(here, self._link))
+        return found, self._number(start + count * form.size, self._link)
+
+
+class Pages(NamedTuple):
+    """The page that is read, and how many pictures there are.
+
+    `is_first` if it is the file's first page; `orientation` is the one, 1 to 8, that only the page
+    above it tells, as in DNG.
+    """
+
+    chosen: Directory
+    is_first: bool
+    pictures: int
+    orientation: int
+
+
+def find_pages(stream: BinaryIO) -> Pages:
+    """Find the first page that is a picture, and count these, up to `MAX_FRAMES` + 1.
+
+    Where the first page is a preview, the picture may lie in a directory below one, as in DNG.
+
+    Raises ImageError for raw camera data, and where there are only previews.
+    """
+    file = _File(stream)
+    pages = list(_chain(file))
+    if not pages:
+        raise ImageError("cannot be read: truncated or damaged (no page in it)")
+    first, tops = pages[0], pages
+    if not first.is_picture:
+        pages = [each for page in pages for each in (page, *page.below())]
+    pictures = [page for page in pages if page.is_picture]
+    if not pictures:
+        raise ImageError(
+            "holds only a reduced preview (NewSubfileType), not the picture; export it anew from "
+            "the program that made it"
+        )
+    chosen = pictures[0]
+    raw = _RAW.get(chosen.number(_PHOTOMETRIC)) or ("CR2" if file.read(8, 2) == b"CR" else None)
+    if raw is not None:
+        raise ImageError(
+            f"is raw camera data ({raw}); develop it first, with dcraw or a raw converter"
+        )
+    told = 1 if chosen.number(_ORIENTATION) or chosen in tops else first.number(_ORIENTATION, 1)
+    return Pages(chosen, chosen.at == file.first, len(pictures), told if 1 <= told <= 8 else 1)
+
+
+def _chain(file: _File) -> Iterator[Directory]:
+    """Yield the pages, up to one more than `MAX_FRAMES`; a chain that turns back ends."""
+    seen: set[int] = set()
+    at = file.first
+    while at and at not in seen and len(seen) <= MAX_FRAMES:
+        seen.add(at)
+        page = Directory(file, at)
+        yield page
+        at = page.next
+
+
+def with_first(stream: BinaryIO, page: Directory) -> BinaryIO:
+    """Return a copy of a TIFF file in memory whose first page is another one of its own."""
+    stream.seek(0)
+    data = bytearray(stream.read())
+    file = _File(stream)
+    struct.pack_into(f"{file.order}{'Q' if file.big else 'I'}", data, 8 if file.big else 4, page.at)
+    return io.BytesIO(data)
