@@ -26,6 +26,7 @@ COMMANDS = {
     "apply missing.png -k box -o o.png": (1, False),
     "apply *.nothing -k box -o o.png": (3, False),
     "apply a.png -k sobel-x -o o.png -f": (0, False),
+    "apply a.png -k sobel-x -o o.png -f --progress": (0, False),
     "apply a.png -k sobel-x -o -": (0, True),
     "apply a.png b.png -k sobel-x -o maps/ -f --json": (0, True),
     "apply a.png -k sobel-x -o new.png --dry-run": (0, True),
@@ -61,6 +62,16 @@ def test_exit_code_holds_whatever_the_streams_do(folder, typed, streams):
         words = (folder / "words").read_text()
         assert "Traceback" not in words
         assert ("stdout" in words) == lost
+
+
+def test_bar_is_never_part_of_the_data(folder):
+    command = f"{' '.join(COMMAND)} apply a.png -k box -o - --progress"
+    whole, lost = (
+        subprocess.run(["bash", "-c", f"{command} {stderr}"], cwd=folder, env=ENVIRONMENT,
+                       check=True, stdout=subprocess.PIPE).stdout
+        for stderr in ("2>words", "2>&-")
+    )  # fmt: skip
+    assert lost == whole
 
 
 def test_file_size_limit_on_stdout_is_a_failure(folder):
