@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -10,3 +11,24 @@ for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
 # processes that are to be interrupted here.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="also run what mostly repeats other tests")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes long and repeats much; `--all` runs everything."""
+    if config.getoption("all"):
+        return
+    cases = Counter()
+    chosen, left = [], []
+    for item in items:
+        share = item.get_closest_marker("one_in")
+        of = item.nodeid.split("[")[0]
+        repeats = share is not None and cases[of] % share.args[0] != 0
+        cases[of] += 1
+        (left if repeats or item.get_closest_marker("slow") else chosen).append(item)
+    items[:] = chosen
+    if left:
+        config.hook.pytest_deselected(items=left)

@@ -294,6 +294,7 @@ class TestFit:
         return "x.png", "y.png"
 
     @pytest.mark.parametrize("ending", ["npz", "json"])
+    @pytest.mark.one_in(2)
     def test_trained_model_does_what_it_learned(self, folder, pair, ending):
         done = succeed("net", "fit", MODELS / "learn-edges.json", *pair, "-o", f"m.{ending}",
                        "--epochs", "8", "--seed", "5", "--json", cwd=folder)  # fmt: skip

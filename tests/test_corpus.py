@@ -98,6 +98,7 @@ def test_whole_files_are_all_accepted(tmp_path):
 
 
 @pytest.mark.parametrize("kind", FILES)
+@pytest.mark.one_in(6)
 def test_one_process_for_a_file_that_was_cut(tmp_path, kind):
     path = tmp_path / f"cut{suffix(kind)}"
     path.write_bytes(FILES[kind][: len(FILES[kind]) * 2 // 3])

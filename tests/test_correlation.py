@@ -64,6 +64,7 @@ def assert_equal(actual, expected):
 @pytest.mark.parametrize("strategy", GENERAL)
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.one_in(5)
 def test_engine_equals_the_loops_for_every_padding_border_stride_and_dilation(
     dtype, kernel, strategy
 ):
@@ -238,6 +239,7 @@ def test_every_engine_is_tested():
 class TestFractions:
     @pytest.mark.parametrize("kernel", [*KERNELS, (1, 9), (17, 4)])
     @pytest.mark.parametrize("dtype", DTYPES)
+    @pytest.mark.one_in(7)
     def test_equals_the_loops_for_every_padding_border_stride_and_dilation(
         self, dtype, kernel, strategy, weights_like
     ):

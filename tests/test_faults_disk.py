@@ -69,6 +69,7 @@ class TestInjectedErrors:
     @needs_strace
     @pytest.mark.parametrize("error", ERRORS)
     @pytest.mark.parametrize("call", ["write", "fsync"])
+    @pytest.mark.one_in(5)
     def test_failing_write_and_fsync(self, photo, old, call, error):
         before = tree(photo)
         line = error_line(self.applied(photo, call, error, *old))

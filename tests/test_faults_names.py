@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from command import COMMAND, ENVIRONMENT, error_line, run, tree
+from command import COMMAND, ENVIRONMENT, PACKAGE, error_line, run, tree
 from conv_cli import read_image, write_image
 
 
@@ -224,6 +224,7 @@ class TestBombs:
 
     @pytest.mark.parametrize("megabytes", [190, 230, 270])
     @pytest.mark.parametrize("kernel", ["disk:9", "gaussian:9", "1 2 3; 4 5 6; 9 8 1"])
+    @pytest.mark.one_in(4)
     def test_library_that_gives_up_for_want_of_memory_is_one_line(self, photo, kernel, megabytes):
         write_image(photo / "large.png", np.zeros((3000, 3000, 3), np.uint8))
         limit = (megabytes << 20,) * 2
@@ -272,6 +273,7 @@ class TestNames:
         [b"new\nline.png", b"\x1b[31mred\x07.png", b"a[1]?*.png", b"\xff\xfe.png", b".hidden.png",
          b" .png", "\u202egnp.png".encode(), b"x" * 240 + b".png", b"~.png", b"$(touch started).png"],
     )  # fmt: skip
+    @pytest.mark.one_in(3)
     def test_of_any_kind_are_read_and_named_in_one_line(self, photo, name):
         (photo / os.fsdecode(name)).write_bytes(b"no image")
         shutil.copy(photo / "photo.png", photo / os.fsdecode(b"good" + name[-200:]))
@@ -341,7 +343,7 @@ class TestSurroundings:
     def test_nothing_in_the_environment(self, photo):
         shutil.copy(photo / "photo.png", photo / "grün.png")
         done = apply(photo, "photo.png", "grün.png", "-o", "out", "-q",
-                     env={"PYTHONPATH": ENVIRONMENT["PYTHONPATH"], "LC_ALL": "C"})  # fmt: skip
+                     env={**PACKAGE, "LC_ALL": "C"})  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert len(tree(photo / "out")) == 2
 

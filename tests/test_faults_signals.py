@@ -78,6 +78,7 @@ class TestSignals:
     @pytest.mark.parametrize("jobs", ["1", "3"])
     @pytest.mark.parametrize("files", [0, 1, 4])
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    @pytest.mark.one_in(5)
     def test_end_the_run_cleanly(self, night, photographs, number, code, files, jobs):
         process = begun(night, "--jobs", jobs)
         wait_for(lambda: len(made(night)) >= files and (files or self.works(process)))
@@ -99,6 +100,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     @pytest.mark.parametrize("moment", [0.03, 0.06, 0.09, 0.12, 0.16])
+    @pytest.mark.one_in(4)
     def test_at_any_moment_of_the_start(self, night, photographs, number, moment):
         process = begun(night)
         time.sleep(moment)
@@ -155,6 +157,7 @@ class TestSignals:
 
     @pytest.mark.parametrize("files", [0, 1, 5])
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+    @pytest.mark.one_in(4)
     def test_that_kill_leave_whole_files_only_and_the_next_run_does_the_rest(
         self, night, photographs, number, files
     ):
@@ -243,6 +246,7 @@ class TestStreams:
 
     @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
     @pytest.mark.parametrize("suffix", ["png", "tif"])
+    @pytest.mark.one_in(3)
     def test_closed_ones_harm_no_output(self, photo, closed, suffix):
         Image.open(photo / "photo.png").save(photo / "photo.tif", compression="tiff_lzw")
         self.shell(photo, f"photo.{suffix} -k box -o whole.{suffix}", "")

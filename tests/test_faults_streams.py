@@ -17,6 +17,8 @@ STREAMS = {
     "stdout closed": ">&- 2>words",
     "stderr closed": ">data 2>&-",
     "all closed": "<&- >&- 2>&-",
+    "stdout a pipe without a reader": "2>/dev/null | true",
+    "stderr a pipe without a reader": "2>&1 >data | true",
 }
 # What is typed, the exit code with streams that work, and whether data goes to stdout.
 COMMANDS = {
@@ -26,12 +28,16 @@ COMMANDS = {
     "apply missing.png -k box -o o.png": (1, False),
     "apply *.nothing -k box -o o.png": (3, False),
     "apply a.png -k sobel-x -o o.png -f": (0, False),
+    "apply a.png -k sobel-x -o o.png -f --progress": (0, False),
     "apply a.png -k sobel-x -o -": (0, True),
     "apply a.png b.png -k sobel-x -o maps/ -f --json": (0, True),
     "apply a.png -k sobel-x -o new.png --dry-run": (0, True),
     "explain a.png -k box --at 2,2": (0, True),
     "fit a.png b.png --size 1 -o k.json -f": (3, True),
     "kernels show box": (0, True),
+    "kernels list": (0, True),
+    "kernels compose box edge-x": (0, True),
+    "kernels rotate sobel-x 45": (0, True),
     "kernels convert box --to scipy": (0, True),
     f"net info {MODEL} --input 1x9x9": (0, True),
     f"net apply {MODEL} a.png -o maps/ -f --layer last": (0, False),
@@ -51,16 +57,36 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("streams", list(STREAMS))
 @pytest.mark.parametrize("typed", list(COMMANDS))
+@pytest.mark.one_in(5)
 def test_exit_code_holds_whatever_the_streams_do(folder, typed, streams):
     code, says_something = COMMANDS[typed]
     lost = says_something and ("stdout" in streams or streams in ("both full", "all closed"))
-    command = f"{' '.join(COMMAND)} {typed} {STREAMS[streams]}"
+    command = f"{' '.join(COMMAND)} {typed} {STREAMS[streams]}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=folder, env=ENVIRONMENT, check=False)
     assert done.returncode == (1 if lost else code)
     if "2>words" in STREAMS[streams]:
         words = (folder / "words").read_text()
         assert "Traceback" not in words
         assert ("stdout" in words) == lost
+
+
+def test_completion_that_cannot_be_delivered_is_a_failure(folder):
+    environment = {**ENVIRONMENT, "_CONV_CLI_COMPLETE": "bash_source"}
+    for stdout in (">/dev/full", ">&-"):
+        done = subprocess.run(["bash", "-c", f"{' '.join(COMMAND)} {stdout}"], cwd=folder,
+                              env=environment, check=False, capture_output=True)  # fmt: skip
+        assert done.returncode == 1
+        assert b"Error: stdout: " in done.stderr
+
+
+def test_bar_is_never_part_of_the_data(folder):
+    command = f"{' '.join(COMMAND)} apply a.png -k box -o - --progress"
+    whole, lost = (
+        subprocess.run(["bash", "-c", f"{command} {stderr}"], cwd=folder, env=ENVIRONMENT,
+                       check=True, stdout=subprocess.PIPE).stdout
+        for stderr in ("2>words", "2>&-")
+    )  # fmt: skip
+    assert lost == whole
 
 
 def test_file_size_limit_on_stdout_is_a_failure(folder):

@@ -278,7 +278,7 @@ def test_large_window_on_a_smooth_picture_stays_close(photo):
 
 
 def test_no_bias_is_none(photo):
-    fit = fit_kernel(photo, filtered(photo, ASYMMETRIC, bias=30), bias=False)
+    fit = fit_kernel(photo, filtered(photo, ASYMMETRIC, bias=30), 5, bias=False)
     assert fit.bias == 0.0
     assert fit.verdict == "poor"
 
@@ -428,6 +428,7 @@ def test_result_is_plain_json(photo):
     ("spec", "divisor"),
     [("pillow-detail", 6), ("sobel-x", 1), ("box:5", 25), ("gaussian:2", None), ("farid-x", None)],
 )
+@pytest.mark.one_in(2)
 def test_fractions_are_told_only_where_there_are_any(photo, spec, divisor):
     from conv_cli import load_kernel
 

@@ -166,6 +166,7 @@ def assert_same_picture(tool, actual, expected):
 
 @pytest.mark.parametrize("index", range(len(KERNELS)), ids=NAMES)
 @pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.one_in(5)
 def test_a_converted_kernel_makes_the_picture_that_apply_makes(place, applied, tool, index):
     require(tool)
     kernel = KERNELS[index]

@@ -205,6 +205,7 @@ def difference(loss, values, place, step):
 
 class TestReceptiveFields:
     @pytest.mark.parametrize("name", [n for n in STACKS if n != "circular"])
+    @pytest.mark.one_in(4)
     def test_field_is_what_perturbing_single_pixels_shows(self, name):
         network = Network({"layers": STACKS[name]})
         shape = (3, 22, 21)

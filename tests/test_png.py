@@ -212,6 +212,7 @@ def test_compressed_png_holds_the_same_and_is_the_smaller(make, size):
     assert len(small) <= min(len(encoded(pixels)), 1.001 * stream.tell() + 64)
 
 
+@pytest.mark.slow
 def test_compressed_png_of_several_strips_has_the_same_bytes_for_every_number_of_threads():
     pixels = smooth((2000, 900, 3), np.uint8)
     assert len({encoded(pixels, compress=True, threads=count) for count in (1, 3)}) == 1

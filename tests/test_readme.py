@@ -18,6 +18,7 @@ from conv_cli.cli.main import cli
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(sh|python)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+LONG = ("--report", "--predict", "> fit.json", "--epochs 50", "edges.npz")
 EXAMPLES = [
     line
     for language, block in BLOCKS[2:]
@@ -82,7 +83,13 @@ def workplace(tmp_path_factory):
     return folder, environment
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+def example_cases():
+    for example in EXAMPLES:
+        is_long = any(word in example for word in LONG)
+        yield pytest.param(example, marks=[pytest.mark.slow] if is_long else [])
+
+
+@pytest.mark.parametrize("example", list(example_cases()))
 def test_example_works_as_written(workplace, example):
     folder, environment = workplace
     before = set(folder.rglob("*"))

@@ -80,6 +80,7 @@ def amplitude_slope(grey: npt.NDArray[np.float64]) -> float:
     return float(slope)
 
 
+@pytest.mark.slow
 def test_the_folder_holds_what_the_script_makes(fresh: Path) -> None:
     pictures = {path.name for path in FOLDER.iterdir() if path.suffix in {".png", ".jpg"}}
     assert pictures == {path.name for path in fresh.iterdir()} == {*LOSSLESS, *LOSSY}
@@ -89,6 +90,7 @@ def test_all_pictures_together_are_under_three_megabytes() -> None:
     assert sum((FOLDER / name).stat().st_size for name in LOSSLESS + LOSSY) < 3_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSLESS)
 def test_lossless_picture_made_anew_has_the_pixels_of_the_file(fresh: Path, name: str) -> None:
     # FFT, sine and exponential may differ in the last bit from one CPU or NumPy to the next, which
@@ -98,6 +100,7 @@ def test_lossless_picture_made_anew_has_the_pixels_of_the_file(fresh: Path, name
     assert np.mean(off > 1) < 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSY)
 def test_lossy_picture_made_anew_is_nearly_the_file(fresh: Path, name: str) -> None:
     # One level more or less before JPEG can turn a coefficient, which shows in 8 x 8 pixels, or in

@@ -35,6 +35,7 @@ def magnitude(x):
 
 class TestLearning:
     @pytest.mark.parametrize(("layers", "least"), [(ENERGY, 0.999), (ABSOLUTE, 0.97)])
+    @pytest.mark.one_in(2)
     def test_layers_learn_the_magnitude_of_a_gradient(self, photograph, layers, least):
         x = photograph
         learned = train(Network(model(*layers)), [(x, magnitude(x))], epochs=10, seed=3)
@@ -51,6 +52,7 @@ class TestLearning:
         assert learned.r2 < 0.5
 
     @pytest.mark.parametrize("method", ["adam", "gd"])
+    @pytest.mark.one_in(2)
     def test_kernel_and_bias_are_found_in_the_units_of_the_image(self, photograph, method):
         true = np.array([[1, -2, 0], [0.5, 3, -1], [2, 0, 1]])
         target = conv2d(photograph, true[None, None], [7.0])
@@ -72,6 +74,7 @@ class TestLearning:
         )
         np.testing.assert_allclose(learned.network.layers[2].weight.ravel(), [1, 1], rtol=0.05)
 
+    @pytest.mark.slow
     def test_stride_pooling_and_channels_are_learned_through(self):
         rng = np.random.default_rng(0)
         x = rng.standard_normal((3, 60, 70))

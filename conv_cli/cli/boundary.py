@@ -10,13 +10,14 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import IO, BinaryIO, NoReturn, TextIO
+from typing import IO, Any, BinaryIO, NoReturn, TextIO
 
 import click
 
 from conv_cli.errors import ConvError, FitError, ImageError, ModelError
 
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
+_STDERR = 2
 _WAY_OUT = "check it, or send the output elsewhere"
 
 
@@ -30,9 +31,8 @@ def escaped(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line of words on stderr; what stderr cannot take is no reason to fail."""
-    with contextlib.suppress(OSError, ValueError):
-        click.echo(escaped(text), err=True)
+    """Print one line of words on stderr."""
+    click.echo(escaped(text), err=True)
 
 
 class Stopped(BaseException):
@@ -44,6 +44,8 @@ def run(command: Callable[[], int | None]) -> NoReturn:
     _hold_standard_descriptors()
     if sys.stdout is None:
         sys.stdout = _ClosedOutput()
+    if sys.stderr is sys.__stderr__:  # not what a test puts there
+        sys.stderr = _forgiving(sys.stderr)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # a library's words to programmers; users get our own
     _on_stop(_stop)
@@ -57,8 +59,7 @@ def run(command: Callable[[], int | None]) -> NoReturn:
         if code != FAILED:  # else the image that was to go there has said it
             say(f"Error: {error.filename or 'stdout'}: {error.strerror or error}; {_WAY_OUT}")
         code = FAILED
-    for stream in (sys.stdout, sys.stderr):
-        _forget_what_was_not_taken(stream)
+    _forget_what_was_not_taken(sys.stdout)
     _on_stop(signal.SIG_IGN)  # all is done: what comes now comes too late
     gc.freeze()  # nothing of what is left will be used again, so there is nothing to search
     sys.exit(code)
@@ -185,15 +186,30 @@ class _ClosedOutput(io.TextIOBase):
         return 0
 
 
-def _forget_what_was_not_taken(stream: IO[str] | _ClosedOutput | None) -> None:
-    """Point a stream that does not take what is left in its buffer at nothing.
+class _ForgivingOutput(io.FileIO):
+    """What it cannot take is lost without a word: bars and errors are no reason to fail."""
 
-    Python flushes both streams once more when it ends, and would leave with 120 if that failed.
+    def write(self, data: Any) -> int:
+        """Write bytes, or lose them."""
+        with contextlib.suppress(OSError):
+            super().write(data)
+        return len(data)
+
+
+def _forgiving(stderr: TextIO | None) -> TextIO:
+    """Return a stderr that takes everything; one that is closed takes it too."""
+    encoding = None if stderr is None else stderr.encoding
+    raw: Any = _ForgivingOutput(_STDERR, "w", closefd=False)
+    return io.TextIOWrapper(raw, encoding, errors="backslashreplace", write_through=True)
+
+
+def _forget_what_was_not_taken(stdout: IO[str] | io.TextIOBase) -> None:
+    """Point a stdout that does not take what is left in its buffer at nothing.
+
+    Python flushes it once more when it ends, and would leave with 120 if that failed.
     """
-    if stream is None:
-        return
     try:
-        stream.flush()
+        stdout.flush()
     except (OSError, ValueError):
         with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
