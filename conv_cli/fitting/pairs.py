@@ -154,8 +154,8 @@ def prepared(
     ----------
     x, y : array_like, shape (H, W) or (H, W, C)
         A target of 8 or 16 bits is taken to be clipped at the ends of its range. What is NaN or
-        infinite in it is left out. Of an Image that has opacity, what is not opaque is left out
-        too; the channels of an array are bands.
+        infinite in it is left out. Two or four channels of an array end in opacity, those of
+        an Image where it says so; what is not opaque is left out too.
     mixed : bool
         Every channel of the target may depend on all of the input.
     name : str
@@ -230,7 +230,7 @@ def _planes(image: npt.ArrayLike, name: str) -> tuple[Array, Array]:
             "expected real numbers, (rows, columns) or (rows, columns, channels)"
         )
     planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    if getattr(image, "alpha", False):
+    if getattr(image, "alpha", len(planes) in (2, 4)):
         return planes[:-1], planes[-1] >= white(planes.dtype)
     return planes, np.ones(planes.shape[1:], bool)
 
