@@ -62,8 +62,8 @@ def fit_kernel(
     ----------
     x, y : array_like of shape (H, W) or (H, W, C), or lists of such arrays
         Before and after, in their own units. Two or four channels of an array end in opacity,
-        those of an Image where it says so. One size, or y as small as valid filtering leaves x. A target of 8 or 16 bits is taken to be
-        clipped.
+        those of an Image where it says so. One size, or y as small as valid filtering leaves x. A
+        target of 8 or 16 bits is taken to be clipped.
     size : int, (rows, columns) or "auto"
         "auto": the smallest whose error over held-out pixels is no worse than any larger one's.
     bias : bool
