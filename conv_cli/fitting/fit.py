@@ -264,7 +264,7 @@ def _no_stray_pixels(learner: Learner, best: Learned, lost: float) -> str:
             f"{pair.name}: the kernel makes {shares[worst] * 100:.3g} % of the pixels of "
             f"{each[number % len(each)]}{rest}"
         )
-    if lost > _NOTED and follows_detail(learner.given, learner.pairs, best.window):
+    if lost > _NOTED and follows_detail(learner.given, learner.pairs):
         return (
             f"{lost * 100:.3g} % of the pixels differ, and just where the picture is of a certain "
             "kind, as a threshold on detail or a median makes them"
