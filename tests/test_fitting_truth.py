@@ -21,6 +21,7 @@ def gray_windows(x, side):
     return windows.reshape(*x.shape, -1)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("scale", "offset"),
     [(1 / 255, 0), (2 / 255, -1), (4095 / 255, 0), (1e6, 0), (1e-5, 0), (1, 10)],
@@ -38,6 +39,7 @@ def filtered_exactly(x):
     return gray_windows(x.astype(float), 3) @ ASYMMETRIC.ravel()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("bits", "step"), [(8, 256), (10, 64), (12, 16), (14, 4), (8, 257)])
 def test_level_is_the_step_of_values_kept_at_the_top_of_16_bits(photo, bits, step):
     top = 2**bits - 1
@@ -75,6 +77,7 @@ CHANNELS = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", list(CHANNELS))
 def test_channel_with_another_fate_is_no_set_of_stray_pixels(colour, name):
     change, way = CHANNELS[name]
@@ -95,6 +98,7 @@ NONLINEAR = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", list(NONLINEAR))
 def test_pixels_that_a_rule_picks_are_not_set_aside(photo, name):
     x = photo[:240, :320].astype(float)
@@ -104,6 +108,7 @@ def test_pixels_that_a_rule_picks_are_not_set_aside(photo, name):
     assert fit.verdict not in LINEAR, fit.reason
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("count", "side"), [(30, 6), (200, 2), (6, 12)])
 def test_dust_is_set_aside(photo, count, side):
     rng = np.random.default_rng(2)
@@ -131,6 +136,7 @@ def test_fourth_channel_of_an_array_is_a_band_for_fit_as_for_apply(tmp_path):
     assert fit.pixels == 4 * 40 * 48
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", ["x y.npy", "x.tif", "x.png"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_next_command_works_as_it_is_written(tmp_path, name, channels):

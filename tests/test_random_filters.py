@@ -182,6 +182,7 @@ def saved(folder, x, alpha):
     return name
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("seed", range(GROUPS))
 def test_random_filters_are_what_the_loops_say(tmp_path, seed):
     rng = np.random.default_rng(seed)
