@@ -283,6 +283,7 @@ class TestInfo:
         assert words in line
 
 
+@pytest.mark.slow
 class TestFit:
     @pytest.fixture
     def pair(self, folder):

@@ -165,7 +165,7 @@ def after(work, photo, folder):
 
 
 @pytest.mark.parametrize("name", list(LINEAR))
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(12)
 def test_linear_filter_is_found(name, photo, tmp_path):
     work, truth = LINEAR[name]
     target = after(work, photo, tmp_path)
@@ -183,7 +183,7 @@ def test_linear_filter_is_found(name, photo, tmp_path):
 
 
 @pytest.mark.parametrize("name", list(NOT_LINEAR))
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(12)
 def test_filter_that_is_not_linear_is_called_poor(name, photo, tmp_path):
     fit = fit_kernel(photo[1], after(NOT_LINEAR[name], photo, tmp_path))
     assert fit.verdict == "poor"
