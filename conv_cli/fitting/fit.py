@@ -31,6 +31,8 @@ _CURVED = (
 )
 _LEAST_EXPLAINED = 0.5
 """No kernel explains a channel of which it makes less than this share of the pixels."""
+_TRIED = 5
+"""Rows and columns of the kernels by which other ways to treat channels are tried."""
 _NOTED = 0.001
 """A verdict says so if more pixels than this share are left out."""
 _LEAST_SIDE = 3
@@ -118,7 +120,7 @@ def fit_kernel(
         fit = _fitted(planes, settings, before, target, level, recode)
         if fit.verdict != "poor" or min(map(len, planes)) < 2:
             return fit
-        return replace(fit, reason=fit.reason + _other_channels(x, y, size, bias, ridge))
+        return replace(fit, reason=fit.reason + _other_channels(befores, afters, size, bias, ridge))
 
     def each(settings: Settings) -> list[Fit]:
         channels = zip(*planes, strict=True)
@@ -133,7 +135,12 @@ def fit_kernel(
 
 
 def _other_channels(x: Any, y: Any, size: Any, bias: bool, ridge: float) -> str:
-    """Return which other way to treat channels explains a pair, found by trying them."""
+    """Return which other way to treat channels explains pairs, found by trying them.
+
+    A size that is to be found is not searched for anew: one that holds most kernels is tried.
+    """
+    if size == "auto" and np.shape(x[0])[:2] == np.shape(y[0])[:2]:
+        size = _TRIED
     ways: tuple[Channels, ...] = ("each", "mix")
     for way in ways:
         try:
