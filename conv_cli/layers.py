@@ -287,10 +287,10 @@ def _result_dtype(
         return np.dtype(np.float64 if wide or source.dtype.itemsize > 8 else np.float32)
     low, high = problem.low + min(int(offsets.min()), 0), problem.high + max(int(offsets.max()), 0)
     # What 64-bit pixels hold is known by looking at them, and a dtype does not depend on that.
-    several = (np.int64,) if source.dtype.itemsize == 8 else (np.int16, np.int32, np.int64)
-    for limit in map(np.iinfo, several):
+    for dtype in ("int64",) if source.dtype.itemsize == 8 else ("int16", "int32", "int64"):
+        limit = np.iinfo(dtype)
         if limit.min <= low and high <= limit.max:
-            return limit.dtype
+            return np.dtype(dtype)
     raise ConvError(
         f"results from {low:.3g} to {high:.3g} exceed 64-bit integers; give the image as float64"
     )

@@ -49,7 +49,7 @@ class Fft:
         self._share = _ROUNDING * float(np.finfo(plan.dtype).epsneg) / _TRUE
         # A window holds one whole block of half its solid part, wherever blocks begin.
         core = solid_core((weights != 0).all(axis=(0, 1)))
-        self._block = tuple((n + (d == 1)) // 2 for n, d in zip(core, problem.dilation, strict=True))
+        self._block = (core[0] + (rows == 1)) // 2, (core[1] + (columns == 1)) // 2
 
     @cached_property
     def _finer(self) -> "Fft":
@@ -89,7 +89,9 @@ class Fft:
             np.divide(rest, scale, out=pixels)
             large = np.abs(rest) > self._share * peak
             rest[large] = 0
-            held, more = self._holding(large, kernels), self._holding(rest != 0, kernels)
+            held = more = self._holding(large, kernels)
+            if not held.all():
+                more = self._holding(rest != 0, kernels)
             if self._plan.dtype != np.float64 and (more & ~held).any():
                 self._finer._fill(out, image, tile, kernels, scratch)
                 return
@@ -118,7 +120,7 @@ class Fft:
         return bool(peak * self._share <= blocks.min(initial=np.inf))
 
     def _holding(self, marks: Array, kernels: slice) -> Array:
-        """Tell which windows (outputs, rows, columns) have a mark (channels, ...) under a weight."""
+        """Tell which windows (outputs, rows, columns) have a mark (channels, ...) in them."""
         (down, across), found = self._problem.stride, dict[bytes, Array]()
         supports = self._weights[kernels] != 0
         for support in supports:

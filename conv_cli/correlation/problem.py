@@ -283,7 +283,7 @@ def _reach(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:
     least, greatest = min(least, int(border.value)), max(greatest, int(border.value))
     flat = weights.reshape(len(weights), -1).astype(np.float64)
     if np.abs(flat).sum() * max(-least, greatest) >= 2**53:
-        flat = np.frompyfunc(int, 1, 1)(weights.reshape(len(weights), -1))
+        flat = np.vectorize(int, otypes=[object])(weights.reshape(len(weights), -1))
     plus, minus = np.maximum(flat, 0).sum(axis=1), np.minimum(flat, 0).sum(axis=1)
     low, high = plus * least + minus * greatest, plus * greatest + minus * least
     return int(low.min()), int(high.max())

@@ -32,16 +32,19 @@ def holding(marks: Marks, support: Marks, dilation: Pair = (1, 1)) -> Marks:
     for row in {row.tobytes(): row for row in support if row.any()}.values():
         across = _holding_along(marks.T, row, dilation[1]).T
         found |= _holding_along(across, (support == row).all(axis=1), dilation[0])
+        if found.all():
+            break
     return found
 
 
 def solid_core(support: Marks) -> Pair:
     """Return rows and columns of a large rectangle without a gap that a support has, or (0, 0)."""
-    for share in (1, 0.7, 0.5, 0.35, 0.25):
-        rows, columns = (int(np.ceil(share * k)) for k in support.shape)
-        if not holding(~support, np.ones((rows, columns), bool)).all():
-            return rows, columns
-    return 0, 0
+    rows, columns = support.shape
+    while holding(~support, np.ones((rows, columns), bool)).all():
+        if rows == columns == 1:
+            return 0, 0
+        rows, columns = max(1, rows * 3 // 4), max(1, columns * 3 // 4)
+    return rows, columns
 
 
 def _holding_along(marks: Marks, taps: npt.NDArray[Any], gap: int) -> Marks:
