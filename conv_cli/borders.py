@@ -164,8 +164,9 @@ class PaddedImage:
         if self._constant is None:
             return self._x.dtype
         value = float(self._constant.flat[0])
-        least = np.min_scalar_type(int(value)) if value.is_integer() else np.dtype(np.float32)
-        return np.result_type(self._x.dtype, least)
+        if value.is_integer() and abs(value) < 2**63:
+            return np.result_type(self._x.dtype, np.min_scalar_type(int(value)))
+        return np.result_type(self._x.dtype, np.float32, np.min_scalar_type(value))
 
     def part(self, item: int, channels: slice) -> Self:
         """Return one image of the batch and some of its channels; there must be no ``load``."""

@@ -285,9 +285,12 @@ def _result_dtype(
     if "f" in kinds or not problem.whole:
         wide = np.result_type(source.dtype, np.float32) == np.float64
         return np.dtype(np.float64 if wide or source.dtype.itemsize > 8 else np.float32)
-    if source.dtype.itemsize == 8:
-        return np.dtype(np.int64)
     low, high = problem.low + min(int(offsets.min()), 0), problem.high + max(int(offsets.max()), 0)
-    limits = ((np.dtype(t), np.iinfo(t)) for t in (np.int16, np.int32, np.int64))
-    fits = (dtype for dtype, limit in limits if limit.min <= low and high <= limit.max)
-    return next(fits, np.dtype(np.int64))  # what exceeds that is refused by the planner
+    # What 64-bit pixels hold is known by looking at them, and a dtype does not depend on that.
+    for dtype in ("int64",) if source.dtype.itemsize == 8 else ("int16", "int32", "int64"):
+        limit = np.iinfo(dtype)
+        if limit.min <= low and high <= limit.max:
+            return np.dtype(dtype)
+    raise ConvError(
+        f"results from {low:.3g} to {high:.3g} exceed 64-bit integers; give the image as float64"
+    )

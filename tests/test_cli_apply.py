@@ -763,3 +763,19 @@ class TestOneName:
             shutil.copy(folder / "gray.png", folder / "in" / name)
         succeed("apply", "in", "-k", "box", "-o", "maps", "-q", cwd=folder)
         assert len(list((folder / "maps").iterdir())) == 2
+
+
+@pytest.mark.parametrize("kernel", ["disk:12", "gaussian:8"])
+def test_fill_value_of_1e20_stays_in_the_windows_that_hold_it(tmp_path, kernel):
+    image = np.random.default_rng(0).uniform(100, 300, (300, 280)).astype(np.float32)
+    np.save(tmp_path / "clean.npy", image)
+    image[:9, :7] = 1e20
+    np.save(tmp_path / "filled.npy", image)
+    names = [tmp_path / "clean.npy", tmp_path / "filled.npy"]
+    succeed("apply", *names, "-k", kernel, "-o", tmp_path / "out/", "--name", "{stem}.npy")
+    clean, filled = (np.load(tmp_path / "out" / name.name) for name in names)
+    reach = load_kernel(kernel).shape[0] // 2
+    away = np.ones(image.shape, bool)
+    away[: 9 + reach, : 7 + reach] = False
+    np.testing.assert_allclose(filled[away], clean[away], rtol=1e-4)
+    assert filled[0, 0] > 1e18

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import oracle
-from conv_cli.borders import NAMES, Border
+from conv_cli.borders import NAMES, Border, pad
 from conv_cli.correlation.correlate import ENGINES, correlate
 from conv_cli.correlation.plan import choose_plan, plans
 from conv_cli.correlation.problem import Source, state_problem
@@ -369,54 +369,161 @@ def test_interleaved_samples_give_what_their_planes_give(strategy, border, sampl
     assert_equal(result.reshape(len(result), -1, samples).transpose(2, 0, 1), expected)
 
 
-WHOLE = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64"]
+WHOLE = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 
 
 def extremes(dtype, shape, seed):
     """An array of whole numbers, most of them the least or the greatest of their dtype."""
     rng = np.random.default_rng(seed)
     least, greatest = (0, 1) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    if dtype == "int64":  # the least of all has no negative in 64 bits, and is refused
-        least += 1
-    return rng.choice([least, greatest, 0, 1], shape, p=[0.5, 0.3, 0.1, 0.1]).astype(dtype)
+    values = np.array([least, greatest, 0, 1], dtype)
+    return rng.choice(values, shape, p=[0.5, 0.3, 0.1, 0.1])
 
 
 @pytest.mark.parametrize("pixel", WHOLE)
 @pytest.mark.parametrize("weight", WHOLE)
 def test_extremes_of_every_dtype_are_exact_in_every_engine_or_refused(pixel, weight):
-    for seed, kernel in enumerate([(1, 1), (1, 2), (2, 2), (3, 3), (3, 5)]):
+    for seed, kernel in enumerate([(1, 1), (1, 2), (1, 4), (2, 2), (3, 3), (3, 5)]):
         x, weights = extremes(pixel, (1, 7, 8), seed), extremes(weight, (1, 1, *kernel), seed + 50)
-        expected = oracle.correlate(x, weights, padding=((0, 0), (0, 0)), border="zero")
-        problem = state_problem(Source.of(x[None]), weights, border=Border("zero"))
-        try:
-            able = plans(problem)
-        except ConvError as error:
-            assert "64-bit" in str(error)  # either way is right
+        options = {"padding": ((1, 0), (0, 2)), "border": (-7, "reflect")[seed % 2]}
+        expected = oracle.correlate(x, weights, **options)
+        edge = Border.named(options["border"])
+        problem = state_problem(
+            Source.of(x[None]), weights, border=edge, padding=options["padding"]
+        )
+        if not -(2**63) <= problem.low <= problem.high < 2**63:
+            with pytest.raises(ConvError, match="64-bit"):
+                plans(problem)
             continue
-        for plan in able:
-            assert_equal(run(x, weights, plan.strategy), expected)
+        assert problem.low <= expected.min()
+        assert expected.max() <= problem.high
+        for plan in plans(problem):
+            assert_equal(run(x, weights, plan.strategy, **options), expected)
 
 
-def test_weight_that_has_no_negative_in_64_bits_is_refused():
-    with pytest.raises(ConvError, match="64-bit"):
-        run(np.ones((1, 4, 4), bool), np.full((1, 1, 2, 2), -(2**63)))
-
-
-@pytest.mark.parametrize("kernel", [(15, 15), (21, 31), (1, 63)])
 @pytest.mark.parametrize(
-    ("dtype", "fill"), [("float32", 1e20), ("float32", 1e7), ("float64", 1e200), ("uint16", 65535)]
+    "kernel", [[1e20], [1e20, 1, 3], [-1e20, 1e20], [2.0**60, 2.0**60 + 256, 1]]
 )
-def test_far_pixels_do_not_matter_to_any_engine(dtype, fill, kernel):
-    rng = np.random.default_rng(3)
-    x = rng.uniform(1, 2, (1, 140, 150)).astype(dtype)
-    for row, column in [(0, 0), (139, 70), (60, 149)]:
-        x[:, row, column] = fill
-    weights = rng.standard_normal((1, 1, *kernel))
-    windows = np.lib.stride_tricks.sliding_window_view(x[0].astype(np.float64), kernel)
-    expected = np.einsum("ijkl,kl->ij", windows, weights[0, 0])
-    allowed = 1e-4 * np.abs(weights).sum() * windows.max(axis=(2, 3))
+@pytest.mark.parametrize("pixel", ["uint8", "float32", "float64"])
+def test_large_floats_are_weights_like_others(kernel, pixel):
+    x, weights = image_of(pixel, (1, 1, 9)), np.array([[[kernel]]])
+    expected = oracle.correlate(x, weights).astype(np.float64)
     problem = state_problem(Source.of(x[None]), weights, border=Border("zero"))
     for plan in plans(problem):
-        assert (np.abs(run(x, weights, plan.strategy)[0] - expected) <= allowed).all(), (
-            plan.strategy
-        )
+        assert_equal(run(x, weights, plan.strategy).astype(np.float64), expected)
+
+
+def bright_spots(x, rng):
+    x[:, rng.integers(0, 120, 5), rng.integers(0, 130, 5)] *= 1e20 if x.dtype.kind == "f" else 60
+
+
+SCENES = {
+    "a fill value": lambda x, rng: np.put(x, [0, x.size // 2], 1e20),
+    "the least float": lambda x, rng: x[:, :40].fill(np.finfo(x.dtype).min),
+    "bright spots": bright_spots,
+    "half in the dark": lambda x, rng: np.multiply(x[..., :60], 1e-9, out=x[..., :60]),
+    "a star by a speck": lambda x, rng: (x.fill(0), np.put(x, [9000, 9010], [1e-3, 1e6])),
+    "tiny": lambda x, rng: np.multiply(x, 1e-30, out=x),
+    "every size": lambda x, rng: np.exp(rng.uniform(-60, 60, x.shape), out=x),
+}
+
+
+@pytest.fixture(params=[(15, 15), (21, 31), (1, 63)], ids=str)
+def kernel(request):
+    return np.random.default_rng(5).standard_normal((1, 1, *request.param))
+
+
+def assert_right_for_its_window(x, weights, strategies=None, **options):
+    """Hold engines to 10⁻⁴ of Σ|w| times the largest pixel under a weight of each window."""
+    border, padding = options.get("border", "zero"), options.get("padding", ((0, 0), (0, 0)))
+    stride, dilation = options.get("stride", (1, 1)), options.get("dilation", (1, 1))
+    groups = options.get("groups", 1)
+    padded = pad(x.astype(np.float64), padding, border)
+    span = [(k - 1) * d + 1 for k, d in zip(weights.shape[2:], dilation, strict=True)]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+    windows = np.array(np.split(windows, groups)).repeat(len(weights) // groups, axis=0)
+    held = np.where((weights != 0)[:, :, None, None], np.abs(windows), 0).max(axis=(1, 4, 5))
+    # Shares of the largest, as sums of the greatest floats are none.
+    scale = max(1.0, held.max() / 1e200)
+    expected = np.einsum("ocijkl,ockl->oij", windows / scale, weights) * scale
+    allowed = 1e-4 * np.abs(weights).sum(axis=(1, 2, 3))[:, None, None] * held
+    problem = state_problem(
+        Source.of(x[None]), weights, border=Border.named(border),
+        **{name: value for name, value in options.items() if name != "border"},
+    )  # fmt: skip
+    for plan in plans(problem):
+        if strategies is None or plan.strategy in strategies:
+            result = run(x, weights, plan.strategy, **options)
+            assert (np.abs(result - expected) <= allowed).all(), plan.strategy
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_far_pixels_do_not_matter_to_any_engine(dtype, scene, kernel):
+    rng = np.random.default_rng(3)
+    x = rng.uniform(1, 2, (1, 120, 130)).astype(dtype)
+    SCENES[scene](x, rng)
+    assert_right_for_its_window(x, kernel / np.abs(kernel).sum())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16"])
+def test_dark_parts_beside_the_brightest_pixels_are_right(dtype, kernel):
+    rng = np.random.default_rng(4)
+    x = rng.integers(0, 4, (1, 120, 130)).astype(dtype)
+    x[:, :40] = np.iinfo(dtype).max
+    x[:, 80:] = 0
+    assert_right_for_its_window(x, kernel)
+
+
+def test_pixels_under_weights_of_zero_do_not_matter():
+    rng = np.random.default_rng(6)
+    x = rng.uniform(1, 2, (1, 90, 80)).astype(np.float32)
+    distance = np.hypot(*np.mgrid[-9:10, -9:10])
+    ring = np.where((distance > 6) & (distance < 9), rng.uniform(1, 2, distance.shape), 0)
+    plus = np.zeros((15, 15))
+    plus[7], plus[:, 7], plus[7, 7] = rng.uniform(1, 2, 15), rng.uniform(1, 2, 15), 9
+    x[:, 40, 50] = x[:, 70, 3] = 1e20
+    for weights in (ring, plus / 3):
+        assert_right_for_its_window(x, weights[None, None])
+    x[:, ::2, ::2] = 1e9
+    assert_right_for_its_window(x, rng.standard_normal((1, 1, 9, 9)), dilation=(2, 2))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_window_is_right_whatever_the_problem(seed):
+    rng = np.random.default_rng(seed)
+    groups, channels, outputs = rng.integers(1, 3, 3)
+    kernel, dilation = rng.integers(3, 20, 2), rng.integers(1, 4, 2)
+    weights = rng.standard_normal((groups * outputs, channels, *kernel))
+    weights *= rng.random(weights.shape) < rng.choice([0.5, 1])
+    x = rng.uniform(1, 100, (groups * channels, *rng.integers(60, 100, 2)))
+    x *= rng.random(x.shape) < rng.choice([0.02, 1])
+    x = x.astype(rng.choice(["float32", "float64", "uint16"]))
+    rows, columns = rng.integers(0, x.shape[1], 6), rng.integers(0, x.shape[2], 6)
+    x[0, rows, columns] = 60_000 if x.dtype == np.uint16 else 10.0 ** rng.integers(-20, 20, 6)
+    assert_right_for_its_window(
+        x, weights, {"fft", "gemm"}, groups=int(groups),
+        stride=tuple(rng.integers(1, 4, 2).tolist()), dilation=tuple(dilation.tolist()),
+        padding=tuple(map(tuple, rng.integers(0, 20, (2, 2)).tolist())),
+        border=rng.choice([*NAMES, 1e20, -3]).item() if seed % 2 else [1e20, -0.5][seed // 2 % 2],
+    )  # fmt: skip
+
+
+def test_uneven_pixels_give_the_same_bits_for_every_number_of_threads():
+    rng = np.random.default_rng(1)
+    x = np.exp(rng.uniform(-20, 20, (1, 200, 300))).astype(np.float32)
+    weights = dense_weights(2, 15, 17)
+    once = run(x, weights, "fft", (48, 100), threads=1)
+    for threads in (2, 5):
+        assert (run(x, weights, "fft", (48, 100), threads=threads) == once).all()
+
+
+@pytest.mark.parametrize("border", [1e20, 1e39, -1e300])
+@pytest.mark.parametrize("strategy", ["direct", "gemm", "fft"])
+def test_border_of_any_number_stays_in_its_windows(strategy, border):
+    x, weights = image_of("uint8", (1, 60, 70)), np.abs(dense_weights(1, 9, 7))
+    inside = run(x, weights, strategy)
+    result = run(x, weights, strategy, padding=((2, 2), (3, 3)), border=border)
+    np.testing.assert_allclose(result[:, 2:-2, 3:-3], inside, rtol=1e-4)
+    assert (np.abs(result[:, :2]) > 1e17).all()

@@ -9,11 +9,9 @@ import numpy.typing as npt
 
 from conv_cli.correlation import program
 from conv_cli.correlation.factors import Factors, factors, whole_factors
-from conv_cli.errors import ConvError
 
 Weights = npt.NDArray[Any]
 _REMEMBERED = 64
-_LEAST = -(2**63)
 
 
 class Bank:
@@ -78,22 +76,7 @@ class Bank:
 
 def bank_of(weights: Weights) -> Bank:
     """Return the bank of these weights, the same one as for the last image if it can be."""
-    if weights.dtype.kind in "bui":
-        weights = _widened(weights)
     return _bank(np.ascontiguousarray(weights).tobytes(), weights.dtype.str, weights.shape)
-
-
-def _widened(weights: Weights) -> Weights:
-    """Return whole numbers as int64, where each but the least has its negative.
-
-    In its own dtype -128 of int8 has none, and -5 of uint8 is 251.
-    """
-    if weights.size and (int(weights.min()) <= _LEAST or int(weights.max()) > -_LEAST - 1):
-        raise ConvError(
-            "a whole-number weight is as large as 2^63, which is beyond 64-bit arithmetic; "
-            "use smaller weights, or floats"
-        )
-    return weights.astype(np.int64, copy=False)
 
 
 @lru_cache(_REMEMBERED)

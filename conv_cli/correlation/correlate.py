@@ -16,13 +16,13 @@ import numpy.typing as npt
 from conv_cli.borders import Border, PaddedImage
 from conv_cli.correlation.bank import Bank, bank_of
 from conv_cli.correlation.direct import Direct
-from conv_cli.correlation.fft import FarPixelsError, Fft
+from conv_cli.correlation.fft import Fft
 from conv_cli.correlation.gemm import Gemm
-from conv_cli.correlation.plan import Plan, choose_plan, plans
+from conv_cli.correlation.plan import Plan, choose_plan
 from conv_cli.correlation.problem import Problem, Region, Source, Tile
 from conv_cli.correlation.scratch import Scratch
 from conv_cli.correlation.separable import Separable
-from conv_cli.correlation.tiles import cut, for_each, spans
+from conv_cli.correlation.tiles import cut, for_each
 
 Pixels = npt.NDArray[Any]
 _TAME = 1e30
@@ -74,7 +74,8 @@ def correlate(
         If whole numbers could exceed 64 bits.
     """
     chosen = plan or choose_plan(problem)
-    bank, suspect = bank_of(weights), source.dtype.kind == "f"
+    bank = bank_of(weights)
+    suspect = source.dtype.kind == "f" or abs(border.value) > _TAME
     engine = _engine(bank, problem, chosen)
     image = source.padded(problem.padding, border)
 
@@ -82,12 +83,7 @@ def correlate(
         place = None if out is None else out[:, :, slice(*tile.output[0]), slice(*tile.output[1])]
         straight = place if place is not None and place.dtype == chosen.dtype else None
         own, inner = (image, tile) if source.load is None else _loaded(source, image, tile, scratch)
-        try:
-            values = engine.run(own, inner, scratch, straight)
-        except FarPixelsError as far:
-            finer = _finer_plan(problem, chosen, far.in_double)
-            values = _in_pieces(_engine(bank, problem, finer), problem, finer, own, inner, scratch)
-            values = values.astype(chosen.dtype, copy=False)
+        values = engine.run(own, inner, scratch, straight)
         if suspect and not (_is_tame(source, image, tile, bank, problem) or _all_finite(values)):
             exact = _engine(bank, problem, chosen._replace(strategy="direct"))
             values = exact.run(own, inner, scratch, straight)
@@ -107,34 +103,6 @@ def _engine(bank: Bank, problem: Problem, plan: Plan) -> Any:
     return ENGINES[plan.strategy](bank.weights, problem, plan)
 
 
-def _finer_plan(problem: Problem, plan: Plan, in_double: bool) -> Plan:
-    """Return what to follow where an FFT would let the largest pixels spoil the others.
-
-    That is an FFT in float64 if that will do. In a sum of products a pixel matters to those places
-    alone that have it under their window.
-    """
-    double = np.dtype(np.float64)
-    if in_double and plan.dtype != double:
-        return plan._replace(dtype=double)
-    able = {each.strategy: each for each in plans(problem)}
-    return able.get("gemm", able["direct"])
-
-
-def _in_pieces(
-    engine: Any, problem: Problem, plan: Plan, image: PaddedImage, tile: Tile, scratch: Scratch
-) -> Pixels:
-    """Return the values of a tile from an engine whose own tiles are smaller."""
-    joined = np.empty((problem.batch, problem.outputs, *tile.shape), plan.dtype)
-    (top, bottom), (left, right) = tile.output
-    for rows in spans(top, bottom, plan.tile[0]):
-        lines = joined[..., rows[0] - top : rows[1] - top, :]
-        for columns in spans(left, right, plan.tile[1]):
-            piece = Tile.of(Region(rows, columns), problem)
-            values = engine.run(image, piece, scratch, None)
-            lines[..., columns[0] - left : columns[1] - left] = values
-    return joined
-
-
 def _is_tame(source: Source, image: PaddedImage, tile: Tile, bank: Bank, problem: Problem) -> bool:
     """Tell whether the pixels alone show that no value of a tile can be infinite or NaN.
 
@@ -148,8 +116,12 @@ def _is_tame(source: Source, image: PaddedImage, tile: Tile, bank: Bank, problem
 
 
 def _all_finite(values: Pixels) -> bool:
-    """Tell whether all values are finite; BLAS reads them faster than anything else."""
-    return bool(np.isfinite(values @ np.ones(values.shape[-1], values.dtype)).all())
+    """Tell whether all values are finite; BLAS reads them faster than anything else.
+
+    Their sums may be infinite where they are not.
+    """
+    sums = values @ np.ones(values.shape[-1], values.dtype)
+    return bool(np.isfinite(sums).all() or np.isfinite(values).all())
 
 
 def _loaded(

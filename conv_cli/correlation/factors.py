@@ -31,11 +31,16 @@ def factors(weights: Array) -> Factors | None:
     while len(found) <= min(_MOST_TERMS, pays):
         i, j = np.unravel_index(np.abs(rest).argmax(), rest.shape)
         if abs(rest[i, j]) <= _EXACT * most:
-            return found
+            return found if _read_nothing_more(found, weights) else None
         column, row = rest[:, j].copy(), rest[i] / rest[i, j]
         found.append((column, row))
         rest -= np.outer(column, row)
     return None
+
+
+def _read_nothing_more(terms: Factors, weights: Array) -> bool:
+    """Tell whether a weight of zero is one in every term: two that cancel leave a rounding."""
+    return not any(np.outer(column, row)[weights == 0].any() for column, row in terms)
 
 
 def whole_factors(weights: Array) -> Factors | None:

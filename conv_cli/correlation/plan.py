@@ -306,10 +306,11 @@ def _accumulator(
     if not problem.whole:
         wide = problem.balance <= least_balance or problem.dtype == np.float64
         return np.dtype(np.float64 if wide else np.float32)
-    limits = {"float32": 2**24, "float64": 2**53}
+    floats = {"float32": 2**24, "float64": 2**53}
     for name in candidates:
-        limit = limits.get(name) or int(np.iinfo(name).max)
-        if problem.magnitude <= limit:
+        most = floats.get(name) or int(np.iinfo(name).max)
+        least = -most if name in floats else -most - 1
+        if least <= problem.low and problem.high <= most:
             return np.dtype(name)
     raise ConvError(
         f"sums of up to {problem.magnitude:.3g} exceed 64-bit integers; give the image as float64"

@@ -244,6 +244,8 @@ def state_problem(
     bank = bank_of(weights)
     whole = kind in "bui" and bank.whole and border.value == int(border.value)
     low, high = _reach(source, weights, border) if whole else (0, 0)
+    if weights.dtype.kind == "f" and not -(2**63) <= low <= high < 2**63:
+        whole, low, high = False, 0, 0
     dtype = np.dtype(np.uint8) if kind == "b" else source.dtype
     return Problem(
         batch=batch,
@@ -281,7 +283,7 @@ def _reach(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:
     least, greatest = min(least, int(border.value)), max(greatest, int(border.value))
     flat = weights.reshape(len(weights), -1).astype(np.float64)
     if np.abs(flat).sum() * max(-least, greatest) >= 2**53:
-        flat = weights.reshape(len(weights), -1).astype(np.int64).astype(object)
+        flat = np.vectorize(int, otypes=[object])(weights.reshape(len(weights), -1))
     plus, minus = np.maximum(flat, 0).sum(axis=1), np.minimum(flat, 0).sum(axis=1)
     low, high = plus * least + minus * greatest, plus * greatest + minus * least
     return int(low.min()), int(high.max())

@@ -40,10 +40,13 @@ class Group(NamedTuple):
 
 def groups(weights: Array, dilation: tuple[int, int]) -> list[Group]:
     """Return the groups of a kernel (C, kh, kw), that of weight 1 first if there is one."""
-    found = []
+    found, magnitudes = [], _magnitudes(weights)
     for size in _sizes(weights):
-        plus, minus = (_taps(weights == w, dilation) for w in (size, -size))
-        found.append(Group(size, plus, minus) if plus else Group(-size, minus, ()))
+        alike = magnitudes == size
+        plus, minus = alike & (weights > 0), alike & (weights < 0)
+        first, second = (plus, minus) if plus.any() else (minus, plus)
+        weight = weights[first][0]
+        found.append(Group(weight, _taps(first, dilation), _taps(second, dilation)))
     return sorted(found, key=lambda group: bool(group.weight != 1))
 
 
@@ -70,8 +73,15 @@ def steps(weights: Array) -> int:
 
 def _sizes(weights: Array) -> Array:
     # np.unique would load numpy.ma, a tenth of what NumPy itself takes.
-    sizes = np.sort(np.abs(weights[weights != 0]))
-    return sizes[np.diff(sizes, prepend=sizes[:1] - 1) != 0]
+    sizes = np.sort(_magnitudes(weights[weights != 0]))
+    return sizes[np.concatenate([[True], sizes[1:] != sizes[:-1]])[: len(sizes)]]
+
+
+def _magnitudes(weights: Array) -> Array:
+    """Return |w|; in its own dtype the least whole number has no negative."""
+    if weights.dtype.kind != "i":
+        return np.abs(weights)
+    return np.abs(weights.astype(np.int64)).astype(np.uint64)
 
 
 def _taps(mask: Array, dilation: tuple[int, int]) -> tuple[Tap, ...]:
@@ -86,7 +96,9 @@ def _split(kernel: Array) -> list[Array]:
     Weights of both signs are left alone: their sum on the way could exceed that of the result.
     """
     flat = kernel.ravel()
-    if flat.size not in kernel.shape or flat.size < 3 or flat.min() * flat.max() < 0:
+    if flat.size not in kernel.shape or flat.size < 3 or flat.min() < 0 < flat.max():
+        return [kernel]
+    if np.abs(flat.astype(np.float64)).sum() >= 2**53:  # float64 would lose digits
         return [kernel]
     shape = (1, -1) if kernel.shape[0] == 1 else (-1, 1)
     ones = []

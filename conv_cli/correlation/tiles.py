@@ -11,14 +11,13 @@ from conv_cli.threads import share
 
 def cut(problem: Problem, shape: Pair) -> list[Tile]:
     """Return the tiles of a shape that make a problem's output, row by row."""
-    rows, columns = (list(spans(0, n, step)) for n, step in zip(problem.output, shape, strict=True))
+    rows, columns = (list(_spans(n, step)) for n, step in zip(problem.output, shape, strict=True))
     return [Tile.of(Region(r, c), problem) for r in rows for c in columns]
 
 
-def spans(first: int, last: int, step: int) -> Iterator[Pair]:
-    """Yield spans of so many places, the last of them maybe of fewer."""
-    for start in range(first, last, step):
-        yield start, min(start + step, last)
+def _spans(size: int, step: int) -> Iterator[Pair]:
+    for start in range(0, size, step):
+        yield start, min(start + step, size)
 
 
 def for_each(
