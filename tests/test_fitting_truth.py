@@ -49,6 +49,20 @@ def test_level_is_the_step_of_values_kept_at_the_top_of_16_bits(photo, bits, ste
     assert fit.noise_floor == pytest.approx(step / np.sqrt(12))
 
 
+def test_level_is_told_from_few_values_and_beside_stray_pixels(photo):
+    values = levels(filtered_exactly(photo) * 0.15 + 60).astype(np.uint16) * 256
+    assert len(np.unique(values)) < 50
+    values[50:60, 50:90], values[5, 5] = 65535, 12345
+    fit = fit_kernel(photo, values)
+    assert fit.verdict == "exact"
+    assert fit.noise_floor == pytest.approx(256 / np.sqrt(12))
+
+
+def test_curve_of_floats_that_is_nearly_straight_is_no_kernel(photo):
+    flat = (60 + photo // 4) / 255
+    assert fit_kernel(flat, levels(255 * flat**0.6)).verdict == "poor"
+
+
 def emptied(x):
     y = x.copy()
     y[..., 1:] = 0
@@ -94,6 +108,13 @@ NONLINEAR = {
     "median of specks": lambda x, d, m: np.where(np.abs(x - m) > 10, m, x),
     "every second row": lambda x, d, m: np.where(np.arange(len(x))[:, None] % 2, x - d, x),
     "every third column": lambda x, d, m: np.where(np.arange(x.shape[1]) % 3 == 0, x - d, x),
+    "every third row, darker": lambda x, d, m: np.where(np.arange(len(x))[:, None] % 3, x, x * 0.6),
+    "every fourth row, black": lambda x, d, m: np.where(np.arange(len(x))[:, None] % 4, x, 0),
+    "a grid": lambda x, d, m: np.where(np.prod(np.indices(x.shape) % 8, axis=0), x, x - d + 9),
+    "every third diagonal": lambda x, d, m: np.where(np.indices(x.shape).sum(axis=0) % 3, x, d),
+    "tones between others, white": lambda x, d, m: np.where(
+        (x > np.percentile(x, 45)) & (x < np.percentile(x, 60)), 255, x
+    ),
     "the bright ones": lambda x, d, m: np.where(x > np.percentile(x, 70), x - d, x),
     "the dark ones": lambda x, d, m: np.where(x < np.percentile(x, 30), x - d, x),
 }
@@ -120,6 +141,22 @@ def test_dust_is_set_aside(photo, count, side):
     assert fit.verdict == "exact"
     assert fit.rejected > 0
     np.testing.assert_allclose(fit.weights, ASYMMETRIC, atol=0.003)
+
+
+def test_dead_rows_are_set_aside(photo):
+    target = filtered(photo, ASYMMETRIC)
+    target[100:104], target[201] = 0, 17
+    fit = fit_kernel(photo, target)
+    assert fit.verdict == "exact"
+    np.testing.assert_allclose(fit.weights, ASYMMETRIC, atol=0.003)
+
+
+def test_other_way_to_treat_channels_is_found_for_a_wide_kernel(colour):
+    target = colour.copy()
+    target[..., 2] = levels(gray_windows(colour[..., 2], 9).mean(axis=-1))
+    fit = fit_kernel(colour[:160, :200], target[:160, :200])
+    assert fit.verdict == "poor"
+    assert "--channels each explains" in fit.reason
 
 
 def test_one_bad_pair_of_several_is_named(photo):

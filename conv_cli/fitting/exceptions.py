@@ -21,10 +21,19 @@ _TOLERANCE = 4.0
 _BLOCK = 32
 """Rows and columns within which pixels that are set aside are held against their neighbours."""
 _FEWEST_BLOCKS, _MOST_BLOCKS = 12, 100
-_FEWEST_PIXELS = 4
+_FEWEST_LOST, _FEWEST_KEPT = 4, 100
+"""Pixels of a block. Under a plate, a few are by chance as the kernel makes them: those of its
+brightness."""
 _LIKELY = 0.75
 """By chance alone a pixel that is set aside has more of something than one that is not in half of
 all cases, give or take 0.08 for twelve blocks."""
+_PERIODS = range(2, 9)
+"""Every second row, and so on, up to the eighth."""
+_FEWEST_PERIODS = 8
+_SOME = 0.001
+"""Fewer pixels tell no rule."""
+_OFTEN = 0.3
+"""By chance alone a usual row has as many pixels set aside as another."""
 
 
 def explained_shares(
@@ -38,46 +47,72 @@ def explained_shares(
 
 
 def _explained(pair: Pair, window: Window, solution: Solution, error: float) -> float:
+    near, counted = _near(pair, window, solution, error)
+    return float(near[counted].mean()) if counted.any() else 1.0
+
+
+def _near(pair: Pair, window: Window, solution: Solution, error: float) -> tuple[Array, Array]:
+    """Return which pixels (h, w) of the window's region a kernel makes, and which of them count."""
     made, region = predicted(pair, window, solution)
-    target, ends = pair.y[:, *region], pair.ends[region]
-    counted = pair.usable[region] | ends
-    if not counted.any():
-        return 1.0
+    ends = pair.ends[region]
     if ends.any():
         made = np.clip(made, *pair.limits)
-    near = np.abs(made - target).max(axis=0) <= _TOLERANCE * error
-    return float(near[counted].mean())
+    near = np.abs(made - pair.y[:, *region]).max(axis=0) <= _TOLERANCE * error
+    return near, pair.usable[region] | ends
 
 
-def follows_detail(before: Sequence[Pair], pairs: Sequence[Pair]) -> bool:
-    """Tell whether detail, brightness or the number of a row or column foretells what is set aside.
+def follows_a_rule(
+    before: Sequence[Pair],
+    pairs: Sequence[Pair],
+    window: Window,
+    solution: Solution,
+    error: float,
+) -> str:
+    """Return where pixels are set aside, if the picture or their place foretells that; or "".
 
-    Each block that holds pixels of both kinds is asked how often one that is set aside has more of
-    it than one that is not (the area under the ROC curve).
+    Saturated pixels are set aside where the kernel makes something else.
     """
     chances: list[Array] = []
     for given, pair in zip(before, pairs, strict=True):
-        lost = given.usable & ~pair.usable
-        lost &= _looked_at(pair.usable)
-        if given.same_size and lost.any():
-            chances += _within_blocks(given, lost, pair.usable)
+        region = given.region(window)
+        near, counted = _near(given, window, solution, error)
+        lost = counted & ~near & ~pair.usable[region]
+        if np.count_nonzero(lost) <= _SOME * lost.size:
+            continue
+        if _is_periodic(lost, counted):
+            return "in every second row or column, or the like, as interlacing makes them"
+        if given.same_size:
+            x = given.x.mean(axis=0)[region]
+            chances += _within_blocks(x, lost, near & counted)
     if len(chances) < _FEWEST_BLOCKS:
-        return False
+        return ""
     likely = np.abs(np.mean(chances, axis=0) - 0.5) + 0.5
-    return bool(likely.max() > _LIKELY)
+    if likely.max() <= _LIKELY:
+        return ""
+    return "where the picture is of a certain kind, as a threshold on detail or a median makes them"
 
 
-def _looked_at(usable: Array) -> Array:
-    """Return the pixels (H, W) but for a rim without whole windows, which was not looked at."""
-    inside = []
-    for axis in (1, 0):
-        there = np.asarray(usable.any(axis=axis))
-        inside.append(np.maximum.accumulate(there) & np.maximum.accumulate(there[::-1])[::-1])
-    rows, columns = inside
-    return rows[:, None] & columns
+def _is_periodic(lost: Array, counted: Array) -> bool:
+    """Tell whether pixels are set aside in every n-th row, column or diagonal, all over.
+
+    Each row is held against the mean about it, and of all that are n apart the median is taken: a
+    few that are dead, and the rim of a mark, are no rule.
+    """
+    places: Array = np.indices(lost.shape, np.int32)
+    for lines in (*places, places.sum(axis=0)):
+        there = np.bincount(lines[counted])
+        shares = np.bincount(lines[lost], minlength=len(there))[there > 0] / there[there > 0]
+        for period in _PERIODS:
+            if len(shares) < _FEWEST_PERIODS * period:
+                break
+            means = np.convolve(shares, np.full(period, 1 / period), "valid")
+            more = shares[period // 2 :][: len(means)] - means
+            if np.ptp([np.median(more[first::period]) for first in range(period)]) > _OFTEN:
+                return True
+    return False
 
 
-def _within_blocks(pair: Pair, lost: Array, kept: Array) -> list[Array]:
+def _within_blocks(x: Array, lost: Array, kept: Array) -> list[Array]:
     """Return, for up to some hundred blocks of both kinds of pixels, the chance of each feature."""
     height, width = lost.shape
     corners = [
@@ -85,21 +120,21 @@ def _within_blocks(pair: Pair, lost: Array, kept: Array) -> list[Array]:
         for row in range(0, height - _BLOCK + 1, _BLOCK)
         for column in range(0, width - _BLOCK + 1, _BLOCK)
     ]
-    x, chances = pair.x.mean(axis=0), []
+    tone, chances = float(np.median(x[lost])), []
     for row, column in np.random.default_rng(0).permutation(corners)[: 10 * _MOST_BLOCKS]:
         place = slice(row, row + _BLOCK), slice(column, column + _BLOCK)
         here, there = lost[place], kept[place]
-        if min(here.sum(), there.sum()) >= _FEWEST_PIXELS:
-            features = _features(x, row, column)
+        if here.sum() >= _FEWEST_LOST and there.sum() >= _FEWEST_KEPT:
+            features = _features(x, row, column, tone)
             chances.append(_chance(features[:, here], features[:, there]))
         if len(chances) == _MOST_BLOCKS:
             break
     return chances
 
 
-def _features(x: Array, row: int, column: int) -> Array:
+def _features(x: Array, row: int, column: int, tone: float) -> Array:
     """Return, of a block, how far pixels are from the mean of 3×3 and 7×7 and the median of 3×3
-    pixels about them, brightness, and whether rows and columns are odd.
+    pixels about them and from a tone, and brightness.
     """
     margin = 3
     rows, columns = (np.arange(n - margin, n + _BLOCK + margin) for n in (row, column))
@@ -108,8 +143,7 @@ def _features(x: Array, row: int, column: int) -> Array:
     wide = np.lib.stride_tricks.sliding_window_view(part, (7, 7))
     near = wide[..., 2:5, 2:5]
     centres = wide.mean(axis=(2, 3)), near.mean(axis=(2, 3)), np.median(near, axis=(2, 3))
-    odd = np.indices(middle.shape) % 2
-    return np.stack([*(np.abs(middle - each) for each in centres), middle, *odd])
+    return np.stack([*(np.abs(middle - each) for each in (*centres, tone)), middle])
 
 
 def _chance(some: Array, others: Array) -> Array:

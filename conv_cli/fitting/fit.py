@@ -12,7 +12,7 @@ from conv_cli.colors import white
 from conv_cli.errors import FitError
 from conv_cli.fitting import reading
 from conv_cli.fitting.codec import Coder, Recode
-from conv_cli.fitting.exceptions import explained_shares, follows_detail
+from conv_cli.fitting.exceptions import explained_shares, follows_a_rule
 from conv_cli.fitting.learning import Learned, Learner, Settings, Watch
 from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared
 from conv_cli.fitting.result import Fit, Method
@@ -31,8 +31,9 @@ _CURVED = (
 )
 _LEAST_EXPLAINED = 0.5
 """No kernel explains a channel of which it makes less than this share of the pixels."""
-_TRIED = 5
-"""Rows and columns of the kernels by which other ways to treat channels are tried."""
+_OTHER_WAYS: dict[Channels, int] = {"each": 17, "mix": 9}
+"""How else the channels of a poor pair may go together, and the largest side that is tried: time
+grows with the sixth power of it, and a pair that nothing explains pays all of it."""
 _NOTED = 0.001
 """A verdict says so if more pixels than this share are left out."""
 _LEAST_SIDE = 3
@@ -108,23 +109,45 @@ def fit_kernel(
     names = names or [f"pair {number}" for number in range(1, len(befores) + 1)]
     settings = Settings(_size(size), bias, ridge, method, epochs, lr, seed, watch)
     level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
-    planes = [
-        prepared(before, after, mixed=channels == "mix", name=name, level=level)
-        for before, after, name in zip(befores, afters, names, strict=True)
-    ]
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
-    _check_alike(planes, [np.asarray(after).dtype for after in afters], channels)
-    if channels == "mix":
-        return _fitted(planes, settings, before, target, level, recode)
-    if channels == "shared":
-        fit = _fitted(planes, settings, before, target, level, recode)
-        if fit.verdict != "poor" or min(map(len, planes)) < 2:
-            return fit
-        return replace(fit, reason=fit.reason + _other_channels(befores, afters, size, bias, ridge))
+
+    def fitted(way: Channels, settings: Settings) -> tuple[Fit, int]:
+        """Return the fit with channels treated in one way, and how many planes a pair has."""
+        planes = [
+            prepared(before, after, mixed=way == "mix", name=name, level=level)
+            for before, after, name in zip(befores, afters, names, strict=True)
+        ]
+        _check_alike(planes, [np.asarray(after).dtype for after in afters], way)
+        if way == "each":
+            return _each(planes, settings, before, target, level, recode), len(planes[0])
+        return _fitted(planes, settings, before, target, level, recode), min(map(len, planes))
+
+    fit, planes = fitted(channels, settings)
+    if channels != "shared" or fit.verdict != "poor" or planes < 2:
+        return fit
+    for way, side in _OTHER_WAYS.items():
+        try:
+            other, _ = fitted(way, settings._replace(method="exact", watch=None, largest=side))
+        except FitError:  # pairs that do not go together so
+            continue
+        if other.verdict in SURE:
+            why = f"; --channels {way} explains the pair ({other.verdict})"
+            return replace(fit, reason=fit.reason + why)
+    return replace(fit, reason=f"{fit.reason}; nor do --channels each and mix explain it")
+
+
+def _each(
+    planes: Sequence[Sequence[Pair]],
+    settings: Settings,
+    before: Array,
+    target: Array,
+    level: int,
+    recode: Recode | None,
+) -> Fit:
+    """Return one fit a channel, of one size, together."""
 
     def each(settings: Settings) -> list[Fit]:
-        channels = zip(*planes, strict=True)
-        alone = ([[pair] for pair in pairs] for pairs in channels)
+        alone = ([[pair] for pair in pairs] for pairs in zip(*planes, strict=True))
         return [_fitted(pairs, settings, before, target, level, recode) for pairs in alone]
 
     fits = each(settings)
@@ -132,24 +155,6 @@ def fit_kernel(
         rows, columns = (max(fit.size[axis] for fit in fits) for axis in (0, 1))
         fits = each(settings._replace(size=(rows, columns)))
     return _together(fits)
-
-
-def _other_channels(x: Any, y: Any, size: Any, bias: bool, ridge: float) -> str:
-    """Return which other way to treat channels explains pairs, found by trying them.
-
-    A size that is to be found is not searched for anew: one that holds most kernels is tried.
-    """
-    if size == "auto" and np.shape(x[0])[:2] == np.shape(y[0])[:2]:
-        size = _TRIED
-    ways: tuple[Channels, ...] = ("each", "mix")
-    for way in ways:
-        try:
-            fit = fit_kernel(x, y, size, bias=bias, ridge=ridge, channels=way)
-        except FitError:  # pairs that do not go together so
-            continue
-        if fit.verdict in SURE:
-            return f"; --channels {way} explains the pair ({fit.verdict})"
-    return "; nor do --channels each and mix explain it"
 
 
 def _several(images: Any) -> bool:
@@ -250,13 +255,13 @@ def _verdict(learner: Learner, best: Learned, settings: Settings) -> tuple[Verdi
     if against:
         return "poor", against
     lost = _lost(learner, best.window)
-    if verdict in SURE and (against := _no_stray_pixels(learner, best, lost)):
+    if verdict in SURE and (against := _no_stray_pixels(learner, best)):
         return "poor", against
     left_out = f"; {lost * 100:.3g} % of the pixels are left out, which no kernel made"
     return verdict, _words(verdict, best.r2) + (left_out if lost > _NOTED else "")
 
 
-def _no_stray_pixels(learner: Learner, best: Learned, lost: float) -> str:
+def _no_stray_pixels(learner: Learner, best: Learned) -> str:
     """Return why what a kernel does not make are no stray pixels; "" if they may be."""
     error = max(best.rmse, learner.floor)
     shares = explained_shares(learner.given, best.window, best.solution, error)
@@ -271,12 +276,8 @@ def _no_stray_pixels(learner: Learner, best: Learned, lost: float) -> str:
             f"{pair.name}: the kernel makes {shares[worst] * 100:.3g} % of the pixels of "
             f"{each[number % len(each)]}{rest}"
         )
-    if lost > _NOTED and follows_detail(learner.given, learner.pairs):
-        return (
-            f"{lost * 100:.3g} % of the pixels differ, and just where the picture is of a certain "
-            "kind, as a threshold on detail or a median makes them"
-        )
-    return ""
+    rule = follows_a_rule(learner.given, learner.pairs, best.window, best.solution, error)
+    return f"pixels differ, and just {rule}" if rule else ""
 
 
 def _words(verdict: Verdict, r2: float) -> str:

@@ -16,7 +16,7 @@ from conv_cli.fitting.refine import error, predicted, refined
 from conv_cli.fitting.rejection import without_wild
 from conv_cli.fitting.result import Method
 from conv_cli.fitting.shift import estimated_shift
-from conv_cli.fitting.sizes import MOST_WEIGHTS, Scores, chosen_window, grown, placed
+from conv_cli.fitting.sizes import LARGEST, MOST_WEIGHTS, Scores, chosen_window, grown, placed
 from conv_cli.fitting.solve import Certainty, Solution, certainty, solved
 from conv_cli.fitting.tones import depends_on_value_alone
 from conv_cli.fitting.verdict import EXACT
@@ -31,7 +31,13 @@ _WILD = 8.0
 
 
 class Settings(NamedTuple):
-    """How to learn: as `fit_kernel` says."""
+    """How to learn: as `fit_kernel` says.
+
+    Attributes
+    ----------
+    largest : int
+        The largest side that is tried where the size is to be found.
+    """
 
     size: Size | None
     bias: bool
@@ -41,6 +47,7 @@ class Settings(NamedTuple):
     rate: float | None
     seed: int
     watch: Watch | None
+    largest: int = LARGEST
 
 
 class Learned(NamedTuple):
@@ -180,7 +187,12 @@ class Learner:
         settings, size = self._settings, self.valid or self._settings.size
         if size is None:
             window, scores, found = chosen_window(
-                self.pairs, self.floor, centre, bias=settings.bias, ridge=settings.ridge
+                self.pairs,
+                self.floor,
+                centre,
+                bias=settings.bias,
+                ridge=settings.ridge,
+                largest=settings.largest,
             )
             around = scores.train.cut(grown(window).clipped(scores.window))
             return self._solved(window, around, tuple(found))

@@ -17,8 +17,13 @@ Place = tuple[slice, slice]
 HELD_OUT = 4
 """One target pixel of so many is not learned from, but kept to be foretold."""
 _LARGEST = 1e100
-_FEWEST_VALUES = 64
-"""Fewer values than these may lie a step apart by chance, as those of a threshold do."""
+_FEWEST_VALUES = 8, 64
+"""Fewer values than these may lie a step apart by chance, as those of a threshold do: where the
+step is that of fewer bits in 16, and where it is another."""
+_KEPT = 4, 16, 64, 256, 257
+"""Steps of 14, 12, 10 and 8 bits in 16."""
+_STRAY = 0.05
+"""Up to this share of pixels may lie between levels: a mark, a white that is not theirs."""
 _PERIOD = 509, 521
 """After so many rows and columns the pattern of those that are held out starts again."""
 
@@ -131,18 +136,31 @@ def level_of(targets: Sequence[npt.ArrayLike]) -> int:
 
     It is 256 for 8 bits that are kept at the top of 16, and 257 where white stayed white.
     """
-    steps = []
-    for target in map(np.asarray, targets):
-        if target.dtype.kind == "u" and target.dtype.itemsize <= 2:
-            there = np.zeros(np.iinfo(target.dtype).max + 1, bool)
-            there[target] = True
-            values = np.flatnonzero(there)
-        else:
-            values = np.unique(target)
-        if len(values) < _FEWEST_VALUES:
-            return 1
-        steps.append(int(np.gcd.reduce(values - values[0])))
-    return math.gcd(*steps)
+    return math.gcd(*(_step(np.asarray(target)) for target in targets))
+
+
+def _step(target: Array) -> int:
+    """Return the usual step between values, or that between all, if nearly all pixels keep to it.
+
+    It is 1 if they do not.
+    """
+    if target.dtype.kind == "u" and target.dtype.itemsize <= 2:
+        counts = np.bincount(target.ravel())
+        values = np.flatnonzero(counts)
+        counts = counts[values]
+    else:
+        values, counts = np.unique(target, return_counts=True)
+    if len(values) < _FEWEST_VALUES[0]:
+        return 1
+    steps, times = np.unique(np.diff(values), return_counts=True)
+    off = values - values[counts.argmax()]
+    few = len(values) < _FEWEST_VALUES[1]
+    for step in int(steps[times.argmax()]), int(np.gcd.reduce(steps)):
+        if few and (target.dtype != np.uint16 or step not in _KEPT):
+            continue
+        if counts[off % step != 0].sum() <= _STRAY * counts.sum():
+            return step
+    return 1
 
 
 def prepared(

@@ -13,6 +13,7 @@ from conv_cli.fitting.solve import Nested
 
 _LADDER = 9, 17, 31, 47, 63
 """Sides that are tried, one after the other, as long as it helps."""
+LARGEST = _LADDER[-1]
 _USUAL = 31
 _HELPS = 0.7
 """Windows beyond the usual are tried if the last step left no more of the error than this."""
@@ -120,7 +121,13 @@ def largest_side(pairs: Sequence[Pair], bias: bool) -> int:
 
 
 def chosen_window(
-    pairs: Sequence[Pair], floor: float, centre: Size, *, bias: bool, ridge: float
+    pairs: Sequence[Pair],
+    floor: float,
+    centre: Size,
+    *,
+    bias: bool,
+    ridge: float,
+    largest: int = LARGEST,
 ) -> tuple[Window, Scores, list[tuple[Size, float]]]:
     """Return the smallest window that is as good as any, and what was found on the way.
 
@@ -132,7 +139,7 @@ def chosen_window(
     errors : list of (size, root of the mean squared error)
         Of the squares that were tried.
     """
-    most = max(largest_side(pairs, bias), 1)
+    most = max(min(largest_side(pairs, bias), largest), 1)
     found: _Found | None = None
     for side in sorted({min(side, most) for side in _LADDER}):
         outer = Window.around((side, side), centre)

@@ -27,12 +27,9 @@ def _is_curve(pair: Pair, floor: float) -> bool:
         return False
     step = max(pair.y.size // _PIXELS, 1)
     before, after = (planes.ravel()[::step] for planes in (pair.x, pair.y))
-    if (before != np.rint(before)).any() or np.ptp(before) > np.iinfo(np.uint16).max:
+    _, values, counts = np.unique(before, return_inverse=True, return_counts=True)
+    if len(before) < _PIXELS_PER_VALUE * len(counts):
         return False
-    values = (before - before.min()).astype(np.intp)
-    counts = np.bincount(values)
-    if len(before) < _PIXELS_PER_VALUE * np.count_nonzero(counts):
-        return False
-    means = np.bincount(values, after) / np.maximum(counts, 1)
+    means = np.bincount(values, after) / counts
     # About the mean, so that large squares do not cancel.
     return float(np.square(after - means[values]).mean()) <= (_NOTHING * floor) ** 2
