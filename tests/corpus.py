@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image as PilImage
 
-from conv_cli.png import encode_png
+from conv_cli.images.png import encode_png
 
 
 def photograph(channels, dtype=np.uint8):

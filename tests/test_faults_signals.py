@@ -215,7 +215,7 @@ class TestWorkers:
     def test_hidden_file_of_one_that_was_killed_is_removed(self, night, photographs):
         code = (
             "import os, signal, sys\n"
-            "from conv_cli import files\n"
+            "from conv_cli.io import files\n"
             "from conv_cli.cli import main\n"
             "files._CAN_BE_NAMELESS = False\n"
             "def fsync(descriptor):\n"

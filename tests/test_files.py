@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from conv_cli import files
 from conv_cli.errors import ImageError
-from conv_cli.files import discard_drafts, write_atomically
+from conv_cli.io import files
+from conv_cli.io.files import discard_drafts, write_atomically
 
 
 def put(data):
@@ -152,7 +152,7 @@ def test_file_size_limit_leaves_the_old_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     code = (
         "import resource, sys\n"
-        "from conv_cli.files import write_atomically\n"
+        "from conv_cli.io.files import write_atomically\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "write_atomically(sys.argv[1], lambda s: s.write(b'x' * 5000), force=True)\n"
     )
@@ -251,7 +251,7 @@ def test_relative_name_is_written_in_the_working_folder(tmp_path, monkeypatch):
 def test_killed_writer_leaves_nothing_or_what_can_be_found(tmp_path, kind):
     code = (
         "import os, signal, sys\n"
-        "from conv_cli import files\n"
+        "from conv_cli.io import files\n"
         f"files._CAN_BE_NAMELESS &= {kind == 'nameless'}\n"
         "def write(stream):\n"
         "    stream.write(b'half'); stream.flush()\n"

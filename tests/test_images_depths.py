@@ -13,7 +13,7 @@ from PIL import ImageCms
 
 from conv_cli.errors import ImageError
 from conv_cli.images import probe_image, read_image
-from conv_cli.png import encode_png
+from conv_cli.images.png import encode_png
 
 SIZE = (131, 143)  # more rows than one band, and no round number
 

@@ -242,7 +242,7 @@ def test_damaged_later_frames_do_not_matter(format):
 
 
 def test_16_bit_png_in_an_icon_is_read_in_full():
-    from conv_cli.png import encode_png
+    from conv_cli.images.png import encode_png
 
     pixels = np.random.default_rng(0).integers(0, 65536, (16, 16, 3), np.uint16)
     stream = io.BytesIO()

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from command import ENVIRONMENT
-from conv_cli import memory
-from conv_cli.memory import available_memory
+from conv_cli.parallel import memory
+from conv_cli.parallel.memory import available_memory
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
@@ -21,7 +21,7 @@ def test_machine_is_shared_between_processes():
 def test_limit_on_addresses_is_each_process_own():
     code = (
         "import resource\n"
-        "from conv_cli.memory import available_memory\n"
+        "from conv_cli.parallel.memory import available_memory\n"
         "resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))\n"
         "print(available_memory(), available_memory(2))\n"
     )

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
-from conv_cli import png
 from conv_cli.errors import ImageError
-from conv_cli.png import encode_png
+from conv_cli.images import png
+from conv_cli.images.png import encode_png
 
 SHAPES = [(1, 1), (1, 7), (9, 1), (3, 5), (64, 33), (257, 301)]
 

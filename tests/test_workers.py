@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from conv_cli import workers
-from conv_cli.workers import answers
+from conv_cli.parallel import processes as workers
+from conv_cli.parallel.processes import answers
 
 pytestmark = pytest.mark.skipif(not workers.CAN_FORK, reason="processes are copies on Linux alone")
 

@@ -35,9 +35,9 @@ from conv_cli.cli.progress import Progress, is_shown
 from conv_cli.cli.results import size, words
 
 if TYPE_CHECKING:
-    from conv_cli.batch import Result
-    from conv_cli.filtering import Filter
-    from conv_cli.jobs import Destination
+    from conv_cli.pipeline.filter import Filter
+    from conv_cli.pipeline.jobs import Destination
+    from conv_cli.pipeline.run import Result
 
 EPILOG = """\b
 A KERNEL is
@@ -138,8 +138,8 @@ def apply(**options: Any) -> int:
 
     IMAGES are files, folders, or - for stdin.
     """
-    from conv_cli.batch import Report, Run
-    from conv_cli.jobs import collect_inputs, is_single, plan_jobs
+    from conv_cli.pipeline.jobs import collect_inputs, is_single, plan_jobs
+    from conv_cli.pipeline.run import Report, Run
 
     rule = _filter(options)
     names, output = options["images"], options["output"]
@@ -184,7 +184,7 @@ def apply(**options: Any) -> int:
 
 def _filter(options: dict[str, Any]) -> "Filter":
     """Return what is to be done to each image."""
-    from conv_cli.filtering import Filter
+    from conv_cli.pipeline.filter import Filter
 
     kernels = [kernel for several in options["kernels"] for kernel in several]
     kernels = [kernel.normalized(options["normalize"]) for kernel in kernels]
@@ -202,7 +202,7 @@ def _filter(options: dict[str, Any]) -> "Filter":
 
 def _destination(options: dict[str, Any], single: bool) -> "Destination":
     """Return where results go; contradictions between options end here."""
-    from conv_cli.jobs import Destination
+    from conv_cli.pipeline.jobs import Destination
 
     if options["range_name"] == "raw" and options["depth"] in ("8", "16"):
         raise click.BadParameter(

@@ -27,12 +27,12 @@ from conv_cli.cli.options import (
     white_option,
 )
 from conv_cli.errors import ImageError
-from conv_cli.json_values import plain
+from conv_cli.io.json import plain
 
 if TYPE_CHECKING:
-    from conv_cli.explaining import ChannelSum, Explanation
-    from conv_cli.filtering import Filter
     from conv_cli.kernels.kernel import Kernel
+    from conv_cli.pipeline.explain import ChannelSum, Explanation
+    from conv_cli.pipeline.filter import Filter
 
 EPILOG = """\b
 Examples
@@ -80,11 +80,11 @@ def explain(image: str, **options: Any) -> int:
     IMAGE is a file, or - for stdin. Pixels in brackets lie beyond the edge of the image: they are
     the border's.
     """
-    from conv_cli.batch import output_pixels
-    from conv_cli.explaining import explain_pixel
-    from conv_cli.feature_maps import require_white
     from conv_cli.images import read_image
-    from conv_cli.jobs import STDIO, Destination
+    from conv_cli.pipeline.explain import explain_pixel
+    from conv_cli.pipeline.feature_map import require_white
+    from conv_cli.pipeline.jobs import STDIO, Destination
+    from conv_cli.pipeline.run import output_pixels
 
     given, rule = _rule(options)
     opened = boundary.binary(sys.stdin) if image == STDIO else image
@@ -110,7 +110,7 @@ def explain(image: str, **options: Any) -> int:
 
 def _rule(options: dict[str, Any]) -> "tuple[Kernel, Filter]":
     """Return the kernel as it was given, and what is done with it."""
-    from conv_cli.filtering import Filter
+    from conv_cli.pipeline.filter import Filter
 
     kernels = [kernel for several in options["kernels"] for kernel in several]
     names = [kernel.name for kernel in kernels]

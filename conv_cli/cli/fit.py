@@ -198,7 +198,7 @@ def _matched(before: str, after: str, options: dict[str, Any]) -> list[tuple[str
 
 
 def _by_stem(folder: str) -> dict[str, str]:
-    from conv_cli.jobs import collect_inputs
+    from conv_cli.pipeline.jobs import collect_inputs
 
     stems: dict[str, str] = {}
     for image in collect_inputs(folder, recursive=False, output=None):
@@ -210,7 +210,7 @@ def _by_stem(folder: str) -> dict[str, str]:
 
 def _check_outputs(options: dict[str, Any], inputs: Sequence[str]) -> None:
     """Refuse outputs that cannot be written before any work is done."""
-    from conv_cli.files import check_target, same_file
+    from conv_cli.io.files import check_target, same_file
 
     names = [options[name] for name in ("output", "predict", "residual", "report")]
     outputs = [name for name in names if name not in (None, "-")]
@@ -301,7 +301,7 @@ def _write(
     found: "Fit", images: "tuple[Image, Image]", pair: tuple[str, str], options: dict[str, Any]
 ) -> None:
     """Write all files that were asked for."""
-    from conv_cli.files import write_bytes
+    from conv_cli.io.files import write_bytes
 
     if options["output"] not in (None, "-"):
         write_bytes(options["output"], _kernel_bytes(found, options), force=options["force"])
@@ -342,7 +342,7 @@ def _write_pictures(
         if not options["quiet"]:
             boundary.say(f"{name}: grey is 0, black and white are {pictures.scale}")
     if options["report"]:
-        from conv_cli.files import write_bytes
+        from conv_cli.io.files import write_bytes
         from conv_cli.report.fit_page import fit_page
 
         page = fit_page(found, *pair, pictures.captioned(*pair), options["output"])

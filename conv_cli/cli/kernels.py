@@ -219,7 +219,7 @@ def _write(kernel: "Kernel", output: str | None, force: bool) -> None:
 
 def _deliver(data: bytes, output: str | None, force: bool) -> None:
     if output is not None and output != "-":
-        from conv_cli.files import write_bytes
+        from conv_cli.io.files import write_bytes
 
         write_bytes(output, data, force=force)
         return

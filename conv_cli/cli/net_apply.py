@@ -26,7 +26,7 @@ from conv_cli.cli.progress import Progress, is_shown
 from conv_cli.cli.results import words
 
 if TYPE_CHECKING:
-    from conv_cli.network_images import MapResult
+    from conv_cli.pipeline.network_maps import MapResult
 
 EPILOG = """\b
 Examples
@@ -66,10 +66,10 @@ def apply(model: str, **options: Any) -> int:
     Pictures are called STEM.LAYER.CHANNEL, one for each channel; with --format npy or npz there is
     one array (channels, rows, columns) for each layer, STEM.LAYER.npy.
     """
-    from conv_cli.batch import Report
-    from conv_cli.jobs import Destination, collect_inputs
-    from conv_cli.network_images import NetworkRun
     from conv_cli.networks.network import Network
+    from conv_cli.pipeline.jobs import Destination, collect_inputs
+    from conv_cli.pipeline.network_maps import NetworkRun
+    from conv_cli.pipeline.run import Report
 
     network = Network(model)
     with boundary.named(model):

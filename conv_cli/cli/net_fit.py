@@ -85,9 +85,9 @@ def fit(model: str, pairs: tuple[str, ...], **options: Any) -> int:
     The loss of each epoch goes to stderr: the squared error by the variance of the target, so 1 for
     always giving the mean. R² is of a fifth of the pixels, which are held out.
     """
-    from conv_cli.network_images import read_pairs
     from conv_cli.networks.network import Network
     from conv_cli.networks.training import train
+    from conv_cli.pipeline.network_maps import read_pairs
 
     if len(pairs) % 2:
         raise click.BadParameter(
@@ -126,7 +126,7 @@ def fit(model: str, pairs: tuple[str, ...], **options: Any) -> int:
 
 def _check_output(output: str, inputs: tuple[str, ...], force: bool) -> None:
     """Refuse an output that could not be written, before the time is spent."""
-    from conv_cli.files import check_target, same_file
+    from conv_cli.io.files import check_target, same_file
     from conv_cli.networks.model_files import check_ending
 
     check_ending(output)

@@ -16,7 +16,7 @@ from conv_cli.cli.options import (
     max_pixels_option,
 )
 from conv_cli.errors import ImageError
-from conv_cli.files import same_file
+from conv_cli.io.files import same_file
 
 if TYPE_CHECKING:
     from conv_cli.images import Image
@@ -70,8 +70,8 @@ def info(model: str, **options: Any) -> int:
     fields of two neighbours lie, and start where the first begins: negative in the padding. dense
     is what a layer would need that joins every input to every output.
     """
-    from conv_cli.network_images import chosen_layers
     from conv_cli.networks.network import Network
+    from conv_cli.pipeline.network_maps import chosen_layers
 
     _check(options)
     network = Network(model)
@@ -116,7 +116,7 @@ def _image(options: dict[str, Any]) -> "Image | None":
 
 def _shape_for(image: "Image | None", network: "Network") -> tuple[int, int, int]:
     """Return the shape that an image enters with."""
-    from conv_cli.network_images import input_planes
+    from conv_cli.pipeline.network_maps import input_planes
 
     assert image is not None
     channels, rows, columns = input_planes(image, network).shape
@@ -125,8 +125,8 @@ def _shape_for(image: "Image | None", network: "Network") -> tuple[int, int, int
 
 def _draw(image: "Image | None", field: "PixelField", options: dict[str, Any]) -> None:
     """Draw a window on an image, or on plain grey."""
-    from conv_cli.field_drawing import drawn_field
     from conv_cli.images import write_image
+    from conv_cli.report.field_drawing import drawn_field
 
     path = options["output"] or options["image"]
     if options["output"] is not None and same_file(path, options["image"]):

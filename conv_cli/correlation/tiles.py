@@ -6,7 +6,7 @@ import numpy as np
 
 from conv_cli.correlation.problem import Pair, Problem, Region, Tile
 from conv_cli.correlation.scratch import Scratch, borrowed
-from conv_cli.threads import share
+from conv_cli.parallel.threads import share
 
 
 def cut(problem: Problem, shape: Pair) -> list[Tile]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.fitting.pairs import HELD_OUT, Pair, Window
-from conv_cli.threads import share
+from conv_cli.parallel.threads import share
 
 Array = npt.NDArray[Any]
 

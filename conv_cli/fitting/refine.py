@@ -17,7 +17,7 @@ from conv_cli.fitting.normal import Normal
 from conv_cli.fitting.pairs import Pair, Place, Window
 from conv_cli.fitting.solve import Solution, inverse
 from conv_cli.layers import conv2d
-from conv_cli.threads import share
+from conv_cli.parallel.threads import share
 
 Array = npt.NDArray[Any]
 

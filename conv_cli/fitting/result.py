@@ -11,7 +11,7 @@ from conv_cli.errors import FitError
 from conv_cli.fitting.pairs import Size, Window, as_learned
 from conv_cli.fitting.reading import with_own_place
 from conv_cli.fitting.verdict import GOOD, SURE, Verdict
-from conv_cli.json_values import plain
+from conv_cli.io.json import plain
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d

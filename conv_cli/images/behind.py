@@ -5,7 +5,7 @@ import re
 import struct
 from typing import BinaryIO
 
-from conv_cli.images import npy, pnm
+from conv_cli.images import pnm
 from conv_cli.images.headers import (
     MAX_FRAMES,
     SIGNATURE_BYTES,
@@ -14,6 +14,7 @@ from conv_cli.images.headers import (
     skip_gif_frames,
 )
 from conv_cli.images.pillow import DECODER_ERRORS
+from conv_cli.io import npy
 
 _PADDING = b"\0 \t\r\n"
 _PIECE = 1 << 16  # bytes of padding that are looked through

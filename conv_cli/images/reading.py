@@ -13,12 +13,13 @@ from typing import BinaryIO
 import numpy as np
 
 from conv_cli.errors import ImageError
-from conv_cli.images import headers, npy, pnm
+from conv_cli.images import headers, pnm
 from conv_cli.images.behind import others_behind
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import SUPPORTED
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, Opened, check_size
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
+from conv_cli.io import npy
 
 Source = str | os.PathLike[str] | BinaryIO
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from conv_cli.errors import ImageError
-from conv_cli.files import write_atomically
-from conv_cli.images import metadata, npy, pnm
+from conv_cli.images import metadata, pnm
 from conv_cli.images.formats import ARRAY_FORMATS, can_hold, format_of, uses_extra
 from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
-from conv_cli.png import encode_png
+from conv_cli.images.png import encode_png
+from conv_cli.io import npy
+from conv_cli.io.files import write_atomically
 
 
 def write_image(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from conv_cli.errors import ConvError, ModelError
-from conv_cli.files import write_atomically, write_bytes
+from conv_cli.io.files import write_atomically, write_bytes
 from conv_cli.kernels.array_files import parse_npy
 from conv_cli.kernels.documents import decode_text, json_shown, parse_json, read_bounded
 from conv_cli.networks.convolution import Convolution

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.feature_maps import RangeName, to_pixels
 from conv_cli.fitting.result import Fit
 from conv_cli.images import FLOAT_FORMATS, Image, format_of
+from conv_cli.pipeline.feature_map import RangeName, to_pixels
 
 Pixels = npt.NDArray[Any]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from conv_cli.errors import KernelError
-from conv_cli.files import write_bytes
+from conv_cli.io.files import write_bytes
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.report.kernel_facts import Facts, kernel_facts
 

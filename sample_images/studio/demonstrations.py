@@ -7,11 +7,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from conv_cli import Network, load_kernel
 from conv_cli.borders import pad
-from conv_cli.field_drawing import drawn_field
-from conv_cli.filtering import Filter, filter_image
 from conv_cli.images import Image as Picture
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.networks.training import train
+from conv_cli.pipeline.filter import Filter, filter_image
+from conv_cli.report.field_drawing import drawn_field
 from studio.feature_maps import captioned
 from studio.painting import Array
 

@@ -3,10 +3,10 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from conv_cli.feature_maps import RangeName
-from conv_cli.filtering import Filter, filter_image
 from conv_cli.images import Image as Picture
 from conv_cli.kernels.spec import load_kernels
+from conv_cli.pipeline.feature_map import RangeName
+from conv_cli.pipeline.filter import Filter, filter_image
 from studio.painting import Array
 
 PANEL = (400, 267)

@@ -263,7 +263,7 @@ def scale():
         small.resize((width, height)).save("scale.jpg", quality=90)
         arguments = (*CONV_CLI, "scale.jpg", "-k", "gaussian:2", "-o", "scale.png")
         mine, _, _ = in_turn(
-            command(*arguments), command(sys.executable, "-c", "import conv_cli.batch"), 3
+            command(*arguments), command(sys.executable, "-c", "import conv_cli.pipeline.run"), 3
         )
         peak, decoded = peak_megabytes(*arguments), width * height * 3 / 1e6
         x = RNG.integers(0, 256, (height, width), np.uint8)

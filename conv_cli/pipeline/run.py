@@ -13,9 +13,6 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import numpy as np
 
 from conv_cli.errors import ConvError, ImageError
-from conv_cli.feature_maps import RangeName, require_white
-from conv_cli.files import discard_drafts
-from conv_cli.filtering import Filter, MapResult, filter_image, output_shape
 from conv_cli.images import (
     ARRAY_FORMATS,
     FLOAT_FORMATS,
@@ -29,11 +26,14 @@ from conv_cli.images import (
     read_image,
     write_image,
 )
-from conv_cli.jobs import STDIO, Destination, Input, Job, Output
-from conv_cli.json_values import finite_or_none
-from conv_cli.memory import available_memory, is_limited
-from conv_cli.threads import available_threads
-from conv_cli.workers import CAN_FORK, Progress, answers
+from conv_cli.io.files import discard_drafts
+from conv_cli.io.json import finite_or_none
+from conv_cli.parallel.memory import available_memory, is_limited
+from conv_cli.parallel.processes import CAN_FORK, Progress, answers
+from conv_cli.parallel.threads import available_threads
+from conv_cli.pipeline.feature_map import RangeName, require_white
+from conv_cli.pipeline.filter import Filter, MapResult, filter_image, output_shape
+from conv_cli.pipeline.jobs import STDIO, Destination, Input, Job, Output
 
 _SMALL = 16 << 20  # bytes that are not worth asking for
 _PLAIN_INPUTS = ("png", "jpeg")

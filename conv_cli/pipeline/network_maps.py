@@ -9,16 +9,16 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.batch import failure_message, identity, output_pixels
 from conv_cli.colors import to_gray
 from conv_cli.errors import ConvError, FitError, ImageError, ModelError
-from conv_cli.feature_maps import RangeName, develop_map, require_white
-from conv_cli.files import write_atomically
 from conv_cli.images import ARRAY_FORMATS, Image, can_hold, read_image, write_image
-from conv_cli.jobs import STDIO, Destination, Input, is_image_name, place_key
-from conv_cli.json_values import finite_or_none
+from conv_cli.io.files import write_atomically
+from conv_cli.io.json import finite_or_none
 from conv_cli.networks.network import Network
 from conv_cli.networks.samples import check_target
+from conv_cli.pipeline.feature_map import RangeName, develop_map, require_white
+from conv_cli.pipeline.jobs import STDIO, Destination, Input, is_image_name, place_key
+from conv_cli.pipeline.run import failure_message, identity, output_pixels
 
 Array = npt.NDArray[Any]
 LayerChoice = Literal["all", "last"] | int

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.feature_maps import RangeName, develop_map
 from conv_cli.images import Image
 from conv_cli.networks.receptive import PixelField
+from conv_cli.pipeline.feature_map import RangeName, develop_map
 
 Array = npt.NDArray[Any]
 

@@ -14,9 +14,16 @@ from conv_cli.correlation.correlate import correlate
 from conv_cli.correlation.plan import Plan, choose_plan
 from conv_cli.correlation.problem import Geometry, Pair, Source, Tile, state_problem
 from conv_cli.errors import ImageError
-from conv_cli.feature_maps import CombineName, FeatureMap, RangeName, Statistics, combine, rescaled
 from conv_cli.images import Image, ImageInfo
 from conv_cli.kernels.kernel import Kernel, common_frame
+from conv_cli.pipeline.feature_map import (
+    CombineName,
+    FeatureMap,
+    RangeName,
+    Statistics,
+    combine,
+    rescaled,
+)
 
 Array = npt.NDArray[Any]
 PaddingChoice = Literal["same", "valid", "full"] | Pair

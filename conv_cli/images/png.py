@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
-from conv_cli.threads import share
+from conv_cli.parallel.threads import share
 
 Bytes = NDArray[np.uint8]
 

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from conv_cli.borders import PaddedImage
 from conv_cli.colors import TRUST, to_gray
 from conv_cli.errors import ConvError
-from conv_cli.feature_maps import RangeName
-from conv_cli.filtering import Filter, filter_image, output_shape, padding_of, white_of
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.pipeline.feature_map import RangeName
+from conv_cli.pipeline.filter import Filter, filter_image, output_shape, padding_of, white_of
 
 Matrix = npt.NDArray[np.float64]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conv_cli.errors import ConvError, ImageError
-from conv_cli.feature_maps import RangeName
-from conv_cli.filtering import Filter
 from conv_cli.images import READABLE_SUFFIXES, WRITABLE_SUFFIXES, format_of
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.pipeline.feature_map import RangeName
+from conv_cli.pipeline.filter import Filter
 
 STDIO = "-"
 _DEFAULT_FORMAT = "png"

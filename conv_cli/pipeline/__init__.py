@@ -1,0 +1,1 @@
+"""From image files to feature maps in files: filter, range, names, run."""
