@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Border, Padding
-from conv_cli.correlation.correlate import correlate
-from conv_cli.correlation.problem import Pair, Problem, Source, Tile, state_problem
+from conv_cli.correlation.correlate import correlate, prepare
+from conv_cli.correlation.params import NO_PADDING, ConvParams, Pair
+from conv_cli.correlation.problem import Problem, Source, Tile
 from conv_cli.errors import ConvError
 
 Array = npt.NDArray[Any]
@@ -104,20 +105,12 @@ def conv2d(
         raise ConvError(
             f"bias has shape {offsets.shape}, expected ({len(weights)},): one an output"
         )
-    if groups < 1:
-        raise ConvError(f"groups is {groups}, expected at least 1")
-    steps, gaps = as_pair(stride, "stride", 1), as_pair(dilation, "dilation", 1)
-    edge = Border.named(border)
+    params = params_of(
+        weights.shape[2:],
+        stride=stride, padding=padding, dilation=dilation, groups=groups, border=border,
+    )  # fmt: skip
     source = Source.of(image if image.ndim == 4 else image[None])
-    problem = state_problem(
-        source,
-        weights,
-        padding=as_padding(padding, weights.shape[2:], steps, gaps),
-        border=edge,
-        stride=steps,
-        dilation=gaps,
-        groups=groups,
-    )
+    problem = prepare(source, weights, params).problem
     dtype = _result_dtype(source, weights, offsets, problem)
     result = np.empty((problem.batch, problem.outputs, *problem.output), dtype)
     column = offsets.astype(dtype)[:, None, None]
@@ -125,7 +118,7 @@ def conv2d(
     def add_bias(values: Array, _: Tile) -> None:
         np.add(values, column, out=values)
 
-    correlate(source, weights, problem, edge, None if bias is None else add_bias, out=result)
+    correlate(source, weights, params, None if bias is None else add_bias, out=result)
     return result if image.ndim == 4 else result[0]
 
 
@@ -250,24 +243,45 @@ def as_pair(value: PairLike, name: str, least: int) -> Pair:
     return rows, columns
 
 
-def as_padding(padding: PaddingLike, kernel: Pair, stride: Pair, dilation: Pair) -> Padding:
-    """Return ((top, bottom), (left, right)) of any way to write a padding.
+def params_of(
+    kernel: Pair,
+    *,
+    stride: PairLike,
+    padding: PaddingLike,
+    dilation: PairLike,
+    groups: int,
+    border: str | float | Border,
+) -> ConvParams:
+    """Return how kernels of a size slide, from any way to write it that ``conv2d`` knows.
 
     Raises
     ------
     ConvError
-        If it is none, or "same" with a stride.
+        If one is none, or padding "same" is asked for with a stride.
     """
+    if groups < 1:
+        raise ConvError(f"groups is {groups}, expected at least 1")
+    steps, gaps = as_pair(stride, "stride", 1), as_pair(dilation, "dilation", 1)
+    if padding == "same" and steps != (1, 1):
+        raise ConvError(f"padding 'same' wants a stride of 1, not {steps}; give it in numbers")
+    return ConvParams(
+        stride=steps,
+        dilation=gaps,
+        padding=_as_padding(padding, kernel, gaps),
+        groups=groups,
+        border=Border.named(border),
+    )
+
+
+def _as_padding(padding: PaddingLike, kernel: Pair, dilation: Pair) -> Padding:
     if isinstance(padding, str):
         if padding not in ("same", "valid"):
             raise ConvError(f"padding is {padding!r}; expected same, valid or numbers")
-        if padding == "same" and stride != (1, 1):
-            raise ConvError(f"padding 'same' wants a stride of 1, not {stride}; give it in numbers")
-        total = [
-            d * (k - 1) if padding == "same" else 0 for k, d in zip(kernel, dilation, strict=True)
-        ]
-        (top, bottom), (left, right) = ((t // 2, t - t // 2) for t in total)
-        return (top, bottom), (left, right)
+        if padding == "valid":
+            return NO_PADDING
+        total = (d * (k - 1) for k, d in zip(kernel, dilation, strict=True))
+        around, beside = ((t // 2, t - t // 2) for t in total)
+        return around, beside
     if isinstance(padding, np.ndarray):
         padding = padding.tolist()
     if isinstance(padding, Sequence) and len(padding) == 2 and isinstance(padding[0], Sequence):

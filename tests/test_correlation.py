@@ -7,8 +7,8 @@ import pytest
 
 import oracle
 from conv_cli.borders import NAMES, Border, pad
-from conv_cli.correlation.correlate import ENGINES, correlate
-from conv_cli.correlation.plan import choose_plan, plans
+from conv_cli.correlation.correlate import ENGINES, correlate, plans, prepare
+from conv_cli.correlation.params import ConvParams
 from conv_cli.correlation.problem import Source, state_problem
 from conv_cli.errors import ConvError
 
@@ -32,12 +32,15 @@ def weights_of(shape, whole=True, seed=1):
     return rng.integers(-9, 10, shape) if whole else rng.standard_normal(shape)
 
 
+def params_of(border="zero", **options):
+    return ConvParams(border=Border.named(border), **options)
+
+
 def run(x, weights, strategy=None, tile=None, threads=1, **options):
     """Correlate (C, H, W) through the door, with an engine and a tile size of the test's choice."""
-    border = Border.named(options.pop("border", "zero"))
     source = Source.of(x[None], samples=options.pop("samples", 1))
-    problem = state_problem(source, weights, border=border, **options)
-    plan = choose_plan(problem)
+    params = params_of(**options)
+    problem, plan = prepare(source, weights, params)
     if strategy:
         plan = next(plan for plan in plans(problem) if plan.strategy == strategy)
     if tile:
@@ -49,7 +52,7 @@ def run(x, weights, strategy=None, tile=None, threads=1, **options):
         rows, columns = tile.output
         out[:, slice(*rows), slice(*columns)] = values[0]
 
-    correlate(source, weights, problem, border, store, plan=plan, threads=threads)
+    correlate(source, weights, params, store, plan=plan, threads=threads)
     return out
 
 
@@ -139,7 +142,7 @@ def test_fft_is_not_offered_where_rounding_might_not_find_the_whole_number():
     weights = np.full((1, 1, 64, 64), 2**20)
     weights[0, 0, 5, 7] = 1
     source = Source.of(np.zeros((1, 1, 600, 600), np.uint16))
-    problem = state_problem(source, weights, border=Border("edge"))
+    problem = state_problem(source, weights, params_of("edge"))
     assert {plan.strategy for plan in plans(problem)} == {"direct", "gemm"}
 
 
@@ -150,8 +153,7 @@ def test_scratch_stays_bounded_for_kernels_of_a_million_weights(shape, whole):
     weights[0, 0, 0, 0] = 3
     source = Source.of(np.zeros((1, 1, 50, 40), np.uint8))
     padding = tuple((n - 1, 0) for n in shape)
-    problem = state_problem(source, weights, border=Border("edge"), padding=padding)
-    plan = choose_plan(problem)
+    plan = prepare(source, weights, params_of("edge", padding=padding)).plan
     assert plan.scratch <= 256 * 2**20
 
 
@@ -312,7 +314,7 @@ def test_fft_sums_over_the_channels_of_a_group(groups, channels, outputs):
 )
 def test_separable_is_offered_for_kernels_of_low_rank(weights, whole, offered):
     source = Source.of(image_of("uint8", (1, 1, 9, 9)))
-    problem = state_problem(source, weights[None, None], border=Border("edge"))
+    problem = state_problem(source, weights[None, None], params_of("edge"))
     assert problem.whole == whole
     assert ("separable" in {plan.strategy for plan in plans(problem)}) == offered
 
@@ -387,10 +389,7 @@ def test_extremes_of_every_dtype_are_exact_in_every_engine_or_refused(pixel, wei
         x, weights = extremes(pixel, (1, 7, 8), seed), extremes(weight, (1, 1, *kernel), seed + 50)
         options = {"padding": ((1, 0), (0, 2)), "border": (-7, "reflect")[seed % 2]}
         expected = oracle.correlate(x, weights, **options)
-        edge = Border.named(options["border"])
-        problem = state_problem(
-            Source.of(x[None]), weights, border=edge, padding=options["padding"]
-        )
+        problem = state_problem(Source.of(x[None]), weights, params_of(**options))
         if not -(2**63) <= problem.low <= problem.high < 2**63:
             with pytest.raises(ConvError, match="64-bit"):
                 plans(problem)
@@ -408,7 +407,7 @@ def test_extremes_of_every_dtype_are_exact_in_every_engine_or_refused(pixel, wei
 def test_large_floats_are_weights_like_others(kernel, pixel):
     x, weights = image_of(pixel, (1, 1, 9)), np.array([[[kernel]]])
     expected = oracle.correlate(x, weights).astype(np.float64)
-    problem = state_problem(Source.of(x[None]), weights, border=Border("zero"))
+    problem = state_problem(Source.of(x[None]), weights, params_of())
     for plan in plans(problem):
         assert_equal(run(x, weights, plan.strategy).astype(np.float64), expected)
 
@@ -448,10 +447,7 @@ def assert_right_for_its_window(x, weights, strategies=None, **options):
     scale = max(1.0, held.max() / 1e200)
     expected = np.einsum("ocijkl,ockl->oij", windows / scale, weights) * scale
     allowed = 1e-4 * np.abs(weights).sum(axis=(1, 2, 3))[:, None, None] * held
-    problem = state_problem(
-        Source.of(x[None]), weights, border=Border.named(border),
-        **{name: value for name, value in options.items() if name != "border"},
-    )  # fmt: skip
+    problem = state_problem(Source.of(x[None]), weights, params_of(**options))
     for plan in plans(problem):
         if strategies is None or plan.strategy in strategies:
             result = run(x, weights, plan.strategy, **options)

@@ -29,7 +29,7 @@ ALLOWED = {
         "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
     },
     "cli": {
-        "borders", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
+        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
     },
     "__main__": {"cli"},
     "__init__": {"fitting", "images", "kernels", "layers", "networks"},

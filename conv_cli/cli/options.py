@@ -299,11 +299,19 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors on
 
 def sliding(options: dict[str, Any]) -> dict[str, Any]:
     """Return what a `Filter` is told by the options that say how a window slides, and over what."""
+    from conv_cli.correlation.params import ConvParams
+
+    padding = options["padding"]
+    if not isinstance(padding, str):
+        rows, columns = padding
+        padding = (rows, rows), (columns, columns)
     return {
-        "padding": options["padding"],
-        "border": options["border"],
-        "stride": options["stride"],
-        "dilation": options["dilation"],
+        "params": ConvParams(
+            padding=padding,
+            border=options["border"],
+            stride=options["stride"],
+            dilation=options["dilation"],
+        ),
         "bias": options["bias"],
         "gray": options["channels"] == "gray",
     }

@@ -1,5 +1,5 @@
-"""Cross-correlation: the planner, the engines, and the one door to them.
+"""Cross-correlation: how kernels slide, the planner, the engines, and the one door to them.
 
-A new engine is a file with a class like `gemm.Gemm`, a line in `correlate.ENGINES`, and in `plan`
-its cost and the problems that it can do; the tests hold all of that table against plain loops.
+A new engine is a file with a class as `engine.Engine` says, its cost in `costs`, and a line in
+`correlate.ENGINES`; the tests hold all of that table against plain loops.
 """

@@ -24,7 +24,7 @@ class Bank:
         All are finite and have no fraction.
     balance : float
         The least |sum| / sum of magnitudes among the outputs; 1 where all weights are 0.
-    reach : float
+    gain : float
         The largest sum of magnitudes of an output: no result is larger for pixels up to 1.
     """
 
@@ -37,7 +37,7 @@ class Bank:
         flat = weights.reshape(len(weights), -1).astype(np.float64)
         sums, magnitudes = np.abs(flat.sum(axis=1)), np.abs(flat).sum(axis=1)
         shares = np.divide(sums, magnitudes, out=np.ones(len(flat)), where=magnitudes > 0)
-        self.balance, self.reach = float(shares.min()), float(magnitudes.max())
+        self.balance, self.gain = float(shares.min()), float(magnitudes.max())
 
     @cached_property
     def steps(self) -> int:

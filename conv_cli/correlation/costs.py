@@ -43,7 +43,7 @@ CACHED_POINTS = 384 * 384
 
 def direct_ns(problem: Problem, itemsize: int) -> float:
     """Return the cost of an output pixel by shift-and-add."""
-    reads = problem.channels * problem.stride[0] * problem.stride[1] * READ_NS[itemsize]
+    reads = problem.channels * math.prod(problem.params.stride) * READ_NS[itemsize]
     steps = problem.steps * STEP_NS[itemsize] * _skipping(problem)
     return problem.batch * (reads + steps)
 
@@ -57,12 +57,12 @@ def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float
     product = outputs * (depth * mac_ns(band * outputs) + WRITE_NS)
     # The outputs of several rows are put into the order of the planes.
     ordered = outputs * WRITE_NS if outputs > 1 and band > 1 else 0
-    return problem.batch * problem.groups * (copies + product + ordered) * _WIDE[itemsize]
+    return problem.batch * problem.params.groups * (copies + product + ordered) * _WIDE[itemsize]
 
 
 def _skipping(problem: Problem) -> int:
     """Return how much longer a sample takes to read: every other one, as long as all of them."""
-    return min(problem.stride[1], 2)
+    return min(problem.params.stride[1], 2)
 
 
 def mac_ns(rows: int) -> float:

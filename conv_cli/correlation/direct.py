@@ -4,16 +4,19 @@ The cheapest way for a few weights, the only one for 64-bit integers, and the on
 that is not a finite number away from results whose windows do not hold it.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
-from conv_cli.correlation.plan import Plan
-from conv_cli.correlation.problem import Pair, Problem, Tile
+from conv_cli.correlation import costs
+from conv_cli.correlation.engine import Scratch
+from conv_cli.correlation.params import Pair
+from conv_cli.correlation.plan import Plan, accumulator, make_plan, tile_shape
+from conv_cli.correlation.problem import Problem, Tile
 from conv_cli.correlation.program import Group, Tap, groups, passes
-from conv_cli.correlation.scratch import Scratch
 
 Array = npt.NDArray[Any]
 
@@ -53,7 +56,7 @@ class Direct:
 
     def _program(self, kernel: Array) -> list[Pass]:
         """Return the passes of one output's kernel (C, kh, kw)."""
-        stride, dilation = self._problem.stride, self._problem.dilation
+        stride, dilation = self._problem.params.stride, self._problem.params.dilation
         if len(kernel) > 1 or stride != (1, 1):
             return [Pass(groups(kernel, dilation), self._problem.span, stride)]
         return [
@@ -65,10 +68,22 @@ class Direct:
             for part in passes(kernel[0], whole=self._problem.whole)
         ]
 
+    @staticmethod
+    def plan(problem: Problem) -> Plan:
+        """Return the smallest arithmetic that is exact; there always is one, or an error."""
+        dtype = accumulator(problem, ("int16", "float32", "int32", "float64", "int64"))
+        # Per output pixel of a tile: the window it reads, the sums, and two values on the way.
+        values = problem.channels * math.prod(problem.params.stride) + problem.outputs + 2
+        per_pixel = problem.batch * values * dtype.itemsize
+        cost = costs.direct_ns(problem, dtype.itemsize)
+        # Its steps take so little time that more of it must be in the cache.
+        tile = tile_shape(problem, 3 * per_pixel, cost)
+        return make_plan("direct", problem, dtype, tile, cost, per_pixel * math.prod(tile))
+
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
         problem = self._problem
-        window, steps = scratch.keep(("steps", tile.shape), lambda: self._steps(tile, scratch))
+        window, steps = scratch.cached(("steps", tile.shape), lambda: self._steps(tile, scratch))
         image.read(*tile.input, window)
         if out is None:
             shape = (problem.batch, problem.outputs, *tile.shape)

@@ -9,16 +9,19 @@ normalization is a float32 as well; the default of 1 sends it through float64, t
 """
 
 import math
+from collections.abc import Iterator
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
-from conv_cli.correlation.plan import Plan, fft_size
+from conv_cli.correlation import costs
+from conv_cli.correlation.engine import Scratch, overlapping
+from conv_cli.correlation.plan import MOST_BYTES, TILE_BYTES, Plan, accumulator, make_plan
 from conv_cli.correlation.problem import Problem, Tile
-from conv_cli.correlation.scratch import Scratch, overlapping
 from conv_cli.correlation.support import holding, solid_core
 
 Array = npt.NDArray[Any]
@@ -27,6 +30,9 @@ _TRUE = 1e-4
 _ROUNDING = 26
 """What rounding may add up to anywhere, in units of the last place of the largest pixel times Σ|w|:
 the worst of 10⁸ places, from a sine to single points, from Gaussians to noise, was 14."""
+
+_FFT_SIDES = tuple(sorted(n << a for a in range(3, 13) for n in (2, 3, 5) if n << a >= 32))
+"""Rows or columns of an FFT: products of small primes, three an octave."""
 
 
 class Fft:
@@ -39,8 +45,9 @@ class Fft:
 
     def __init__(self, weights: Array, problem: Problem, plan: Plan) -> None:
         self._problem, self._plan, self._weights = problem, plan, weights
-        self._size = fft_size(problem, (plan.tile[0], plan.block))
-        rows, columns = problem.dilation
+        rows, columns = problem.window((plan.tile[0], plan.block))
+        self._size = _side(rows), _side(columns)
+        rows, columns = problem.params.dilation
         dilated = np.zeros((*weights.shape[:2], *problem.span))
         dilated[..., ::rows, ::columns] = weights
         spectra = np.conj(np.fft.rfft2(dilated, self._size))
@@ -57,6 +64,28 @@ class Fft:
         plan = self._plan._replace(dtype=np.dtype(np.float64))
         return Fft(self._weights, self._problem, plan)
 
+    @staticmethod
+    def plan(problem: Problem) -> Plan | None:
+        """Return the FFT with its best window, or None where it is too large or not exact.
+
+        Whole numbers are found again by rounding, in float64.
+        """
+        dtype = np.dtype(np.float64) if problem.whole else accumulator(problem, ())
+        largest = MOST_BYTES // _fft_bytes(problem, dtype, 1)
+        able = [
+            (costs.fft_points(down, across), down, across)
+            for down, across in product(*_fft_windows(problem))
+            if (size := down.size * across.size) <= largest and _rounds_right(problem, size)
+        ]
+        if not able:
+            return None
+        points, down, across = min(able)
+        cost = points * costs.fft_ns(problem, dtype.itemsize)
+        window = _fft_bytes(problem, dtype, down.size * across.size)
+        count = max(1, min(TILE_BYTES // window, -(-problem.output[1] // across.block)))
+        tile = (down.block, min(across.block * count, problem.output[1]))
+        return make_plan("fft", problem, dtype, tile, cost, count * window, block=across.block)
+
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
         problem = self._problem
@@ -65,7 +94,7 @@ class Fft:
             shape = (problem.batch, problem.outputs, *tile.shape)
             out = scratch.array("values", shape, self._plan.dtype)
         for n in range(problem.batch):
-            for group in range(problem.groups):
+            for group in range(problem.params.groups):
                 part = image.part(n, slice(group * channels, (group + 1) * channels))
                 kernels = slice(group * outputs, (group + 1) * outputs)
                 self._fill(out[n, kernels], part, tile, kernels, scratch)
@@ -106,7 +135,7 @@ class Fft:
 
         Without a block, or with NaN, it cannot tell.
         """
-        (rows, columns), (down, across) = self._block, self._problem.dilation
+        (rows, columns), (down, across) = self._block, self._problem.params.dilation
         channels, height, width = pixels.shape
         if not rows or not columns:
             return False
@@ -121,12 +150,12 @@ class Fft:
 
     def _holding(self, marks: Array, kernels: slice) -> Array:
         """Tell which windows (outputs, rows, columns) have a mark (channels, ...) in them."""
-        (down, across), found = self._problem.stride, dict[bytes, Array]()
+        (down, across), found = self._problem.params.stride, dict[bytes, Array]()
         supports = self._weights[kernels] != 0
         for support in supports:
             if support.tobytes() not in found:
                 several = zip(marks, support, strict=True)
-                held = [holding(*pair, self._problem.dilation) for pair in several]
+                held = [holding(*pair, self._problem.params.dilation) for pair in several]
                 found[support.tobytes()] = np.any(held, axis=0)[::down, ::across]
         return np.stack([found[support.tobytes()] for support in supports])
 
@@ -142,7 +171,7 @@ class Fft:
         """
         (height, width) = self._size
         count = -(-tile.shape[1] // self._plan.block)
-        step = self._plan.block * self._problem.stride[1]
+        step = self._plan.block * self._problem.params.stride[1]
         strip = scratch.array(
             "strip", (len(self._spectra[0]), height, (count - 1) * step + width), self._plan.dtype
         )
@@ -178,8 +207,47 @@ class Fft:
 
     def _write(self, values: Array, out: Array) -> None:
         """Write the parts of the windows that are right, side by side."""
-        (down, across), block = self._problem.stride, self._plan.block
+        (down, across), block = self._problem.params.stride, self._plan.block
         bottom = (out.shape[0] - 1) * down + 1
         for number, window in enumerate(values[:, :bottom:down]):
             target = out[:, number * block : (number + 1) * block]
             target[...] = window[:, : (target.shape[1] - 1) * across + 1 : across]
+
+
+def _fft_bytes(problem: Problem, dtype: np.dtype[Any], points: int) -> int:
+    """Return what a window takes: itself, its spectra, and those of the kernels and the result."""
+    outputs, channels = problem.outputs, problem.group_shape[1]
+    return points * dtype.itemsize * (2 * channels + 3 + outputs * channels)
+
+
+def _fft_windows(problem: Problem) -> Iterator[list[costs.Side]]:
+    """Yield, down and across, the sides of windows that an FFT likes and what they give.
+
+    A longer side must give a larger share of itself, by 3 %, to be worth its cache.
+    """
+    axes = zip(problem.span, problem.params.stride, problem.output, strict=True)
+    for span, stride, length in axes:
+        sides: list[costs.Side] = []
+        for size in _FFT_SIDES:
+            block = min((size - span) // stride + 1, length)
+            if size >= span and (
+                not sides or block / size > 1.03 * sides[-1].block / sides[-1].size
+            ):
+                sides.append(costs.Side(size, block))
+        yield sides
+
+
+def _rounds_right(problem: Problem, points: int) -> bool:
+    """Tell whether an FFT of so many points is off by less than a quarter in whole numbers.
+
+    The error of each place grows with the norms of window and kernel and the number of stages
+    (Higham, "Accuracy and Stability of Numerical Algorithms", 24.1); the norms are bounded by the
+    largest sum and the points of the window, and the factor of 16 is for the constant.
+    """
+    error = 2.0**-53 * 16 * math.log2(points) * math.sqrt(points) * 2 * problem.magnitude
+    return not problem.whole or error < 0.25
+
+
+def _side(least: int) -> int:
+    """Return the least side of an FFT that holds so many rows or columns."""
+    return next(side for side in _FFT_SIDES if side >= least)

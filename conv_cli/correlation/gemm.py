@@ -13,17 +13,31 @@ More outputs are more rows of the band, more channels more columns; stride and d
 which rows and shifts are taken. Blocks overlap, so one batched product covers a whole tile.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
-from conv_cli.correlation.plan import Plan
+from conv_cli.correlation import costs
+from conv_cli.correlation.engine import Scratch, overlapping
+from conv_cli.correlation.plan import (
+    BANDS,
+    LEAST_COLUMNS,
+    LEAST_ROWS,
+    MOST_BYTES,
+    Plan,
+    accumulator,
+    make_plan,
+    tile_shape,
+)
 from conv_cli.correlation.problem import Problem, Tile
-from conv_cli.correlation.scratch import Scratch, overlapping
 
 Array = npt.NDArray[Any]
+
+_SMALL_PRODUCT = 1_000_000
+"""Multiply-adds up to which OpenBLAS multiplies without copying its operands first."""
 
 
 class Gemm:
@@ -42,35 +56,64 @@ class Gemm:
         """
         problem, (outputs, channels) = self._problem, self._problem.group_shape
         kernel_rows, shifts = problem.kernel
-        shape = (problem.groups, self._rows, outputs, self._depth_rows, channels, shifts)
+        shape = (problem.params.groups, self._rows, outputs, self._depth_rows, channels, shifts)
         band = np.zeros(shape, self._dtype)
-        grouped = weights.reshape(problem.groups, outputs, channels, kernel_rows, shifts)
+        grouped = weights.reshape(problem.params.groups, outputs, channels, kernel_rows, shifts)
         for row in range(self._rows):
             for i in range(kernel_rows):
-                source = row * problem.stride[0] + i * problem.dilation[0]
+                source = row * problem.params.stride[0] + i * problem.params.dilation[0]
                 band[:, row, :, source] = grouped[:, :, :, i]
-        return band.reshape(problem.groups, self._rows * outputs, -1)
+        return band.reshape(problem.params.groups, self._rows * outputs, -1)
+
+    @staticmethod
+    def plan(problem: Problem) -> Plan | None:
+        """Return the banded GEMM with its best band, or None where it is too large or not exact."""
+        if problem.whole and problem.magnitude > 2**53:
+            return None
+        dtype = accumulator(problem, ("float32", "float64"))
+        outputs, channels = problem.group_shape
+        rows = 2 * max(LEAST_ROWS, problem.span[0])
+        bands = [band for band in BANDS if band == 1 or band <= problem.output[0]]
+        estimates = {band: costs.gemm_ns(problem, dtype.itemsize, band, rows) for band in bands}
+        band = min(estimates, key=estimates.__getitem__)
+        # Per pixel of a tile: the window, the shifted copies of one group, and the result.
+        window = problem.window((rows, 1))[0] / rows
+        copies = channels * problem.kernel[1] * window
+        values = copies + problem.channels * window * problem.params.stride[1] + problem.outputs
+        per_pixel = problem.batch * values * dtype.itemsize
+        depth = channels * problem.kernel[1] * problem.window((band, 1))[0]
+        small = _SMALL_PRODUCT // (band * outputs * depth)
+        tile = tile_shape(
+            problem, per_pixel, estimates[band], unit=(band, 1),
+            most=small if small >= LEAST_COLUMNS else None,
+        )  # fmt: skip
+        scratch = per_pixel * math.prod(tile)
+        if scratch > MOST_BYTES:
+            return None
+        return make_plan("gemm", problem, dtype, tile, estimates[band], scratch, band=band)
 
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
         problem, (outputs, channels) = self._problem, self._problem.group_shape
-        room = scratch.keep(("room", tile.shape), lambda: self._room(tile, scratch))
+        workspace = scratch.cached(
+            ("workspace", tile.shape), lambda: self._workspace(tile, scratch)
+        )
         if out is None:
             out = scratch.array(
                 "values", (problem.batch, problem.outputs, *tile.shape), self._dtype
             )
         for n in range(problem.batch):
-            for group in range(problem.groups):
+            for group in range(problem.params.groups):
                 first = slice(group * channels, (group + 1) * channels)
-                self._lay_out(image.part(n, first), tile, room.layout, scratch)
+                self._lay_out(image.part(n, first), tile, workspace.layout, scratch)
                 target = out[n, group * outputs : (group + 1) * outputs]
-                self._multiply(self._bands[group], room, target)
+                self._multiply(self._bands[group], workspace, target)
         return out
 
-    def _room(self, tile: Tile, scratch: Scratch) -> "Room":
+    def _workspace(self, tile: Tile, scratch: Scratch) -> "Workspace":
         """Return the scratch of tiles of this shape."""
         rows, columns = tile.shape
-        blocks, advance = -(-rows // self._rows), self._rows * self._problem.stride[0]
+        blocks, advance = -(-rows // self._rows), self._rows * self._problem.params.stride[0]
         outputs, channels = self._problem.group_shape
         # The last block may reach below the window; what it computes there is cut off again.
         laid_rows = (blocks - 1) * advance + self._depth_rows
@@ -83,14 +126,14 @@ class Gemm:
         # In a product the outputs of one row follow each other, in the result they lie apart.
         straight = rows // self._rows if 1 in (outputs, self._rows) else 0
         rest = scratch.array("products", (blocks - straight, products, columns), self._dtype)
-        return Room(layout[: tile.window[0]], operands[:straight], operands[straight:], rest)
+        return Workspace(layout[: tile.window[0]], operands[:straight], operands[straight:], rest)
 
     def _lay_out(self, image: PaddedImage, tile: Tile, layout: Array, scratch: Scratch) -> None:
         """Write the shifted copies of a window into the layout (rows, channels, shifts, columns).
 
         Where all shifts of a column lie in the image they are copied straight from there.
         """
-        step, gap = self._problem.stride[1], self._problem.dilation[1]
+        step, gap = self._problem.params.stride[1], self._problem.params.dilation[1]
         shifts, (first, last) = layout.shape[2], tile.output.columns
         ends = [(first, last)]
         straight = image.shifted(tile.input.rows, (first, last), shifts, gap, step)
@@ -109,21 +152,21 @@ class Gemm:
                 views = overlapping(window, shape, (line, channel, gap * item, step * item))
                 layout[..., left - first : right - first] = views
 
-    def _multiply(self, band: Array, room: "Room", out: Array) -> None:
+    def _multiply(self, band: Array, workspace: "Workspace", out: Array) -> None:
         """Write the products to out (outputs, rows, columns)."""
         outputs, rows, columns = out.shape
-        straight = len(room.straight)
+        straight = len(workspace.straight)
         top = straight * self._rows
         if straight:
             by_row = out[0, :top] if outputs == 1 else out.swapaxes(0, 1)
-            np.matmul(band, room.straight, out=by_row.reshape(straight, len(band), columns))
+            np.matmul(band, workspace.straight, out=by_row.reshape(straight, len(band), columns))
         if top < rows:
-            np.matmul(band, room.rest, out=room.products)
-            by_row = room.products.reshape(-1, outputs, columns).swapaxes(0, 1)
+            np.matmul(band, workspace.rest, out=workspace.products)
+            by_row = workspace.products.reshape(-1, outputs, columns).swapaxes(0, 1)
             out[:, top:] = by_row[:, : rows - top]
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """Scratch for tiles of one shape.
 
     Attributes

@@ -8,72 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import Border, PaddedImage, Padding, Span
+from conv_cli.borders import Border, PaddedImage, Span
 from conv_cli.correlation.bank import bank_of
+from conv_cli.correlation.params import ConvParams, Pair
 from conv_cli.errors import ConvError
 
-Pair = tuple[int, int]
 Pixels = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Geometry:
-    """How a kernel slides over an image.
-
-    Attributes
-    ----------
-    height, width : int
-        Of the image.
-    kernel : (rows, columns)
-    stride, dilation, padding
-        As in ``conv2d``, spelled out for both axes.
-    """
-
-    height: int
-    width: int
-    kernel: Pair
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
-    padding: Padding = ((0, 0), (0, 0))
-
-    @cached_property
-    def span(self) -> Pair:
-        """Rows and columns of the window that the dilated kernel covers."""
-        rows, columns = ((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
-        return rows, columns
-
-    @cached_property
-    def padded(self) -> Pair:
-        """Rows and columns of the image with its border."""
-        (top, bottom), (left, right) = self.padding
-        return self.height + top + bottom, self.width + left + right
-
-    @cached_property
-    def output(self) -> Pair:
-        """Rows and columns of a feature map: floor((n - window) / stride) + 1.
-
-        Raises
-        ------
-        ConvError
-            If the window is larger than the padded image.
-        """
-        if any(w > n for w, n in zip(self.span, self.padded, strict=True)):
-            raise ConvError(
-                f"the kernel's window of {self.span[0]}x{self.span[1]} is larger than the image "
-                f"of {self.padded[0]}x{self.padded[1]} with its padding; use a smaller kernel "
-                "or more padding"
-            )
-        rows, columns = (
-            (n - w) // s + 1 for n, w, s in zip(self.padded, self.span, self.stride, strict=True)
-        )
-        return rows, columns
-
-    def window(self, tile: Pair) -> Pair:
-        """Rows and columns of padded input that a tile of output needs."""
-        rows, columns = (
-            (t - 1) * s + w for t, s, w in zip(tile, self.stride, self.span, strict=True)
-        )
-        return rows, columns
 
 
 class Region(NamedTuple):
@@ -86,12 +26,6 @@ class Region(NamedTuple):
     def shape(self) -> Pair:
         """How many rows and columns there are."""
         return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
-
-    def reads(self, geometry: Geometry) -> "Region":
-        """Return the padded input that a region of output needs."""
-        (height, width), (down, across) = geometry.window(self.shape), geometry.stride
-        top, left = self.rows[0] * down, self.columns[0] * across
-        return Region((top, top + height), (left, left + width))
 
 
 class Tile(NamedTuple):
@@ -110,23 +44,20 @@ class Tile(NamedTuple):
     shape: Pair
     window: Pair
 
-    @classmethod
-    def of(cls, output: Region, geometry: Geometry) -> "Tile":
-        """Return the tile that makes a region of output."""
-        reads = output.reads(geometry)
-        return cls(output, reads, output.shape, reads.shape)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Problem(Geometry):
+class Problem:
     """One correlation, by its shapes.
 
     Attributes
     ----------
-    batch, channels : int
+    batch, channels, height, width : int
         The image is (N, C, H, W).
-    outputs, groups : int
+    outputs : int
+    kernel : (rows, columns)
         The weights are (O, C/groups, kh, kw).
+    params : ConvParams
+        Its padding in numbers.
     dtype : numpy.dtype
         Of the pixels that the engines read.
     whole : bool
@@ -145,8 +76,11 @@ class Problem(Geometry):
 
     batch: int
     channels: int
+    height: int
+    width: int
     outputs: int
-    groups: int
+    kernel: Pair
+    params: ConvParams
     dtype: np.dtype[Any]
     whole: bool
     balance: float
@@ -154,6 +88,28 @@ class Problem(Geometry):
     high: int
     steps: int
     rank: int = 0
+
+    @cached_property
+    def span(self) -> Pair:
+        """Rows and columns of the window that the dilated kernel covers."""
+        return self.params.span(self.kernel)
+
+    @cached_property
+    def output(self) -> Pair:
+        """Rows and columns of a feature map."""
+        return self.params.output((self.height, self.width), self.kernel)
+
+    def window(self, tile: Pair) -> Pair:
+        """Return rows and columns of padded input that a tile of output needs."""
+        return self.params.window(tile, self.kernel)
+
+    def tile(self, rows: Span, columns: Span) -> Tile:
+        """Return the tile that makes some rows and columns of output."""
+        output, (down, across) = Region(rows, columns), self.params.stride
+        height, width = self.window(output.shape)
+        top, left = rows[0] * down, columns[0] * across
+        reads = Region((top, top + height), (left, left + width))
+        return Tile(output, reads, output.shape, reads.shape)
 
     @property
     def magnitude(self) -> int:
@@ -163,7 +119,7 @@ class Problem(Geometry):
     @property
     def group_shape(self) -> Pair:
         """Outputs and input channels of one group."""
-        return self.outputs // self.groups, self.channels // self.groups
+        return self.outputs // self.params.groups, self.channels // self.params.groups
 
 
 class Source(NamedTuple):
@@ -206,23 +162,15 @@ class Source(NamedTuple):
         shape = (*sample.shape[:2], *pixels.shape[2:])
         return cls(pixels, load, samples, shape, sample.dtype, opacity)
 
-    def padded(self, padding: Padding, border: Border) -> PaddedImage:
+    def padded(self, params: ConvParams) -> PaddedImage:
         """Return the image with its border, to be read tile by tile."""
         return PaddedImage(
-            self.pixels, padding, border, self.load, samples=self.samples, opacity=self.opacity
-        )
+            self.pixels, params.margins, params.border, self.load,
+            samples=self.samples, opacity=self.opacity,
+        )  # fmt: skip
 
 
-def state_problem(
-    source: Source,
-    weights: Pixels,
-    *,
-    padding: Padding = ((0, 0), (0, 0)),
-    border: Border,
-    stride: Pair = (1, 1),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
-) -> Problem:
+def state_problem(source: Source, weights: Pixels, params: ConvParams) -> Problem:
     """Return the problem of correlating a source with weights (O, C/groups, kh, kw).
 
     Raises
@@ -232,6 +180,7 @@ def state_problem(
     """
     batch, channels, height, width = source.shape
     outputs, group_channels, rows, columns = weights.shape
+    groups, border = params.groups, params.border
     if channels % groups or outputs % groups or channels // groups != group_channels:
         raise ConvError(
             f"weights of shape {weights.shape} with groups={groups} do not fit an image of "
@@ -243,7 +192,7 @@ def state_problem(
     kind = source.dtype.kind
     bank = bank_of(weights)
     whole = kind in "bui" and bank.whole and border.value == int(border.value)
-    low, high = _reach(source, weights, border) if whole else (0, 0)
+    low, high = _bounds(source, weights, border) if whole else (0, 0)
     if weights.dtype.kind == "f" and not -(2**63) <= low <= high < 2**63:
         whole, low, high = False, 0, 0
     dtype = np.dtype(np.uint8) if kind == "b" else source.dtype
@@ -254,22 +203,19 @@ def state_problem(
         width=width,
         outputs=outputs,
         kernel=(rows, columns),
-        groups=groups,
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
+        params=params,
         dtype=dtype if whole else np.result_type(dtype, np.float32),
         whole=whole,
         balance=bank.balance,
         low=low,
         high=high,
-        steps=bank.steps_apart if whole and stride == (1, 1) else bank.steps,
+        steps=bank.steps_apart if whole and params.stride == (1, 1) else bank.steps,
         rank=max(map(len, bank.whole_terms if whole else bank.terms), default=0),
     )
 
 
-def _reach(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:
-    """Return the least and the greatest sum that whole numbers can reach, by dtype if it suffices.
+def _bounds(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:
+    """Return the least and the greatest sum of whole numbers, by dtype if it suffices.
 
     Both ends of the range of a pixel lie around 0, so a part of a sum never goes beyond the whole.
     """

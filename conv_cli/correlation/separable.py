@@ -8,21 +8,26 @@ BLAS does all the work: the columns' band from the left, the rows' band from the
 The window is cut into overlapping blocks of rows, then of columns, which costs no copy.
 """
 
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
+from conv_cli.correlation import costs
 from conv_cli.correlation.bank import bank_of
-from conv_cli.correlation.plan import Plan
+from conv_cli.correlation.engine import Scratch, overlapping
+from conv_cli.correlation.plan import BANDS, MOST_BYTES, Plan, accumulator, make_plan, tile_shape
 from conv_cli.correlation.problem import Problem, Tile
-from conv_cli.correlation.scratch import Scratch, overlapping
 
 Array = npt.NDArray[Any]
 
 _ROWS = 32
 """Rows of one product along rows: more of them lie too far apart for the cache."""
+
+_BLOCKS = (16, 32, 48, 64)
+"""Output columns that one banded product of a pass along rows may cover."""
 
 
 class Bands(NamedTuple):
@@ -38,7 +43,7 @@ class Bands(NamedTuple):
     row: Array
 
 
-class Room(NamedTuple):
+class Workspace(NamedTuple):
     """Scratch for tiles of one shape.
 
     Attributes
@@ -73,15 +78,43 @@ class Separable:
         self._terms = [[self._spread(*term) for term in terms] for terms in several]
 
     def _spread(self, column: Array, row: Array) -> Bands:
-        (down, across), (row_gap, column_gap) = self._problem.stride, self._problem.dilation
+        (down, across), (row_gap, column_gap) = (
+            self._problem.params.stride,
+            self._problem.params.dilation,
+        )
         left = _band(column, self._plan.band, down, row_gap)
         right = _band(row, self._plan.block, across, column_gap).T
         return Bands(left.astype(self._plan.dtype), np.ascontiguousarray(right, self._plan.dtype))
 
+    @staticmethod
+    def plan(problem: Problem) -> Plan | None:
+        """Return the passes; None where there are no factors, or floats could not hold the sums."""
+        if not problem.rank or (problem.whole and problem.magnitude > 2**53):
+            return None
+        # What one pass rounds, the other may find to be most of the rest.
+        dtype = accumulator(problem, ("float32", "float64"), least_balance=0.05)
+        estimates = {
+            (band, block): costs.separable_ns(problem, dtype.itemsize, band, block)
+            for band, block in product(BANDS, _BLOCKS)
+        }
+        band, block = min(estimates, key=estimates.__getitem__)
+        # Per pixel of a tile: the window, what lies between the passes, and the results.
+        values = problem.params.stride[0] * problem.params.stride[1] + problem.params.stride[1] + 1
+        per_pixel = values * dtype.itemsize + problem.batch * problem.outputs * dtype.itemsize
+        cost = estimates[band, block]
+        tile = tile_shape(problem, per_pixel, cost, unit=(_ROWS, block))
+        height, width = problem.window(tile)
+        scratch = per_pixel * height * width
+        if scratch > MOST_BYTES:
+            return None
+        return make_plan("separable", problem, dtype, tile, cost, scratch, band=band, block=block)
+
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
         problem, (height, width) = self._problem, tile.window
-        room = scratch.keep(("room", tile.shape), lambda: self._room(tile, scratch))
+        workspace = scratch.cached(
+            ("workspace", tile.shape), lambda: self._workspace(tile, scratch)
+        )
         if out is None:
             shape = (problem.batch, problem.outputs, *tile.shape)
             out = scratch.array("values", shape, self._plan.dtype)
@@ -90,11 +123,11 @@ class Separable:
             for o, terms in enumerate(self._terms):
                 if o % per_group == 0:
                     part = image.part(n, slice(o // per_group, o // per_group + 1))
-                    part.read(*tile.input, room.window[None, None, :height, :width])
-                self._add_up(terms, room, out[n, o])
+                    part.read(*tile.input, workspace.window[None, None, :height, :width])
+                self._add_up(terms, workspace, out[n, o])
         return out
 
-    def _room(self, tile: Tile, scratch: Scratch) -> Room:
+    def _workspace(self, tile: Tile, scratch: Scratch) -> Workspace:
         """Return the scratch of tiles of this shape."""
         problem, plan, (rows, columns) = self._problem, self._plan, tile.shape
         blocks, places = -(-rows // plan.band), -(-columns // plan.block)
@@ -106,9 +139,9 @@ class Separable:
         result = scratch.array("result", (rows, places * plan.block), plan.dtype)
         line, item = window.strides
         depth_rows, depth_columns = problem.window((plan.band, plan.block))
-        step = plan.band * problem.stride[0] * line
+        step = plan.band * problem.params.stride[0] * line
         across = overlapping(window, (blocks, depth_rows, width), (step, line, item))
-        step = plan.block * problem.stride[1] * item
+        step = plan.block * problem.params.stride[1] * item
         down = [
             overlapping(
                 between.reshape(-1, width)[part],
@@ -117,21 +150,23 @@ class Separable:
             )
             for part, count, high in _row_blocks(rows)
         ]
-        return Room(window, across, between, down, result)
+        return Workspace(window, across, between, down, result)
 
-    def _add_up(self, terms: list[Bands], room: Room, out: Array) -> None:
+    def _add_up(self, terms: list[Bands], workspace: Workspace, out: Array) -> None:
         """Write the sum of both passes of each term to the output (rows, columns)."""
-        fits = out.shape == room.result.shape
+        fits = out.shape == workspace.result.shape
         for number, (column, row) in enumerate(terms):
-            np.matmul(column, room.across, out=room.between)
-            target = out if fits and not number else room.result
-            for views, (part, count, high) in zip(room.down, _row_blocks(len(out)), strict=True):
+            np.matmul(column, workspace.across, out=workspace.between)
+            target = out if fits and not number else workspace.result
+            for views, (part, count, high) in zip(
+                workspace.down, _row_blocks(len(out)), strict=True
+            ):
                 by_block = target[part].reshape(count, high, -1, self._plan.block).swapaxes(1, 2)
                 np.matmul(views, row, out=by_block)
             if number:
-                out += room.result[:, : out.shape[1]]
+                out += workspace.result[:, : out.shape[1]]
             elif not fits:
-                out[...] = room.result[:, : out.shape[1]]
+                out[...] = workspace.result[:, : out.shape[1]]
 
 
 def _row_blocks(rows: int) -> list[tuple[slice, int, int]]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.correlation.problem import Pair
+from conv_cli.correlation.params import Pair
 
 Marks = npt.NDArray[np.bool_]
 

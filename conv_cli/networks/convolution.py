@@ -117,14 +117,13 @@ class Convolution(Layer):
         outputs, channels, rows, columns = weight.shape
         turned = weight.reshape(groups, -1, channels, rows, columns).swapaxes(1, 2)
         turned = turned.reshape(-1, outputs // groups, rows, columns)[..., ::-1, ::-1]
-        geometry = self.window.over(x.shape[2:])
         height, width = (
             (n - 1) * s + 1 for n, s in zip(y.shape[2:], self.window.stride, strict=True)
         )
         spread = np.zeros((*y.shape[:2], height, width), gradient.dtype)
         spread[..., :: self.window.stride[0], :: self.window.stride[1]] = gradient
         # As far out as a window reaches, and to the end of rows that no window starts in.
-        before, ends = geometry.span, geometry.padded
+        before, ends = self.window.span, self.window.params.padded(x.shape[2:])
         (top, left), (bottom, right) = (
             (before[0] - 1, before[1] - 1),
             (ends[0] - height, ends[1] - width),

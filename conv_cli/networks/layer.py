@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Padding
-from conv_cli.correlation.problem import Geometry, Pair
+from conv_cli.correlation.params import ConvParams, Pair
 
 Array = npt.NDArray[Any]
 NO_PADDING: Padding = ((0, 0), (0, 0))
@@ -31,20 +31,18 @@ class Window:
     padding: Padding = NO_PADDING
 
     @property
+    def params(self) -> ConvParams:
+        """How it slides."""
+        return ConvParams(stride=self.stride, dilation=self.dilation, padding=self.padding)
+
+    @property
     def span(self) -> Pair:
         """Rows and columns that it covers."""
-        return self.over(self.size).span
+        return self.params.span(self.size)
 
-    def over(self, size: Pair) -> Geometry:
-        """Return how the window slides over an input of so many rows and columns."""
-        return Geometry(
-            height=size[0],
-            width=size[1],
-            kernel=self.size,
-            stride=self.stride,
-            dilation=self.dilation,
-            padding=self.padding,
-        )
+    def output(self, size: Pair) -> Pair:
+        """Return rows and columns of what it makes of an input of so many."""
+        return self.params.output(size, self.size)
 
     def taps(self, padded: Array, output: Pair) -> Iterator[tuple[Pair, Array]]:
         """Yield each place in the window, and what all windows hold there.

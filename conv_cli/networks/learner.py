@@ -87,7 +87,7 @@ class Learner:
 def _second_moments(layer: Convolution, x: Array) -> Array:
     """Return the mean of z·zᵀ over all windows and groups, shape (D, D)."""
     assert layer.groups is not None
-    output = layer.window.over(x.shape[2:]).output
+    output = layer.window.output(x.shape[2:])
     total: Array = np.zeros(())
     for image in x:
         by_group = image.reshape(layer.groups, layer.group_channels, *image.shape[1:])

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from conv_cli.borders import Border
-from conv_cli.correlation.problem import Pair
+from conv_cli.correlation.params import Pair
 from conv_cli.errors import ConvError, ModelError
 from conv_cli.kernels.documents import json_shown
 from conv_cli.kernels.kernel import Kernel, common_frame
 from conv_cli.kernels.spec import load_kernels
-from conv_cli.layers import as_padding, as_pair
+from conv_cli.layers import as_pair, params_of
 from conv_cli.networks.convolution import Convolution
 from conv_cli.networks.layer import Array, Layer, Window
 from conv_cli.networks.normalization import Normalization
@@ -150,8 +150,10 @@ def _slide(given: Mapping[str, Any], place: Place) -> Slide:
     border = Border.named(_spelled(given.get("border", "zero"), place))
 
     def slide(size: Pair) -> Mapping[str, Any]:
-        around = as_padding(padding, size, stride, dilation)
-        return {"window": Window(size, stride, dilation, around), "border": border}
+        params = params_of(
+            size, stride=stride, padding=padding, dilation=dilation, groups=1, border=border
+        )
+        return {"window": Window(size, stride, dilation, params.margins), "border": border}
 
     return slide
 

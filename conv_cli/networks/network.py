@@ -139,7 +139,7 @@ class Network:
             zip(self.layers, self._channels(shape[0]), strict=True), 1
         ):
             with _told(number):
-                size = layer.window.over(size).output
+                size = layer.window.output(size)
             found.append((channels, *size))
         return found
 

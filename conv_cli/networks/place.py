@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from conv_cli.correlation.problem import Pair
+from conv_cli.correlation.params import Pair
 from conv_cli.errors import ModelError
 from conv_cli.kernels.documents import json_shown
 from conv_cli.layers import as_pair

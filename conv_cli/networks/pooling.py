@@ -48,7 +48,7 @@ class MaxPool(_Pooling):
 
     def forward(self, x: Array) -> Array:
         """Return the largest values."""
-        output = self.window.over(x.shape[2:]).output
+        output = self.window.output(x.shape[2:])
         padded = pad(x, self.window.padding, _least(x))
         taps = (values for _, values in self.window.taps(padded, output))
         largest = next(taps).copy()
@@ -95,7 +95,7 @@ class AveragePool(_Pooling):
 
     def forward(self, x: Array) -> Array:
         """Return the means."""
-        output = self.window.over(x.shape[2:]).output
+        output = self.window.output(x.shape[2:])
         padded = pad(x, self.window.padding, "zero")
         total = sum(values for _, values in self.window.taps(padded, output))
         return total / self._counts(x)
@@ -115,7 +115,7 @@ class AveragePool(_Pooling):
         if self.count_include_pad:
             return np.asarray(np.prod(self.window.size), x.dtype)
         ones = pad(np.ones(x.shape[2:], x.dtype), self.window.padding, "zero")
-        output = self.window.over(x.shape[2:]).output
+        output = self.window.output(x.shape[2:])
         return np.asarray(sum(values for _, values in self.window.taps(ones, output)))
 
     def describe(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from conv_cli.borders import Span
-from conv_cli.correlation.problem import Pair
+from conv_cli.correlation.params import Pair
 from conv_cli.networks.layer import Window
 
 

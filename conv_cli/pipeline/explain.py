@@ -12,7 +12,7 @@ from conv_cli.errors import ConvError
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.pipeline.feature_map import RangeName
-from conv_cli.pipeline.filter import Filter, filter_image, output_shape, padding_of, white_of
+from conv_cli.pipeline.filter import Filter, filter_image, output_shape, white_of
 
 Matrix = npt.NDArray[np.float64]
 
@@ -109,19 +109,22 @@ def explain_pixel(
             f"--at {row},{column}: the map has {height}x{width} pixels; rows count from 0 to "
             f"{height - 1}, columns to {width - 1}"
         )
-    padding = padding_of(rule, kernel)
+    params = rule.params.resolved(kernel.shape, kernel.origin)
+    padding = params.margins
     spans = [
         (place * stride, place * stride + (k - 1) * gap + 1)
-        for place, stride, k, gap in zip(at, rule.stride, kernel.shape, rule.dilation, strict=True)
+        for place, stride, k, gap in zip(
+            at, params.stride, kernel.shape, params.dilation, strict=True
+        )
     ]
     planes = image.planes[:, None]
     window = np.empty((*planes.shape[:2], *(stop - start for start, stop in spans)))
-    opacity = white_of(image.dtype, rule) * rule.border.opaque if image.alpha else None
-    PaddedImage(planes, padding, rule.border, opacity=opacity).read(spans[0], spans[1], window)
-    pixels = window[:, 0, :: rule.dilation[0], :: rule.dilation[1]]
+    opacity = white_of(image.dtype, rule) * params.border.opaque if image.alpha else None
+    PaddedImage(planes, padding, params.border, opacity=opacity).read(spans[0], spans[1], window)
+    pixels = window[:, 0, :: params.dilation[0], :: params.dilation[1]]
     rows, columns = (
         tuple(range(start - before, stop - before, gap))
-        for (start, stop), (before, _), gap in zip(spans, padding, rule.dilation, strict=True)
+        for (start, stop), (before, _), gap in zip(spans, padding, params.dilation, strict=True)
     )
     written = filter_image(image, rule, (kernel,), dtype, mode).image.pixels[row, column]
     return Explanation(

@@ -3,16 +3,17 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import Border, Padding, pad
+from conv_cli.borders import pad
 from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, weigh, white
-from conv_cli.correlation.correlate import correlate
-from conv_cli.correlation.plan import Plan, choose_plan
-from conv_cli.correlation.problem import Geometry, Pair, Source, Tile, state_problem
+from conv_cli.correlation.correlate import correlate, prepare
+from conv_cli.correlation.params import ConvParams
+from conv_cli.correlation.plan import Plan
+from conv_cli.correlation.problem import Source, Tile
 from conv_cli.errors import ImageError
 from conv_cli.images import Image, ImageInfo
 from conv_cli.kernels.kernel import Kernel, common_frame
@@ -26,7 +27,6 @@ from conv_cli.pipeline.feature_map import (
 )
 
 Array = npt.NDArray[Any]
-PaddingChoice = Literal["same", "valid", "full"] | Pair
 
 _KEPT_BYTES = 16 << 20
 """Real values that may be kept beside the pixels until their range is known."""
@@ -39,9 +39,8 @@ class Filter(NamedTuple):
     ----------
     kernels : tuple of Kernel
         Cross-correlated as they are: turning and normalizing come before.
-    padding : "same", "valid", "full" or (rows, columns)
-    border : Border
-    stride, dilation : (rows, columns)
+    params : ConvParams
+        How they slide.
     bias : float or None
         Added last, in the image's own units; None: each kernel's own.
     gray : bool
@@ -57,10 +56,7 @@ class Filter(NamedTuple):
     """
 
     kernels: tuple[Kernel, ...]
-    padding: PaddingChoice = "same"
-    border: Border = Border("edge")  # frozen, so shared without harm
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
+    params: ConvParams = ConvParams(padding="same")  # frozen, so shared without harm
     bias: float | None = None
     gray: bool = False
     filter_alpha: bool = False
@@ -100,15 +96,8 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
         If the kernel is larger than the image with its padding, or grey is asked of bands that are
         no colours.
     """
-    height, width = image.shape[:2]
-    geometry = Geometry(
-        height=height,
-        width=width,
-        kernel=kernel.shape,
-        stride=rule.stride,
-        dilation=rule.dilation,
-        padding=padding_of(rule, kernel),
-    )
+    params = rule.params.resolved(kernel.shape, kernel.origin)
+    rows, columns = params.output((image.shape[0], image.shape[1]), kernel.shape)
     colours = image.channels - image.alpha
     if rule.gray and colours not in (1, 3):
         raise ImageError(
@@ -116,7 +105,7 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
             "--channels gray, and every band is filtered"
         )
     colours = 1 if rule.gray else colours
-    return (*geometry.output, colours + image.alpha)
+    return rows, columns, colours + image.alpha
 
 
 def filter_image(
@@ -157,21 +146,14 @@ def filter_image(
     top = white_of(planes.dtype, rule)
     weighted = _counts_by_opacity(image, rule)
     load = _loader(image, rule, weighted, colours, top)
-    opacity = top * rule.border.opaque if weighted else None
+    opacity = top * rule.params.border.opaque if weighted else None
     source = Source.of(planes, load, samples=samples, opacity=opacity)
     weights = np.stack([kernel.weights for kernel in kernels])[:, None]
     if weighted and weights.min() < 0:
         weights = np.concatenate([weights, np.abs(weights)])
-    rows, (left, right) = padding_of(rule, kernels[0])
-    problem = state_problem(
-        source,
-        weights,
-        padding=(rows, (left * samples, right * samples)),
-        border=rule.border,
-        stride=rule.stride,
-        dilation=(rule.dilation[0], rule.dilation[1] * samples),
-    )
-    plan = choose_plan(problem)
+    params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
+    sliding = params.interleaved(samples)
+    problem, plan = prepare(source, weights, sliding)
     shape = output_shape(image, rule, kernels[0])
     made = shape[2] - (image.alpha and not rule.filter_alpha)
     feature_map = FeatureMap(
@@ -189,7 +171,7 @@ def filter_image(
             if progress is not None:
                 progress(step)
 
-        correlate(source, weights, problem, rule.border, finish, plan=plan, threads=threads)
+        correlate(source, weights, sliding, finish, threads=threads)
 
     if not feature_map.needs_extremes:
         each_tile(feature_map.take, 1)
@@ -200,7 +182,7 @@ def filter_image(
         each_tile(lambda values, *_: feature_map.measure(values), 0.5)
         each_tile(feature_map.develop, 0.5)
     if image.alpha and not rule.filter_alpha:
-        placed = _placed_opacity(planes[-1, 0], rule, kernels[0], problem, top)
+        placed = _placed_opacity(planes[-1, 0], params, kernels[0], top)
         feature_map.pixels[..., -1] = rescaled(placed, dtype, top)
     pixels = feature_map.pixels[..., 0] if shape[2] == 1 else feature_map.pixels
     return MapResult(replace(image, pixels=pixels), feature_map.statistics, plan)
@@ -214,7 +196,7 @@ def _interleaved(image: Image, rule: Filter) -> int:
     """
     treated_apart = image.alpha and (rule.linear or not rule.filter_alpha)
     mixed = treated_apart or (rule.gray and image.channels > 1)
-    whole = rule.stride[1] == 1 and image.pixels.flags.c_contiguous
+    whole = rule.params.stride[1] == 1 and image.pixels.flags.c_contiguous
     return image.channels if whole and not mixed else 1
 
 
@@ -238,20 +220,6 @@ def _planes(image: Image, samples: int) -> Array:
     return image.planes[:, None]
 
 
-def padding_of(rule: Filter, kernel: Kernel) -> Padding:
-    """Return ((top, bottom), (left, right)); "same" puts the origin o·dilation from the corner."""
-    if rule.padding == "valid":
-        return (0, 0), (0, 0)
-    sizes = zip(kernel.shape, kernel.origin, rule.dilation, strict=True)
-    if rule.padding == "full":
-        rows, columns = (((k - 1) * d, (k - 1) * d) for k, _, d in sizes)
-    elif rule.padding == "same":
-        rows, columns = ((o * d, (k - 1 - o) * d) for k, o, d in sizes)
-    else:
-        rows, columns = ((n, n) for n in rule.padding)
-    return rows, columns
-
-
 def white_of(dtype: np.dtype[Any], rule: Filter) -> float:
     """Return what white is in pixels of a dtype."""
     return rule.white if rule.white and dtype.kind == "f" else white(dtype)
@@ -261,7 +229,9 @@ def _counts_by_opacity(image: Image, rule: Filter) -> bool:
     """Tell whether some pixel of a window may count less than another."""
     if not image.alpha or rule.filter_alpha:
         return False
-    beyond = rule.padding != "valid" and rule.border.mode == "constant" and not rule.border.opaque
+    params = rule.params
+    unseen = params.border.mode == "constant" and not params.border.opaque
+    beyond = unseen and params.padding != "valid"
     return beyond or bool((image.planes[-1] < white_of(image.dtype, rule)).any())
 
 
@@ -327,12 +297,11 @@ def _finish(
     return values[:, 0]
 
 
-def _placed_opacity(
-    opacity: Array, rule: Filter, kernel: Kernel, geometry: Geometry, top: float
-) -> Array:
+def _placed_opacity(opacity: Array, params: ConvParams, kernel: Kernel, top: float) -> Array:
     """Return the opacity (h, w) that lies under the kernel's origin at every output pixel."""
-    border = replace(rule.border, value=top) if rule.border.opaque else rule.border
-    padded = pad(opacity, geometry.padding, border)
-    (row_step, column_step), (rows, columns) = rule.stride, geometry.output
-    top, left = (o * d for o, d in zip(kernel.origin, rule.dilation, strict=True))
-    return padded[top::row_step, left::column_step][:rows, :columns]
+    border = replace(params.border, value=top) if params.border.opaque else params.border
+    padded = pad(opacity, params.margins, border)
+    (down, across), shape = params.stride, opacity.shape
+    rows, columns = params.output((shape[0], shape[1]), kernel.shape)
+    first, left = (o * d for o, d in zip(kernel.origin, params.dilation, strict=True))
+    return padded[first::down, left::across][:rows, :columns]

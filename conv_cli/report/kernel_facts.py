@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import Border
+from conv_cli.correlation.correlate import prepare
 from conv_cli.correlation.factors import whole_factors
-from conv_cli.correlation.plan import choose_plan
-from conv_cli.correlation.problem import Source, state_problem
+from conv_cli.correlation.params import ConvParams
+from conv_cli.correlation.problem import Source
 from conv_cli.errors import ConvError, KernelError
 from conv_cli.kernels.kernel import Kernel
 
@@ -253,13 +253,9 @@ def _factors(weights: Weights) -> tuple[list[float], list[float]]:
 def _costs(weights: Weights) -> tuple[tuple[str, float], ...]:
     pixels = np.broadcast_to(np.uint8(0), (1, 1, *_IMAGE))
     rows, columns = weights.shape
-    padding = ((rows - 1, 0), (columns - 1, 0))
-    source = Source.of(pixels)
+    params = ConvParams(padding=((rows - 1, 0), (columns - 1, 0)))
     try:
         with np.errstate(invalid="ignore"):  # of whole numbers that no integer holds
-            problem = state_problem(
-                source, weights[None, None], padding=padding, border=Border("edge")
-            )
-        return choose_plan(problem).costs
+            return prepare(Source.of(pixels), weights[None, None], params).plan.costs
     except ConvError:  # whole numbers beyond 64 bits
         return ()

@@ -18,9 +18,9 @@ import numpy as np
 from machine import machine
 
 from conv_cli.borders import Border
-from conv_cli.correlation.correlate import correlate
-from conv_cli.correlation.plan import choose_plan, plans
-from conv_cli.correlation.problem import Source, state_problem
+from conv_cli.correlation.correlate import choose_plan, correlate, plans, prepare
+from conv_cli.correlation.params import ConvParams
+from conv_cli.correlation.problem import Source
 
 RECORD = Path(__file__).with_name("grid.json")
 LARGE, MIDDLE, SMALL = (1500, 2000), (256, 256), (64, 64)
@@ -117,38 +117,36 @@ def weights_of(case):
 
 
 def stated(case):
-    """Return the source, the weights and the problem of a case."""
+    """Return the source, the weights, the way they slide, and the problem of a case."""
     pixels = np.arange(case.channels * case.image[0] * case.image[1]) % 100
     source = Source.of(pixels.astype(case.dtype).reshape(1, case.channels, *case.image))
     weights = weights_of(case)
     rows, columns = ((k - 1) * d for k, d in zip(case.size, case.dilation, strict=True))
-    problem = state_problem(
-        source,
-        weights,
+    params = ConvParams(
         padding=((rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)),
         border=ZERO,
         stride=case.stride,
         dilation=case.dilation,
         groups=case.groups,
     )
-    return source, weights, problem
+    return source, weights, params, prepare(source, weights, params).problem
 
 
 def measured(case):
     """Return the milliseconds of every strategy, on one thread, the least of several runs."""
-    source, weights, problem = stated(case)
+    *given, problem = stated(case)
     best = choose_plan(problem).cost
     able = [plan for plan in plans(problem) if plan.cost < TOO_LONG * best]
-    return {plan.strategy: round(_least(source, weights, problem, plan), 3) for plan in able}
+    return {plan.strategy: round(_least(*given, problem, plan), 3) for plan in able}
 
 
-def _least(source, weights, problem, plan):
+def _least(source, weights, params, problem, plan):
     """Return the least milliseconds of several runs in a row: a core that has idled starts slow."""
     out = np.zeros((1, problem.outputs, *problem.output), plan.dtype)
     times = []
     for _ in range(6):
         started = time.perf_counter()
-        correlate(source, weights, problem, ZERO, out=out, plan=plan, threads=1)
+        correlate(source, weights, params, out=out, plan=plan, threads=1)
         times.append(time.perf_counter() - started)
     return min(times) * 1e3
 
@@ -158,7 +156,7 @@ def main():
     print(record["machine"])
     for case in CASES:
         times = record["milliseconds"][case.name] = measured(case)
-        plan = choose_plan(stated(case)[2])
+        plan = choose_plan(stated(case)[3])
         ratio = times[plan.strategy] / min(times.values())
         estimates = {name: round(ms, 2) for name, ms in plan.costs if name in times}
         mark = "!!" if ratio > 1.3 else "  "
