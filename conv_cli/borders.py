@@ -19,7 +19,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -115,12 +115,40 @@ _ANY = Border("edge")
 """The border of an image that has no padding."""
 
 
+Places = slice | npt.NDArray[np.intp]
+"""Consecutive rows or columns, or any."""
+
+
+class Windows(Protocol):
+    """Pixels (N, C, H, W) that are not in an array, and are read window by window."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels."""
+
+    def window(self, rows: Places, columns: Places) -> npt.NDArray[Any]:
+        """Return the pixels (N, C, rows, columns) of those places."""
+
+
+def window_of(
+    pixels: npt.NDArray[Any] | Windows, rows: Places, columns: Places
+) -> npt.NDArray[Any]:
+    """Return the pixels (N, C, rows, columns) of those places; of an array a view if it can be."""
+    if isinstance(pixels, np.ndarray):
+        return pixels[:, :, rows][..., columns]
+    return pixels.window(rows, columns)
+
+
 class PaddedImage:
     """An image with its border, read tile by tile; the padded image never exists whole.
 
     Parameters
     ----------
-    x : ndarray, shape (N, C, H, W)
+    x : ndarray or Windows, shape (N, C, H, W)
         Pixels of any real dtype and any strides.
     padding, border
         How far it goes on, and how.
@@ -136,7 +164,7 @@ class PaddedImage:
 
     def __init__(
         self,
-        x: npt.NDArray[Any],
+        x: npt.NDArray[Any] | Windows,
         padding: Padding = ((0, 0), (0, 0)),
         border: Border = _ANY,
         load: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None,
@@ -168,12 +196,17 @@ class PaddedImage:
             return np.result_type(self._x.dtype, np.min_scalar_type(int(value)))
         return np.result_type(self._x.dtype, np.float32, np.min_scalar_type(value))
 
+    @property
+    def _array(self) -> npt.NDArray[Any]:
+        assert isinstance(self._x, np.ndarray)
+        return self._x
+
     def part(self, item: int, channels: slice) -> Self:
         """Return one image of the batch and some of its channels; there must be no ``load``."""
         if self._x.shape[:2] == (1, channels.stop - channels.start):
             return self
         part = copy.copy(self)
-        part._x, part._shifts = self._x[item : item + 1, channels], None
+        part._x, part._shifts = self._array[item : item + 1, channels], None
         if self._constant is not None:
             part._constant = self._constant[item : item + 1, channels]
         return part
@@ -205,11 +238,11 @@ class PaddedImage:
             return None
         if self._shifts is None:
             # One view of the whole image serves all tiles, which take their parts of it.
-            _, channel, line, item = self._x.strides
+            _, channel, line, item = self._array.strides
             _, channels, height, width = self._x.shape
             shape = (height, channels, shifts, width - (shifts - 1) * gap)
             self._shifts = np.lib.stride_tricks.as_strided(
-                self._x, shape, (line, channel, gap * item, item), writeable=False
+                self._array, shape, (line, channel, gap * item, item), writeable=False
             )
         first, last = start * step - left, (stop - 1) * step - left + 1
         return start, stop, self._shifts[rows[0] - top : rows[1] - top, ..., first:last:step]
@@ -225,7 +258,7 @@ class PaddedImage:
         border = 0.0 if self._constant is None else float(self._constant.flat[0]) ** 2
         if not used.size:
             return border
-        lines = self._x[:, :, int(used.min()) : int(used.max()) + 1]
+        lines = self._array[:, :, int(used.min()) : int(used.max()) + 1]
         if not lines[0, 0].flags.c_contiguous:
             return math.inf
         planes = lines.reshape(*lines.shape[:2], -1)
@@ -239,13 +272,12 @@ class PaddedImage:
         (top, bottom), (left, right) = self._inside
         inside = rows[0] >= top and rows[1] <= bottom
         sources = slice(rows[0] - top, rows[1] - top) if inside else _read_from(self._rows, rows)
-        lines = self._x[:, :, sources]
         first, last = columns
         start = min(max(left, first), last)
         stop = max(min(right, last), start)
         if start < stop:
-            image_columns = lines[..., start - left : stop - left]
-            out[..., start - first : stop - first] = self._load(image_columns)
+            inner = window_of(self._x, sources, slice(start - left, stop - left))
+            out[..., start - first : stop - first] = self._load(inner)
         for begin, end in ((first, start), (stop, last)):
             if begin == end:
                 continue
@@ -253,7 +285,8 @@ class PaddedImage:
             if self._constant is not None:
                 beside[...] = self._constant
             else:
-                beside[...] = self._load(lines[..., _read_from(self._columns, (begin, end))])
+                places = _read_from(self._columns, (begin, end))
+                beside[...] = self._load(window_of(self._x, sources, places))
         if self._constant is not None and not inside:
             out[:, :, self._rows[slice(*rows)] == _OUTSIDE] = self._constant
 
@@ -264,7 +297,7 @@ def _as_samples(pixels: npt.NDArray[np.intp], samples: int) -> npt.NDArray[np.in
     return np.where(pixels[:, None] == _OUTSIDE, _OUTSIDE, expanded).ravel()
 
 
-def _read_from(sources: npt.NDArray[np.intp], span: Span) -> "slice | npt.NDArray[np.intp]":
+def _read_from(sources: npt.NDArray[np.intp], span: Span) -> Places:
     """Return where a span of places reads: consecutive ones as a slice, which makes no copy."""
     places = np.maximum(sources[slice(*span)], 0)
     first, last = int(places[0]), int(places[-1])

@@ -110,7 +110,9 @@ def correlate(
     def run(tile: Tile, scratch: Scratch) -> None:
         place = None if out is None else out[:, :, slice(*tile.output[0]), slice(*tile.output[1])]
         straight = place if place is not None and place.dtype == chosen.dtype else None
-        own, inner = (image, tile) if source.load is None else _loaded(source, image, tile, scratch)
+        own, inner = image, tile
+        if not source.is_read_in_place:
+            own, inner = _loaded(source, image, tile, scratch)
         values = engine.run(own, inner, scratch, straight)
         if suspect and not (_is_bounded(source, image, tile, bank, problem) or _all_finite(values)):
             exact = _engine(bank, problem, chosen._replace(strategy="direct"))
@@ -185,7 +187,7 @@ def _is_bounded(
     They are looked at only where they are much fewer than the values: few channels in, many out.
     """
     read = problem.channels * math.prod(tile.window)
-    if source.load is not None or 2 * read > problem.outputs * math.prod(tile.shape):
+    if not source.is_read_in_place or 2 * read > problem.outputs * math.prod(tile.shape):
         return False
     energy = image.energy(tile.input.rows)
     return math.isfinite(energy) and math.sqrt(energy) * bank.gain < _SAFE
@@ -205,10 +207,10 @@ def _loaded(
 ) -> tuple[PaddedImage, Tile]:
     """Return the image that an engine reads, and the tile's place in it.
 
-    What a pointwise map makes of a tile's input is an image of its own, so that engines
-    may read it as often as they like.
+    What is read, and made by a pointwise map, is an image of its own.
     """
-    window = scratch.array("loaded", (*source.shape[:2], *tile.window), source.dtype)
+    dtype = image.dtype if source.load is None else source.dtype
+    window = scratch.array("loaded", (*source.shape[:2], *tile.window), dtype)
     image.read(*tile.input, window)
     (rows, columns), (height, width) = tile.shape, tile.window
     output, reads = Region((0, rows), (0, columns)), Region((0, height), (0, width))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import Border, PaddedImage, Span
+from conv_cli.borders import Border, PaddedImage, Span, Windows, window_of
 from conv_cli.correlation.bank import bank_of
 from conv_cli.correlation.params import ConvParams, Pair
 from conv_cli.errors import ConvError
@@ -127,7 +127,7 @@ class Source(NamedTuple):
 
     Attributes
     ----------
-    pixels : ndarray, shape (N, C, H, W)
+    pixels : ndarray or Windows, shape (N, C, H, W)
         Any real dtype, any strides.
     load : callable or None
         (N, C, h, w) -> (N', C', h, w), applied to every tile and to the border's constant.
@@ -141,7 +141,7 @@ class Source(NamedTuple):
         Of a border's constant, as ``PaddedImage`` takes it.
     """
 
-    pixels: Pixels
+    pixels: Pixels | Windows
     load: Callable[[Pixels], Pixels] | None
     samples: int
     shape: tuple[int, int, int, int]
@@ -151,16 +151,22 @@ class Source(NamedTuple):
     @classmethod
     def of(
         cls,
-        pixels: Pixels,
+        pixels: Pixels | Windows,
         load: Callable[[Pixels], Pixels] | None = None,
         *,
         samples: int = 1,
         opacity: float | None = None,
     ) -> "Source":
         """Return the source of an image (N, C, H, W), its shape and dtype found by a trial."""
-        sample = pixels[..., :1, :1] if load is None else load(pixels[..., :1, :1])
+        first = window_of(pixels, slice(0, 1), slice(0, 1))
+        sample = first if load is None else load(first)
         shape = (*sample.shape[:2], *pixels.shape[2:])
         return cls(pixels, load, samples, shape, sample.dtype, opacity)
+
+    @property
+    def is_read_in_place(self) -> bool:
+        """Engines may read the pixels where they are, as often as they like."""
+        return self.load is None and isinstance(self.pixels, np.ndarray)
 
     def padded(self, params: ConvParams) -> PaddedImage:
         """Return the image with its border, to be read tile by tile."""
@@ -221,7 +227,7 @@ def _bounds(source: Source, weights: Pixels, border: Border) -> tuple[int, int]:
     """
     if source.dtype.kind == "b":
         least, greatest = 0, 1
-    elif source.dtype.itemsize < 8:
+    elif source.dtype.itemsize < 8 or not isinstance(source.pixels, np.ndarray):
         info = np.iinfo(source.dtype)
         least, greatest = int(info.min), int(info.max)
     else:

@@ -17,7 +17,8 @@ from conv_cli.images.formats import (
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
 from conv_cli.images.metadata import not_srgb
 from conv_cli.images.reading import file_format, probe_image, read_image
-from conv_cli.images.writing import encode_image, write_image
+from conv_cli.images.sources import PictureRows
+from conv_cli.images.writing import Sink, encode_image, open_sink, write_image
 
 __all__ = [
     "ARRAY_FORMATS",
@@ -27,12 +28,15 @@ __all__ = [
     "WRITABLE_SUFFIXES",
     "Image",
     "ImageInfo",
+    "PictureRows",
+    "Sink",
     "can_hold",
     "encode_image",
     "file_format",
     "format_of",
     "lossy_codec",
     "not_srgb",
+    "open_sink",
     "probe_image",
     "read_image",
     "write_image",

@@ -93,7 +93,8 @@ class Image:
     @property
     def planes(self) -> NDArray[Any]:
         """The channels one after the other, (C, H, W): a view of the pixels."""
-        return self.pixels[None] if self.pixels.ndim == 2 else self.pixels.transpose(2, 0, 1)
+        pixels = np.asarray(self.pixels)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
     @property
     def colours(self) -> NDArray[Any]:

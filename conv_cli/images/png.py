@@ -1,16 +1,17 @@
 """A PNG encoder in strips: 8 and 16 bits, one to four channels, compressed by several threads.
 
-Pillow writes no 16-bit colour and compresses on one thread. Here an image is cut into strips of
-up to two megabytes. Each is filtered and deflated on its own and becomes one IDAT chunk; as every
-strip but the last ends on a byte boundary, the chunks join to one valid zlib stream. The bytes do
-not depend on the number of threads, and only a few strips are in memory at a time.
+Pillow writes no 16-bit colour and compresses on one thread. Here rows come in strips, which are cut
+into pieces of up to two megabytes. Each is filtered and deflated on its own and becomes one IDAT
+chunk; as every piece but the last ends on a byte boundary, the chunks join to one valid zlib
+stream. The bytes do not depend on the number of threads, and only a few pieces are in memory at a
+time.
 
 Reference: Portable Network Graphics (PNG) Specification, third edition, W3C, 2025.
 """
 
 import struct
-import threading
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
@@ -18,16 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
-from conv_cli.parallel.threads import share
+from conv_cli.parallel.threads import InOrder, share
 
 Bytes = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-_STRIP_BYTES = (1 << 17, 2 << 20)  # at least, and at most
+_STRIP_BYTES = (1 << 17, 2 << 20)  # of a piece, at least, and at most
 _LARGE_STRIP_BYTES = (1 << 20, 8 << 20)  # with compress: fewer of them repeat less
 _LEAST_STRIPS = 4
-_MOST_AHEAD = 16  # strips that are made before their turn: few, so that memory stays small
+_MOST_EARLY = 12  # pieces that are packed before their turn: few, so that memory stays small
+_MOST_WAITING = 4  # pieces that wait to be made: some, so that threads find work at the end
 _SAMPLED = 32  # of so many rows of a strip one is tried with every filter
 _CACHED_BYTES = 1 << 17  # so that what a prediction makes on its way stays in the cache
 _ADLER_BASE = 65521
@@ -41,68 +43,157 @@ class _Rows(NamedTuple):
     left: Bytes
     above: Bytes
     corner: Bytes
+    alone: bool = False
+    """What is above the first row belongs to another strip and is not at hand."""
+
+    def part(self, rows: slice) -> "_Rows":
+        """Some of the rows, not the first if that is alone."""
+        return _Rows(self.current[rows], self.left[rows], self.above[rows], self.corner[rows])
 
     def sampled(self, step: int) -> "_Rows":
         """Every `step`-th row; not the first, which may have nothing above it."""
-        return _Rows(*(part[step // 2 :: step] for part in self))
+        return self.part(slice(step // 2, None, step))
 
 
-class _Strip(NamedTuple):
-    """A piece of the zlib stream, with the checksum and the length of what it unpacks to."""
+class _Packed(NamedTuple):
+    """A part of the zlib stream, with the checksum and the length of what it unpacks to."""
 
     deflated: bytes
     adler: int
     length: int
 
 
-def encode_png(
-    stream: BinaryIO,
-    pixels: NDArray[Any],
-    *,
-    exif: bytes | None = None,
-    xmp: bytes | None = None,
-    icc: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-    threads: int | None = None,
-    compress: bool = False,
-) -> None:
-    """Write `pixels` to `stream` as a PNG file; the stream need not be seekable.
+class _Piece(NamedTuple):
+    """Some rows of a strip (rows, columns, channels), and where in the image the strip begins."""
 
-    pixels : shape (H, W) or (H, W, C), uint8 or uint16. C is 1 grey, 2 grey and alpha, 3 RGB,
-        4 RGB and alpha (straight, not premultiplied).
-    exif : a TIFF-structured block, with or without ``Exif\\0\\0`` before it.
-    xmp : UTF-8.
-    icc : an ICC profile that fits the channels.
-    dpi : horizontal and vertical dots per inch; kept to the next dot per metre.
-    threads : how many to compress with, all cores by default. The bytes are the same for all.
-    compress : take some thirty times as long for a smaller file.
+    top: int
+    rows: NDArray[Any]
+    start: int
+    stop: int
 
-    Raises ImageError for pixels that no PNG can hold.
+
+class PngSink:
+    """Writes the rows of a PNG file as they come; the stream need not be seekable.
+
+    Parameters
+    ----------
+    stream : BinaryIO
+    shape : (H, W) or (H, W, C)
+        C is 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (straight, not premultiplied).
+    dtype : numpy.dtype
+        uint8 or uint16.
+    exif, xmp : bytes, optional
+        A TIFF-structured block, with or without ``Exif\\0\\0`` before it; UTF-8.
+    icc : bytes, optional
+        An ICC profile that fits the channels.
+    dpi : (float, float), optional
+        Dots per inch, across and down; kept to the next dot per metre.
+    compress : bool
+        Take some thirty times as long for a smaller file.
+
+    Raises
+    ------
+    ImageError
+        For pixels that no PNG can hold.
     """
-    rows = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    _check(rows)
-    height, width, channels = rows.shape
-    depth = 8 * rows.dtype.itemsize
-    header = struct.pack(">IIBBBBB", width, height, depth, _COLOUR_TYPES[channels], 0, 0, 0)
-    stream.write(_SIGNATURE + _chunk(b"IHDR", header))
-    if icc:
-        stream.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
-    if dpi is not None:
-        across, down = (round(value * _INCHES_PER_METRE) for value in dpi)
-        stream.write(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
-    if exif:
-        stream.write(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
-    if xmp:
-        stream.write(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
-    _write_data(stream, rows, threads, compress)
-    stream.write(_chunk(b"IEND", b""))
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        exif: bytes | None = None,
+        xmp: bytes | None = None,
+        icc: bytes | None = None,
+        dpi: tuple[float, float] | None = None,
+        compress: bool = False,
+    ) -> None:
+        _check(shape, dtype)
+        self._height, width, channels = (*shape, 1)[:3]
+        header = (width, self._height, 8 * dtype.itemsize, _COLOUR_TYPES[channels], 0, 0, 0)
+        stream.write(_SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", *header)))
+        if icc:
+            stream.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
+        if dpi is not None:
+            across, down = (round(value * _INCHES_PER_METRE) for value in dpi)
+            stream.write(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
+        if exif:
+            stream.write(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+        if xmp:
+            stream.write(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
+        stream.write(_chunk(b"IDAT", b"\x78\x01"))
+        self._stream, self._adler = stream, 1
+        self._pack = _compressed_well if compress else _compressed
+        line = width * channels * dtype.itemsize
+        least, most = _LARGE_STRIP_BYTES if compress else _STRIP_BYTES
+        size = min(max(self._height * line // _LEAST_STRIPS, least), most)
+        self.strip_rows = max(1, size // line)
+        self._waiting: deque[_Piece] = deque()
+        self._order = InOrder(self._write)
+
+    def put(self, top: int, rows: NDArray[Any]) -> None:
+        """Take the rows from `top` on; the strips of a picture may come in any order.
+
+        They are not copied. Of a strip all but a little is packed here and now; a whole picture
+        waits for ``finish``, which has several threads.
+        """
+        whole = rows[:, :, None] if rows.ndim == 2 else rows
+        for start in range(0, len(whole), self.strip_rows):
+            self._waiting.append(
+                _Piece(top, whole, start, min(start + self.strip_rows, len(whole)))
+            )
+        while len(rows) < self._height and len(self._waiting) > _MOST_WAITING:
+            self._pack_next()
+
+    def finish(self, threads: int | None = None) -> tuple[str, ...]:
+        """Pack what waits and end the file; there is nothing that a user must be told."""
+        failed: list[BaseException] = []
+
+        def worker(waiting: Iterator[None]) -> None:
+            try:
+                for _ in waiting:
+                    self._order.wait(_MOST_EARLY, lambda: bool(failed))
+                    self._pack_next()
+            except BaseException as error:
+                failed.append(error)
+                raise
+
+        share(worker, [None] * len(self._waiting), threads)
+        self._stream.write(_chunk(b"IDAT", struct.pack(">I", self._adler)) + _chunk(b"IEND", b""))
+        return ()
+
+    def _pack_next(self) -> None:
+        try:
+            piece = self._waiting.popleft()
+        except IndexError:  # another thread was faster
+            return
+        first, end = piece.top + piece.start, piece.top + piece.stop
+        self._order.give(first, end, self._pack(_cut(piece), last=end == self._height))
+
+    def _write(self, packed: _Packed) -> None:
+        self._stream.write(_chunk(b"IDAT", packed.deflated))
+        self._adler = _combined_adler(self._adler, packed)
 
 
-def _check(rows: NDArray[Any]) -> None:
-    if rows.dtype.name not in ("uint8", "uint16"):
-        raise ImageError(f"PNG holds 8 or 16 bits, not {rows.dtype}; use --depth 8 or 16")
-    if rows.ndim != 3 or rows.shape[2] not in _COLOUR_TYPES or 0 in rows.shape:
-        raise ImageError(f"PNG holds (H, W) or (H, W, 1 to 4), not an array of {rows.shape}")
+def encode_png(
+    stream: BinaryIO, pixels: NDArray[Any], *, threads: int | None = None, **options: Any
+) -> None:
+    """Write pixels, (H, W) or (H, W, C), as a PNG file.
+
+    ``threads`` says how many to compress with, all cores by default; the bytes are the same for
+    all. The other options, and errors, are those of ``PngSink``.
+    """
+    sink = PngSink(stream, pixels.shape, pixels.dtype, **options)
+    sink.put(0, pixels)
+    sink.finish(threads)
+
+
+def _check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if dtype.name not in ("uint8", "uint16"):
+        raise ImageError(f"PNG holds 8 or 16 bits, not {dtype}; use --depth 8 or 16")
+    if len(shape) not in (2, 3) or (*shape, 1)[2] not in _COLOUR_TYPES or 0 in shape:
+        raise ImageError(f"PNG holds (H, W) or (H, W, 1 to 4), not an array of {shape}")
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
@@ -110,76 +201,17 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))
 
 
-def _write_data(stream: BinaryIO, rows: NDArray[Any], threads: int | None, compress: bool) -> None:
-    """The IDAT chunks: one for the zlib header, one a strip, and one for the checksum."""
-    height = rows.shape[0]
-    least, most = _LARGE_STRIP_BYTES if compress else _STRIP_BYTES
-    size = min(max(rows.nbytes // _LEAST_STRIPS, least), most)
-    pack = _compressed_well if compress else _compressed
-    step = max(1, size // rows[0].nbytes)
-    queue = _Queue(stream)
-
-    def worker(waiting: Iterator[tuple[int, int]]) -> None:
-        try:
-            for number, top in waiting:
-                if not queue.may_go_on(number):
-                    return
-                bottom = min(top + step, height)
-                strip = pack(_cut(rows, top, bottom), last=bottom == height)
-                queue.hand_in(number, strip)
-        except BaseException:
-            queue.close()
-            raise
-
-    stream.write(_chunk(b"IDAT", b"\x78\x01"))
-    share(worker, list(enumerate(range(0, height, step))), threads)
-    stream.write(_chunk(b"IDAT", struct.pack(">I", queue.adler)))
-
-
-class _Queue:
-    """Strips come from several threads in any order, and go to the stream in theirs.
-
-    `adler` is the checksum of what has been written.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self.adler = 1
-        self._stream = stream
-        self._early: dict[int, _Strip] = {}
-        self._next, self._closed = 0, False
-        self._moved = threading.Condition()
-
-    def may_go_on(self, number: int) -> bool:
-        """Wait until a strip is not too far ahead; False when the queue is closed."""
-        with self._moved:
-            self._moved.wait_for(lambda: self._closed or number < self._next + _MOST_AHEAD)
-            return not self._closed
-
-    def hand_in(self, number: int, strip: _Strip) -> None:
-        """Write a strip when it is its turn, and those that waited for it."""
-        with self._moved:
-            self._early[number] = strip
-            while ready := self._early.pop(self._next, None):
-                self._stream.write(_chunk(b"IDAT", ready.deflated))
-                self.adler = _combined_adler(self.adler, ready)
-                self._next += 1
-            self._moved.notify_all()
-
-    def close(self) -> None:
-        """Take no more: a thread has failed."""
-        with self._moved:
-            self._closed = True
-            self._moved.notify_all()
-
-
-def _cut(rows: NDArray[Any], top: int, bottom: int) -> _Rows:
-    """Rows top…bottom-1; what lies outside the image is 0, as the filters ask for."""
-    first = max(top - 1, 0)
-    part = np.ascontiguousarray(rows[first:bottom], rows.dtype.newbyteorder(">")).view(np.uint8)
+def _cut(piece: _Piece) -> _Rows:
+    """The rows of a piece; what lies outside the image is 0, as the filters ask for."""
+    rows, start, stop = piece.rows, piece.start, piece.stop
+    first = max(start - 1, 0)
+    part = np.ascontiguousarray(rows[first:stop], rows.dtype.newbyteorder(">")).view(np.uint8)
     pixel = part.shape[2]
-    padded = np.zeros((bottom - top + 1, pixel + part[0].size), np.uint8)
-    padded[first - top + 1 :, pixel:] = part.reshape(bottom - first, -1)
-    return _Rows(padded[1:, pixel:], padded[1:, :-pixel], padded[:-1, pixel:], padded[:-1, :-pixel])
+    padded = np.zeros((stop - start + 1, pixel + part[0].size), np.uint8)
+    padded[first - start + 1 :, pixel:] = part.reshape(stop - first, -1)
+    current, above = padded[1:, pixel:], padded[:-1, pixel:]
+    alone = start == 0 < piece.top
+    return _Rows(current, padded[1:, :-pixel], above, padded[:-1, :-pixel], alone)
 
 
 def _average(rows: _Rows) -> Bytes:
@@ -219,8 +251,8 @@ _PREDICTIONS: tuple[Callable[[_Rows], Bytes | int], ...] = (
 )
 
 
-def _compressed(rows: _Rows, *, last: bool) -> _Strip:
-    """Filter and deflate one strip, in the way that makes a sample of its rows smallest.
+def _compressed(rows: _Rows, *, last: bool) -> _Packed:
+    """Filter and deflate one piece, in the way that makes a sample of its rows smallest.
 
     The filter is the one that leaves the least entropy: it is the best for Huffman codes, and among
     the best for runs. Of repeats only runs of one byte are looked for, and none where that saves
@@ -234,17 +266,17 @@ def _compressed(rows: _Rows, *, last: bool) -> _Strip:
     in_runs = len(_deflate(trials[kind], zlib.Z_RLE))
     strategy = zlib.Z_RLE if 1.01 * in_runs < sizes[kind] else zlib.Z_HUFFMAN_ONLY
     data = _filtered(rows, kind)
-    return _Strip(_deflate(data, strategy, last=last), zlib.adler32(data.data), data.nbytes)
+    return _Packed(_deflate(data, strategy, last=last), zlib.adler32(data.data), data.nbytes)
 
 
-def _compressed_well(rows: _Rows, *, last: bool) -> _Strip:
-    """Filter and deflate one strip in several ways, and keep the smallest.
+def _compressed_well(rows: _Rows, *, last: bool) -> _Packed:
+    """Filter and deflate one piece in several ways, and keep the smallest.
 
-    Beside each filter for the whole strip there is the one for each row that leaves the least sum
+    Beside each filter for the whole piece there is the one for each row that leaves the least sum
     of magnitudes, as the specification advises (12.7). The two that do best on a part are tried.
     """
     height = len(rows.current)
-    part = _Rows(*(each[height // 2 : height // 2 + height // 8 + 1] for each in rows))
+    part = rows.part(slice(height // 2, height // 2 + height // 8 + 1))
     sizes = [len(_deflate(data, zlib.Z_DEFAULT_STRATEGY, level=9)) for data in _all_filtered(part)]
     best = sorted(range(len(sizes)), key=sizes.__getitem__)[:2]
     whole = _all_filtered(rows)
@@ -254,7 +286,7 @@ def _compressed_well(rows: _Rows, *, last: bool) -> _Strip:
         for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_RLE, zlib.Z_HUFFMAN_ONLY)
     ]
     deflated, kind = min(tried, key=lambda trial: len(trial[0]))
-    return _Strip(deflated, zlib.adler32(whole[kind].data), whole[kind].nbytes)
+    return _Packed(deflated, zlib.adler32(whole[kind].data), whole[kind].nbytes)
 
 
 def _all_filtered(rows: _Rows) -> list[Bytes]:
@@ -271,8 +303,11 @@ def _filtered(rows: _Rows, kind: int) -> Bytes:
     data[:, 0] = kind
     step = max(1, _CACHED_BYTES // width)
     for top in range(0, height, step):
-        some = _Rows(*(part[top : top + step] for part in rows))
+        some = rows.part(slice(top, top + step))
         np.subtract(some.current, _PREDICTIONS[kind](some), out=data[top : top + step, 1:])
+    if rows.alone and kind > 1:  # of these filters, the one beside needs nothing above
+        data[0, 0] = 1
+        np.subtract(rows.current[0], rows.left[0], out=data[0, 1:])
     return data
 
 
@@ -288,8 +323,8 @@ def _deflate(data: Bytes, strategy: int, *, last: bool = True, level: int = 1) -
     return packer.compress(data.data) + packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
 
 
-def _combined_adler(before: int, strip: _Strip) -> int:
-    """The Adler-32 checksum of what came before and `strip`, from the two checksums (RFC 1950)."""
-    low = (before & 0xFFFF) + (strip.adler & 0xFFFF) - 1
-    high = (before >> 16) + (strip.adler >> 16) + strip.length * ((before & 0xFFFF) - 1)
+def _combined_adler(before: int, packed: _Packed) -> int:
+    """The Adler-32 checksum of what came before and `packed`, from the two checksums (RFC 1950)."""
+    low = (before & 0xFFFF) + (packed.adler & 0xFFFF) - 1
+    high = (before >> 16) + (packed.adler >> 16) + packed.length * ((before & 0xFFFF) - 1)
     return (high % _ADLER_BASE) << 16 | low % _ADLER_BASE

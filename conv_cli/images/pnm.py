@@ -151,13 +151,15 @@ def _damaged(what: str) -> ImageError:
     return ImageError(f"cannot be read: truncated or damaged ({what})")
 
 
-def write_pnm(stream: BinaryIO, pixels: NDArray[Any]) -> None:
-    """Write uint8 or uint16 as PGM or PPM, and float32 as PFM; (H, W) or (H, W, 3)."""
+def head_of(pixels: NDArray[Any]) -> bytes:
+    """Return what comes before uint8 or uint16 pixels, (H, W) or (H, W, 3)."""
     height, width = pixels.shape[:2]
-    if pixels.dtype == np.float32:
-        kind, white, stored = "f" if pixels.ndim == 2 else "F", "-1.0", pixels[::-1].astype("<f4")
-    else:
-        kind, white = "5" if pixels.ndim == 2 else "6", str(np.iinfo(pixels.dtype).max)
-        stored = pixels.astype(pixels.dtype.newbyteorder(">"))
-    stream.write(f"P{kind}\n{width} {height}\n{white}\n".encode())
-    stream.write(stored.tobytes())
+    kind, white = "56"[pixels.ndim - 2], str(np.iinfo(pixels.dtype).max)
+    return f"P{kind}\n{width} {height}\n{white}\n".encode()
+
+
+def write_pfm(stream: BinaryIO, pixels: NDArray[Any]) -> None:
+    """Write float32 pixels, (H, W) or (H, W, 3), as PFM: from the bottom up."""
+    height, width = pixels.shape[:2]
+    stream.write(f"P{'fF'[pixels.ndim - 2]}\n{width} {height}\n-1.0\n".encode())
+    stream.write(pixels[::-1].astype("<f4").tobytes())

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
 from types import MappingProxyType
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,10 @@ from conv_cli.images import metadata, pnm
 from conv_cli.images.formats import ARRAY_FORMATS, can_hold, format_of, uses_extra
 from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
-from conv_cli.images.png import encode_png
+from conv_cli.images.png import PngSink
 from conv_cli.io import npy
 from conv_cli.io.files import write_atomically
+from conv_cli.parallel.threads import InOrder
 
 
 def write_image(
@@ -60,17 +61,14 @@ def write_image(
     """
     name = os.fsdecode(path)
     chosen = format_of(name) if format is None else format
-    notes: tuple[str, ...] = ()
 
-    def write(stream: BinaryIO) -> None:
-        nonlocal notes
+    def write(stream: BinaryIO) -> tuple[str, ...]:
         try:
-            notes = encode_image(stream, image, chosen, threads=threads, compress=compress)
+            return encode_image(stream, image, chosen, threads=threads, compress=compress)
         except ImageError as error:
             raise ImageError(f"{name}: {error}") from error
 
-    write_atomically(name, write, force=force)
-    return notes
+    return write_atomically(name, write, force=force)
 
 
 def encode_image(
@@ -90,26 +88,106 @@ def encode_image(
     Parameters, result and errors are those of `write_image`, whose errors name the file too.
     """
     whole = _as_image(image)
-    can_hold(format, whole.dtype, whole.channels, whole.alpha)
-    whole, notes = _with_fitting_profile(whole, format)
-    notes += _dropped(whole, format)
+    sink, notes = open_sink(stream, whole, format, compress=compress)
+    sink.put(0, whole.pixels)
+    return notes + sink.finish(threads)
+
+
+class Sink(Protocol):
+    """Where the rows of a picture go."""
+
+    strip_rows: int
+    """So many rows at a time are best."""
+
+    def put(self, top: int, rows: NDArray[Any]) -> None:
+        """Take the rows from ``top`` on, (h, W) or (h, W, C).
+
+        May be called from several threads; strips come in any order, about that of the picture.
+        """
+
+    def finish(self, threads: int | None = None) -> tuple[str, ...]:
+        """End the file when all rows have come; return what a user must be told."""
+
+
+def open_sink(
+    stream: BinaryIO, image: Image, format: str, *, compress: bool = False
+) -> tuple[Sink, tuple[str, ...]]:
+    """Begin a file whose rows are to come, and return what takes them.
+
+    PNG, PNM and .npy are written as rows come, in order; other formats when all are there.
+
+    Parameters
+    ----------
+    image : Image
+        What the file describes; its pixels tell shape and dtype alone.
+
+    Returns
+    -------
+    sink : Sink
+    notes : tuple of str
+        What a user must be told: what cannot be carried over.
+
+    Raises
+    ------
+    ImageError
+        If the format cannot hold such pixels.
+    """
+    can_hold(format, image.dtype, image.channels, image.alpha)
+    image, notes = _with_fitting_profile(image, format)
+    notes += _dropped(image, format)
+    dtype = image.dtype
     if format == "png":
-        encode_png(
-            stream,
-            whole.pixels,
-            exif=whole.exif,
-            xmp=whole.xmp,
-            icc=whole.icc,
-            dpi=whole.dpi,
-            threads=threads,
-            compress=compress,
-        )
+        sink: Sink = PngSink(
+            stream, image.shape, dtype,
+            exif=image.exif, xmp=image.xmp, icc=image.icc, dpi=image.dpi, compress=compress,
+        )  # fmt: skip
+    elif format == "npy":
+        sink = _RawSink(stream, image, npy.head_of(image.pixels), dtype)
+    elif format in ("pgm", "ppm", "pnm"):
+        sink = _RawSink(stream, image, pnm.head_of(image.pixels), dtype.newbyteorder(">"))
+    else:
+        sink = _WholeSink(stream, image, format, compress)
+    return sink, notes
+
+
+class _RawSink:
+    """Writes rows as they are in memory, after a head, in the order of the picture."""
+
+    def __init__(self, stream: BinaryIO, image: Image, head: bytes, dtype: np.dtype[Any]) -> None:
+        stream.write(head)
+        self._dtype = dtype
+        self._order = InOrder[NDArray[Any]](lambda rows: stream.write(rows.data))
+        self.strip_rows = max(1, _STRIP_BYTES * len(image.pixels) // image.pixels.nbytes)
+
+    def put(self, top: int, rows: NDArray[Any]) -> None:
+        self._order.give(top, top + len(rows), np.ascontiguousarray(rows, self._dtype))
+
+    def finish(self, threads: int | None = None) -> tuple[str, ...]:
+        return ()
+
+
+class _WholeSink:
+    """Collects all rows for an encoder that wants them together."""
+
+    def __init__(self, stream: BinaryIO, image: Image, format: str, compress: bool) -> None:
+        self._stream, self._image, self._format = stream, image, format
+        self._compress = compress
+        self._pixels: NDArray[Any] | None = None
+        self.strip_rows = len(image.pixels)
+
+    def put(self, top: int, rows: NDArray[Any]) -> None:
+        """Take the whole picture, which is not copied."""
+        assert top == 0 and len(rows) == self.strip_rows
+        self._pixels = rows
+
+    def finish(self, threads: int | None = None) -> tuple[str, ...]:
+        assert self._pixels is not None
+        buffer = BytesIO()  # encoders seek, and write to descriptors without saying what failed
+        with quiet:
+            image = replace(self._image, pixels=self._pixels)
+            notes = _encode(buffer, image, self._format, self._compress)
+        self._stream.write(buffer.getbuffer())
         return notes
-    buffer = BytesIO()  # encoders seek, and write to file descriptors without saying what failed
-    with quiet:
-        notes += _encode(buffer, whole, format, compress)
-    stream.write(buffer.getbuffer())
-    return notes
 
 
 def _as_image(image: Image | NDArray[Any]) -> Image:
@@ -160,12 +238,10 @@ def _with_fitting_profile(image: Image, format: str) -> tuple[Image, tuple[str, 
 
 
 def _encode(stream: BinaryIO, image: Image, format: str, compress: bool) -> tuple[str, ...]:
-    if format == "npy":
-        npy.write_npy(stream, image.pixels)
-    elif format == "npz":
+    if format == "npz":
         npy.write_npz(stream, image.pixels)
-    elif format in ("pgm", "ppm", "pnm", "pfm"):
-        pnm.write_pnm(stream, image.pixels)
+    elif format == "pfm":
+        pnm.write_pfm(stream, image.pixels)
     elif format == "tiff":
         return _encode_tiff(stream, image, compress)
     else:
@@ -192,6 +268,10 @@ def _encode_tiff(stream: BinaryIO, image: Image, compress: bool) -> tuple[str, .
         data = tiff.with_tags(data, None, tags)
     stream.write(data)
     return notes
+
+
+_STRIP_BYTES = 2 << 20
+"""Rows that are written as they are come in strips of about so much."""
 
 
 class _Codec(NamedTuple):

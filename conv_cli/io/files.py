@@ -6,10 +6,11 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 from conv_cli.errors import ImageError
 
+T = TypeVar("T")
 _REASONS = {
     errno.ENOENT: "its folder does not exist; make it first",
     errno.ENOTDIR: "a part of its path is no folder; check the path",
@@ -34,8 +35,8 @@ _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)  # from such a fil
 
 
 def write_atomically(
-    path: str | os.PathLike[str], write: Callable[[BinaryIO], None], *, force: bool = False
-) -> None:
+    path: str | os.PathLike[str], write: Callable[[BinaryIO], T], *, force: bool = False
+) -> T:
     """Make the file `path` from what `write` puts into the stream that it is given.
 
     The bytes go to a new file in the folder of the target, are synced to the disk, and only then
@@ -46,7 +47,8 @@ def write_atomically(
     path : the target. A new file gets the mode that the umask leaves; an overwritten one keeps
         its mode. A symbolic link is written through with `force` (the link stays, the file that
         it names is replaced) and refused like any other existing name without.
-    write : called once with a buffered binary stream, opened for writing.
+    write : called once with a buffered binary stream, opened for writing; what it returns is
+        returned.
     force : replace an existing file. Without it an existing target is refused, also when it
         appears while `write` runs.
 
@@ -58,12 +60,13 @@ def write_atomically(
         target = _checked_target(name, force)
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
         with _Draft(target.parent) as draft:
-            write(draft.stream)
+            result = write(draft.stream)
             draft.finish(mode)
             if force:
                 draft.replace(target)
             else:
                 draft.appear_as(target)
+            return result
     except OSError as error:
         raise ImageError(f"{name}: {_reason(error)}") from error
 
@@ -89,11 +92,7 @@ def same_file(one: str, other: str) -> bool:
 
 def write_bytes(path: str | os.PathLike[str], data: bytes, *, force: bool = False) -> None:
     """Make the file `path` of bytes that are there already, as `write_atomically` does."""
-
-    def write(stream: BinaryIO) -> None:
-        stream.write(data)
-
-    write_atomically(path, write, force=force)
+    write_atomically(path, lambda stream: stream.write(data), force=force)
 
 
 def discard_drafts(folder: str | os.PathLike[str], process: int) -> None:

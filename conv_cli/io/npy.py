@@ -2,6 +2,7 @@
 
 import math
 import os
+from io import BytesIO
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -75,9 +76,11 @@ def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
     return np.ascontiguousarray(array, header.dtype)
 
 
-def write_npy(stream: BinaryIO, pixels: NDArray[Any]) -> None:
-    """Write one array; the stream need not be seekable."""
-    npy_format.write_array(stream, np.ascontiguousarray(pixels), allow_pickle=False)
+def head_of(pixels: NDArray[Any]) -> bytes:
+    """Return what comes before the rows of an array in a .npy file."""
+    head = BytesIO()
+    npy_format.write_array_header_1_0(head, npy_format.header_data_from_array_1_0(pixels))
+    return head.getvalue()
 
 
 def write_npz(stream: BinaryIO, pixels: NDArray[Any]) -> None:

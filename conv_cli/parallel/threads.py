@@ -35,34 +35,33 @@ def share(
         What is raised in any thread: the others get no more pieces then.
     """
     helpers = min(threads or available_threads(), len(pieces)) - 1
-    heap = _Heap(pieces)
-    invitations = [None] * helpers
-    goodbyes: SimpleQueue[None] = SimpleQueue()
+    rest = _Pieces(pieces)
+    tasks, ended = [None] * helpers, SimpleQueue[None]()
 
     def help_out() -> None:
-        if not _taken(invitations):  # all is done by now
+        if not _popped(tasks):  # all is done by now
             return
         try:
-            worker(heap)
+            worker(rest)
         except BaseException as error:  # raised again by the thread that waits for this one
-            heap.failures.append(error)
+            rest.failures.append(error)
         finally:
-            goodbyes.put(None)
+            ended.put(None)
 
-    _CREW.call(help_out, helpers)
+    _POOL.submit(help_out, helpers)
     try:
-        worker(heap)
+        worker(rest)
     except BaseException as error:
-        heap.failures.insert(0, error)
-    while _taken(invitations):
+        rest.failures.insert(0, error)
+    while _popped(tasks):
         helpers -= 1
     for _ in range(helpers):
-        goodbyes.get()
-    if heap.failures:
-        raise heap.failures[0]
+        ended.get()
+    if rest.failures:
+        raise rest.failures[0]
 
 
-class _Heap(Generic[Piece]):
+class _Pieces(Generic[Piece]):
     """Pieces for any number of threads, until one of them fails."""
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
@@ -78,26 +77,54 @@ class _Heap(Generic[Piece]):
         return next(self._rest)
 
 
-def _taken(invitations: list[None]) -> bool:
-    """Take an invitation, if there is one."""
+def _popped(tasks: list[None]) -> bool:
+    """Pop a task, if there is one; lists do that at once for any number of threads."""
     try:
-        invitations.pop()
+        tasks.pop()
     except IndexError:
         return False
     return True
 
 
-class _Crew:
-    """Threads that wait for something to help with, as many as were ever wanted at once.
+class InOrder(Generic[Piece]):
+    """Pieces that threads finish in any order go on in the order of their places."""
+
+    def __init__(self, deliver: Callable[[Piece], object]) -> None:
+        self._deliver = deliver
+        self._early: dict[int, tuple[int, Piece]] = {}
+        self._next = 0
+        self._moved = threading.Condition()
+
+    def give(self, start: int, stop: int, piece: Piece) -> None:
+        """Deliver the piece of some places when those before have been, and what waited for it."""
+        with self._moved:
+            self._early[start] = stop, piece
+            while (ready := self._early.pop(self._next, None)) is not None:
+                self._next, following = ready
+                self._deliver(following)
+            self._moved.notify_all()
+
+    def wait(self, most: int, failed: Callable[[], bool]) -> None:
+        """Wait while more than so many pieces are early, so that they take little memory.
+
+        Every piece before them must be under way; if one has failed, there is nothing to wait for.
+        """
+        with self._moved:
+            while len(self._early) > most and not failed():
+                self._moved.wait(0.05)
+
+
+class _Pool:
+    """Threads that wait for something to help with, as many as were ever needed at once.
 
     A thread takes 0.3 ms to start, and a small image not much longer to filter.
     """
 
     def __init__(self) -> None:
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._size = 0
 
-    def call(self, task: Callable[[], None], helpers: int) -> None:
+    def submit(self, task: Callable[[], None], helpers: int) -> None:
         """Have a task run by so many threads beside this one, as soon as they are free.
 
         Where the system grants no more threads, those that there are must do.
@@ -107,21 +134,21 @@ class _Crew:
                 threading.Thread(target=self._serve, daemon=True, name="conv-cli").start()
                 self._size += 1
         for _ in range(min(helpers, self._size)):
-            self._calls.put(task)
+            self._tasks.put(task)
 
     def _serve(self) -> None:
         while True:
-            self._calls.get()()
+            self._tasks.get()()
 
 
-_CREW = _Crew()
+_POOL = _Pool()
 
 
-def _new_crew() -> None:
+def _new_pool() -> None:
     """Forget threads that a fork has left behind in the parent."""
-    global _CREW
-    _CREW = _Crew()
+    global _POOL
+    _POOL = _Pool()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_crew)
+    os.register_at_fork(after_in_child=_new_pool)

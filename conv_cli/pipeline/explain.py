@@ -11,7 +11,7 @@ from conv_cli.colors import TRUST, to_gray
 from conv_cli.errors import ConvError
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.pipeline.feature_map import RangeName
+from conv_cli.pipeline.feature_map import ArraySink, RangeName
 from conv_cli.pipeline.filter import Filter, filter_image, output_shape, white_of
 
 Matrix = npt.NDArray[np.float64]
@@ -126,7 +126,9 @@ def explain_pixel(
         tuple(range(start - before, stop - before, gap))
         for (start, stop), (before, _), gap in zip(spans, padding, params.dilation, strict=True)
     )
-    written = filter_image(image, rule, (kernel,), dtype, mode).image.pixels[row, column]
+    whole = ArraySink(height)
+    filter_image(image, rule, (kernel,), dtype, mode, whole)
+    written = whole.pixels[row, column]
     return Explanation(
         rows, columns, (planes.shape[2], planes.shape[3]), kernel,
         _sums(image, rule, kernel, pixels, np.atleast_1d(written)),

@@ -12,6 +12,7 @@ raw       v, as a float
 ========  =====================================================================
 """
 
+from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Any, Literal, NamedTuple
 
@@ -21,6 +22,8 @@ import numpy.typing as npt
 from conv_cli.borders import Span
 from conv_cli.colors import white as white_of
 from conv_cli.errors import ConvError, ImageError
+from conv_cli.images import Sink
+from conv_cli.parallel.threads import share
 
 Values = npt.NDArray[Any]
 RangeName = Literal["clip", "abs", "shift", "signed", "stretch", "raw"]
@@ -64,18 +67,40 @@ class Statistics(NamedTuple):
     clipped: float
 
 
+class ArraySink:
+    """Takes a whole picture as an array, ``pixels``."""
+
+    def __init__(self, rows: int) -> None:
+        self.strip_rows = rows
+        self.pixels: Values
+
+    def put(self, top: int, rows: Values) -> None:
+        """Take it."""
+        self.pixels = rows
+
+
+class _Strip(NamedTuple):
+    """Some rows of a map in the making, (rows, columns, channels), and those from values alone.
+
+    ``target`` is a view (channels, rows, columns); ``missing`` counts what it waits for.
+    """
+
+    top: int
+    pixels: Values
+    target: Values
+    missing: list[int]
+
+
 class FeatureMap:
-    """One map in the making: takes tiles of real values, from any thread, and gives pixels.
+    """One map in the making: takes tiles of real values, from any thread, and gives rows of pixels.
 
     Where the range depends on the extremes of the whole map, every tile is to be measured before
-    the first is developed; else ``take`` does both. Values that are given may be overwritten.
+    the first is quantized; else ``add`` does both. Values that are given may be overwritten.
 
     Parameters
     ----------
     shape : (rows, columns, channels)
-        Of the finished pixels; channels beyond those of the tiles are the caller's to fill.
-    channels : int
-        Of the tiles, (channels, h, w); those of interleaved samples are (1, h, w·samples).
+        Of the finished pixels; the last channel may be opacity.
     units : numpy.dtype
         Of the input's pixels; it says what the values mean.
     dtype : numpy.dtype
@@ -83,10 +108,17 @@ class FeatureMap:
         whole numbers as ``white`` says; nothing else is rescaled but by the range.
     mode : str
         The range.
+    sink : Sink
+        Where strips of rows go as soon as they are whole.
+    tile_rows : int
+        Strips are of so many rows, or a multiple, so that tiles of that height fit into them.
     samples : int
-        How many samples of a pixel lie side by side in the tiles.
+        How many samples of a pixel lie side by side in the tiles: those of such interleaved pixels
+        are (1, h, w·samples), others (channels, h, w).
     white : float, optional
         What white is in floats; 1 by default.
+    opacity : callable, optional
+        From rows and columns to the pixels (h, w) of the last channel, which the tiles lack then.
 
     Raises
     ------
@@ -97,42 +129,54 @@ class FeatureMap:
     def __init__(
         self,
         shape: tuple[int, int, int],
-        channels: int,
         units: np.dtype[Any],
         dtype: np.dtype[Any],
         mode: RangeName,
+        sink: Sink | ArraySink,
         *,
+        tile_rows: int = 1,
         samples: int = 1,
         white: float | None = None,
+        opacity: Callable[[Span, Span], Values] | None = None,
     ) -> None:
         if mode == "raw" and dtype.kind != "f":
             raise ConvError("--range raw makes floats; add --depth float32, or choose clip")
-        self.pixels = np.empty(shape, dtype)
-        self.needs_extremes = mode in _NEEDS_EXTREMES
+        self._shape, self._dtype, self._mode = shape, dtype, mode
+        self._samples, self._opacity, self._sink = samples, opacity, sink
+        self._channels = shape[2] - (opacity is not None)
+        whole = sink.strip_rows >= shape[0]
+        several = max(1, sink.strip_rows // tile_rows) * tile_rows
+        self._strip_rows = shape[0] if whole else several
+        self._strips: dict[int, _Strip] = {}
         top = white if white and units.kind == "f" else white_of(units)
         self._scale = _rescaling(units, dtype, top)
         self._bottom, self._top = _limits(dtype, top)
         self._half = {1: 128.0, 2: 32768.0}.get(dtype.itemsize, self._top / 2)
         self._noise = _NOISE * top
-        self._mode = mode
-        if samples > 1:
-            self._target = self.pixels.reshape(1, shape[0], -1)
-        else:
-            self._target = self.pixels[..., :channels].transpose(2, 0, 1)
-        self._kept: Values | None = None
+        self._stored: Values | None = None
         self._low, self._high, self._clipped = np.inf, -np.inf, 0
         self._lock = Lock()
 
     @property
+    def needs_extremes(self) -> bool:
+        """Whether all values must be measured before the first is quantized."""
+        return self._mode in _NEEDS_EXTREMES
+
+    @property
+    def size(self) -> int:
+        """How many values it holds, opacity aside."""
+        return self._shape[0] * self._shape[1] * self._channels
+
+    @property
     def statistics(self) -> Statistics:
         """What the map has held so far."""
-        return Statistics(self._low, self._high, self._clipped / self._target.size)
+        return Statistics(self._low, self._high, self._clipped / self.size)
 
-    def take(self, values: Values, rows: Span, columns: Span) -> None:
-        """Measure and develop the values (C, h, w) of those rows and columns."""
+    def add(self, values: Values, rows: Span, columns: Span) -> None:
+        """Measure and quantize the values (C, h, w) of those rows and columns."""
         extremes = self.measure(values)
         as_they_are = self._mode == "clip" and self._scale == 1
-        self.develop(values, rows, columns, extremes if as_they_are else None)
+        self.quantize(values, rows, columns, extremes if as_they_are else None)
 
     def measure(self, values: Values) -> tuple[float, float]:
         """Return the least and the greatest of some values, and remember them.
@@ -149,35 +193,70 @@ class FeatureMap:
             self._low, self._high = min(self._low, float(low)), max(self._high, float(high))
         return float(low), float(high)
 
-    def keep(self, values: Values, rows: Span, columns: Span) -> None:
-        """Measure values and keep them as they are, for ``develop_kept``."""
+    def store(self, values: Values, rows: Span, columns: Span) -> None:
+        """Measure values and store them as they are, for ``quantize_stored``."""
         self.measure(values)
         with self._lock:
-            if self._kept is None:
-                self._kept = np.empty(self._target.shape, values.dtype)
-        self._kept[:, slice(*rows), slice(*columns)] = values
+            if self._stored is None:
+                shape = (len(values), self._shape[0], self._shape[1] * self._samples)
+                self._stored = np.empty(shape, values.dtype)
+        self._stored[:, slice(*rows), slice(*columns)] = values
 
-    def develop_kept(self) -> None:
-        """Develop all values that were kept."""
-        assert self._kept is not None
-        height, width = self._target.shape[1:]
-        for start in range(0, height, _STRIP_ROWS):
-            rows = start, min(start + _STRIP_ROWS, height)
-            self.develop(self._kept[:, slice(*rows)], rows, (0, width))
-        self._kept = None
+    def quantize_stored(self, threads: int | None) -> None:
+        """Quantize all values that were stored."""
+        stored, height, step = self._stored, self._shape[0], self._strip_rows
+        assert stored is not None
+        spans = [
+            (start, min(start + _STRIP_ROWS, top + step, height))
+            for top in range(0, height, step)
+            for start in range(top, min(top + step, height), _STRIP_ROWS)
+        ]
 
-    def develop(
+        def worker(waiting: Iterator[Span]) -> None:
+            for rows in waiting:
+                self.quantize(stored[:, slice(*rows)], rows, (0, stored.shape[2]))
+
+        share(worker, spans, threads)
+        self._stored = None
+
+    def quantize(
         self,
         values: Values,
         rows: Span,
         columns: Span,
         extremes: tuple[float, float] | None = None,
     ) -> None:
-        """Write values to pixels: the range, then to the nearest whole number within the limits.
+        """Turn values into pixels: the range, then to the nearest whole number within the limits.
 
         ``extremes`` are those of the values, if the range leaves them as they are.
         """
-        target = self._target[:, slice(*rows), slice(*columns)]
+        strip = self._strip(rows[0])
+        inner = slice(rows[0] - strip.top, rows[1] - strip.top)
+        self._round(values, strip.target[:, inner, slice(*columns)], extremes)
+        if self._opacity is not None:
+            strip.pixels[inner, slice(*columns), -1] = self._opacity(rows, columns)
+        with self._lock:
+            strip.missing[0] -= values.size
+            if strip.missing[0]:
+                return
+            del self._strips[strip.top]
+        self._sink.put(strip.top, strip.pixels[..., 0] if self._shape[2] == 1 else strip.pixels)
+
+    def _strip(self, row: int) -> _Strip:
+        """Return the strip that a row is in."""
+        top = row // self._strip_rows * self._strip_rows
+        with self._lock:
+            if top not in self._strips:
+                rows = min(self._strip_rows, self._shape[0] - top)
+                pixels = np.empty((rows, *self._shape[1:]), self._dtype)
+                if self._samples > 1:
+                    target = pixels.reshape(1, rows, -1)
+                else:
+                    target = pixels[..., : self._channels].transpose(2, 0, 1)
+                self._strips[top] = _Strip(top, pixels, target, [target.size])
+            return self._strips[top]
+
+    def _round(self, values: Values, target: Values, extremes: tuple[float, float] | None) -> None:
         ranged = self._ranged(values)
         if target.dtype.kind == "f":
             if self._mode == "raw":
@@ -203,7 +282,7 @@ class FeatureMap:
         return dtype.type(bottom), dtype.type(top)
 
     def _finite_extremes(self, values: Values) -> tuple[float, float]:
-        if self.pixels.dtype.kind != "f":
+        if self._dtype.kind != "f":
             raise ImageError(
                 "its filtered values hold NaN or infinity, which whole-number pixels cannot; "
                 "write .npy, or float TIFF with --depth float32"
@@ -230,36 +309,28 @@ class FeatureMap:
         return values
 
 
-def develop_map(
+def map_to_pixels(
     values: Values,
     units: np.dtype[Any],
     dtype: np.dtype[Any],
     mode: RangeName,
     white: float | None = None,
 ) -> tuple[Values, Statistics]:
-    """Return the pixels (h, w) of one map that is there as a whole, and what it held.
+    """Return the pixels of a map that is there as a whole, (h, w) or (h, w, C), and what it held.
 
     Parameters and errors are those of ``FeatureMap``; the values are left as they are.
     """
-    rows, columns = values.shape
-    feature_map = FeatureMap((rows, columns, 1), 1, units, dtype, mode, white=white)
-    own = values[None].copy()
+    planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+    channels, rows, columns = planes.shape
+    sink = ArraySink(rows)
+    feature_map = FeatureMap((rows, columns, channels), units, dtype, mode, sink, white=white)
+    own = planes.copy()
     if feature_map.needs_extremes:
         feature_map.measure(own)
-        feature_map.develop(own, (0, rows), (0, columns))
+        feature_map.quantize(own, (0, rows), (0, columns))
     else:
-        feature_map.take(own, (0, rows), (0, columns))
-    return feature_map.pixels[..., 0], feature_map.statistics
-
-
-def to_pixels(values: Values, units: np.dtype[Any], mode: RangeName) -> Values:
-    """Return real values, (H, W) or (H, W, C), as pixels of the dtype that says their units."""
-    planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-    channels, height, width = planes.shape
-    made = FeatureMap((height, width, channels), channels, units, units, mode)
-    made.measure(planes)
-    made.develop(planes.copy(), (0, height), (0, width))
-    return made.pixels[..., 0] if values.ndim == 2 else made.pixels
+        feature_map.add(own, (0, rows), (0, columns))
+    return sink.pixels.reshape(values.shape), feature_map.statistics
 
 
 def rescaled(opacity: Values, dtype: np.dtype[Any], top: float) -> Values:

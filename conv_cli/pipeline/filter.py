@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import pad
+from conv_cli.borders import PaddedImage, Span
 from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, weigh, white
 from conv_cli.correlation.correlate import correlate, prepare
 from conv_cli.correlation.params import ConvParams
 from conv_cli.correlation.plan import Plan
 from conv_cli.correlation.problem import Source, Tile
 from conv_cli.errors import ImageError
-from conv_cli.images import Image, ImageInfo
+from conv_cli.images import Image, ImageInfo, PictureRows, Sink
 from conv_cli.kernels.kernel import Kernel, common_frame
 from conv_cli.pipeline.feature_map import (
+    ArraySink,
     CombineName,
     FeatureMap,
     RangeName,
@@ -28,8 +29,8 @@ from conv_cli.pipeline.feature_map import (
 
 Array = npt.NDArray[Any]
 
-_KEPT_BYTES = 16 << 20
-"""Real values that may be kept beside the pixels until their range is known."""
+_STORED_BYTES = 16 << 20
+"""Real values that may be stored beside the pixels until their range is known."""
 
 
 class Filter(NamedTuple):
@@ -71,18 +72,9 @@ class Filter(NamedTuple):
         return [(kernel.name, (kernel,)) for kernel in self.kernels]
 
 
-class MapResult(NamedTuple):
-    """One finished map.
+class Filtered(NamedTuple):
+    """What a map held, and how it was computed."""
 
-    Attributes
-    ----------
-    image : Image
-        Its pixels, with what the input carried along.
-    statistics : Statistics
-    plan : Plan
-    """
-
-    image: Image
     statistics: Statistics
     plan: Plan
 
@@ -114,11 +106,12 @@ def filter_image(
     kernels: tuple[Kernel, ...],
     dtype: np.dtype[Any],
     mode: RangeName,
+    sink: Sink | ArraySink,
     *,
     threads: int | None = None,
     progress: Callable[[float], None] | None = None,
-) -> MapResult:
-    """Return the map that the kernels make of an image.
+) -> Filtered:
+    """Make the map that the kernels give of an image, strip by strip.
 
     Parameters
     ----------
@@ -127,9 +120,11 @@ def filter_image(
     kernels : tuple of Kernel
         One, or all of one shape and origin for a combined map: an entry of ``rule.maps()``.
     dtype : numpy.dtype
-        Of the map's pixels: uint8, uint16, int32 or float32.
+        Of the map's pixels: uint8, uint16, int32, float32 or float64.
     mode : str
         The range.
+    sink : Sink
+        Takes the rows as they are finished, while the next are computed.
     threads : int, optional
         All cores by default. The pixels are the same for every number.
     progress : callable, optional
@@ -142,23 +137,28 @@ def filter_image(
     """
     samples = _interleaved(image, rule)
     planes = _planes(image, samples)
-    colours = image.channels - image.alpha
-    top = white_of(planes.dtype, rule)
+    top = white_of(image.dtype, rule)
+    shape = output_shape(image, rule, kernels[0])
+    colours = shape[2] - image.alpha
     weighted = _counts_by_opacity(image, rule)
-    load = _loader(image, rule, weighted, colours, top)
-    opacity = top * rule.params.border.opaque if weighted else None
-    source = Source.of(planes, load, samples=samples, opacity=opacity)
+    copied = image.alpha and not rule.filter_alpha
+    source = Source.of(
+        planes,
+        _loader(image, rule, weighted, top),
+        samples=samples,
+        opacity=top * rule.params.border.opaque if weighted else None,
+    )
     weights = np.stack([kernel.weights for kernel in kernels])[:, None]
     if weighted and weights.min() < 0:
         weights = np.concatenate([weights, np.abs(weights)])
     params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
     sliding = params.interleaved(samples)
     problem, plan = prepare(source, weights, sliding)
-    shape = output_shape(image, rule, kernels[0])
-    made = shape[2] - (image.alpha and not rule.filter_alpha)
     feature_map = FeatureMap(
-        shape, made, planes.dtype, dtype, mode, samples=samples, white=rule.white
-    )
+        shape, image.dtype, dtype, mode, sink,
+        tile_rows=plan.tile[0], samples=samples, white=rule.white,
+        opacity=_opacity_of(image, params, kernels[0], dtype, top) if copied else None,
+    )  # fmt: skip
 
     def each_tile(handle: Callable[..., object], share: float) -> None:
         """Correlate, and hand the finished values of every tile on with its rows and columns."""
@@ -166,26 +166,22 @@ def filter_image(
 
         def finish(values: Array, tile: Tile) -> None:
             if weighted:
-                values = _by_opacity(values, made, kernels)
-            handle(_finish(values, rule, kernels, top, shape[2] - image.alpha), *tile.output)
+                values = _by_opacity(values, colours, kernels)
+            handle(_finish(values, rule, kernels, top, colours), *tile.output)
             if progress is not None:
                 progress(step)
 
         correlate(source, weights, sliding, finish, threads=threads)
 
     if not feature_map.needs_extremes:
-        each_tile(feature_map.take, 1)
-    elif _worth_keeping(plan, feature_map.pixels):
-        each_tile(feature_map.keep, 1)
-        feature_map.develop_kept()
+        each_tile(feature_map.add, 1)
+    elif _worth_storing(plan, feature_map.size, dtype.itemsize):
+        each_tile(feature_map.store, 1)
+        feature_map.quantize_stored(threads)
     else:
         each_tile(lambda values, *_: feature_map.measure(values), 0.5)
-        each_tile(feature_map.develop, 0.5)
-    if image.alpha and not rule.filter_alpha:
-        placed = _placed_opacity(planes[-1, 0], params, kernels[0], top)
-        feature_map.pixels[..., -1] = rescaled(placed, dtype, top)
-    pixels = feature_map.pixels[..., 0] if shape[2] == 1 else feature_map.pixels
-    return MapResult(replace(image, pixels=pixels), feature_map.statistics, plan)
+        each_tile(feature_map.quantize, 0.5)
+    return Filtered(feature_map.statistics, plan)
 
 
 def _interleaved(image: Image, rule: Filter) -> int:
@@ -196,17 +192,17 @@ def _interleaved(image: Image, rule: Filter) -> int:
     """
     treated_apart = image.alpha and (rule.linear or not rule.filter_alpha)
     mixed = treated_apart or (rule.gray and image.channels > 1)
-    whole = rule.params.stride[1] == 1 and image.pixels.flags.c_contiguous
-    return image.channels if whole and not mixed else 1
+    in_rows = isinstance(image.pixels, PictureRows) or image.pixels.flags.c_contiguous
+    return image.channels if rule.params.stride[1] == 1 and in_rows and not mixed else 1
 
 
-def _worth_keeping(plan: Plan, pixels: Array) -> bool:
-    """Tell whether real values are kept until the range is known, or made a second time.
+def _worth_storing(plan: Plan, size: int, itemsize: int) -> bool:
+    """Tell whether real values are stored until the range is known, or made a second time.
 
-    A value that is kept costs about a nanosecond, and memory beside that of the pixels.
+    A value that is stored costs about a nanosecond, and memory beside that of the pixels.
     """
-    return pixels.size * 8 <= _KEPT_BYTES or (
-        plan.cost > pixels.size / 1e6 and pixels.size * 4 <= _KEPT_BYTES + pixels.nbytes // 2
+    return size * 8 <= _STORED_BYTES or (
+        plan.cost > size / 1e6 and size * 4 <= _STORED_BYTES + size * itemsize // 2
     )
 
 
@@ -215,6 +211,8 @@ def _planes(image: Image, samples: int) -> Array:
 
     That is (C, 1, H, W), or (1, 1, H, W·samples).
     """
+    if isinstance(image.pixels, PictureRows) and samples == image.channels:
+        return image.pixels.plane
     if samples > 1:
         return image.pixels.reshape(1, 1, len(image.pixels), -1)
     return image.planes[:, None]
@@ -236,9 +234,10 @@ def _counts_by_opacity(image: Image, rule: Filter) -> bool:
 
 
 def _loader(
-    image: Image, rule: Filter, weighted: bool, colours: int, top: float
+    image: Image, rule: Filter, weighted: bool, top: float
 ) -> Callable[[Array], Array] | None:
     """Return what happens to a tile (C, 1, h, w) before correlation; None if nothing does."""
+    colours = image.channels - image.alpha
     copied = image.alpha and not rule.filter_alpha
     if not (rule.linear or copied or (rule.gray and colours > 1)):
         return None
@@ -297,11 +296,19 @@ def _finish(
     return values[:, 0]
 
 
-def _placed_opacity(opacity: Array, params: ConvParams, kernel: Kernel, top: float) -> Array:
-    """Return the opacity (h, w) that lies under the kernel's origin at every output pixel."""
+def _opacity_of(
+    image: Image, params: ConvParams, kernel: Kernel, dtype: np.dtype[Any], top: float
+) -> Callable[[Span, Span], Array]:
+    """Return what gives the opacity (h, w) under the kernel's origin for rows and columns."""
     border = replace(params.border, value=top) if params.border.opaque else params.border
-    padded = pad(opacity, params.margins, border)
-    (down, across), shape = params.stride, opacity.shape
-    rows, columns = params.output((shape[0], shape[1]), kernel.shape)
-    first, left = (o * d for o, d in zip(kernel.origin, params.dilation, strict=True))
-    return padded[first::down, left::across][:rows, :columns]
+    opacity = PaddedImage(image.planes[-1][None, None], params.margins, border)
+    origin = tuple(o * d for o, d in zip(kernel.origin, params.dilation, strict=True))
+
+    def read(rows: Span, columns: Span) -> Array:
+        axes = zip(origin, (rows, columns), params.stride, strict=True)
+        down, across = ((o + a * s, o + (b - 1) * s + 1) for o, (a, b), s in axes)
+        window = np.empty((1, 1, down[1] - down[0], across[1] - across[0]), image.dtype)
+        opacity.read(down, across, window)
+        return rescaled(window[0, 0, :: params.stride[0], :: params.stride[1]], dtype, top)
+
+    return read

@@ -16,7 +16,7 @@ from conv_cli.io.files import write_atomically
 from conv_cli.io.json import finite_or_none
 from conv_cli.networks.network import Network
 from conv_cli.networks.samples import check_target
-from conv_cli.pipeline.feature_map import RangeName, develop_map, require_white
+from conv_cli.pipeline.feature_map import RangeName, map_to_pixels, require_white
 from conv_cli.pipeline.jobs import STDIO, Destination, Input, is_image_name, place_key
 from conv_cli.pipeline.run import failure_message, identity, output_pixels
 
@@ -250,7 +250,7 @@ class NetworkRun:
             white = self._to.white
             require_white(units, dtype, mode, white, maps)
             _require_room(path, self._to.format or "png", dtype)
-            developed = [develop_map(values, units, dtype, mode, white) for values in maps]
+            developed = [map_to_pixels(values, units, dtype, mode, white) for values in maps]
             pixels = np.stack([made for made, _ in developed])
             self._write(path, pixels)
         except Exception as error:  # whatever it is, it costs this image alone

@@ -6,7 +6,7 @@ import stat
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -19,20 +19,19 @@ from conv_cli.images import (
     Image,
     ImageInfo,
     can_hold,
-    encode_image,
     file_format,
     not_srgb,
+    open_sink,
     probe_image,
     read_image,
-    write_image,
 )
-from conv_cli.io.files import discard_drafts
+from conv_cli.io.files import discard_drafts, write_atomically
 from conv_cli.io.json import finite_or_none
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import CAN_FORK, Progress, answers
 from conv_cli.parallel.threads import available_threads
 from conv_cli.pipeline.feature_map import RangeName, require_white
-from conv_cli.pipeline.filter import Filter, MapResult, filter_image, output_shape
+from conv_cli.pipeline.filter import Filter, Filtered, filter_image, output_shape
 from conv_cli.pipeline.jobs import STDIO, Destination, Input, Job, Output
 
 _SMALL = 16 << 20  # bytes that are not worth asking for
@@ -337,23 +336,20 @@ class Run:
         progress: Progress,
     ) -> Result:
         started = time.perf_counter()
-        threads = max(1, self._threads // self._processes)
         try:
             channels = output_shape(image, self._rule, output.kernels[0])[2]
             dtype, mode = self._pixels(image.dtype, channels, image.alpha, output, image.pixels)
-            made = filter_image(
-                image, self._rule, output.kernels, dtype, mode,
-                threads=threads, progress=progress,
-            )  # fmt: skip
-            notes += self._write(made, output, threads)
+            shape = output_shape(image, self._rule, output.kernels[0])
+            made, said = self._filtered(image, output, shape, dtype, mode, progress)
+            notes += said
         except Exception as error:  # whatever it is, it costs this image alone
             return _failure(job, output, error)
         statistics = made.statistics
         return _result(
             job,
             output,
-            shape=made.image.pixels.shape,
-            dtype=made.image.pixels.dtype.name,
+            shape=shape[:2] if shape[2] == 1 else shape,
+            dtype=dtype.name,
             min=finite_or_none(statistics.low),
             max=finite_or_none(statistics.high),
             clipped=statistics.clipped,
@@ -378,24 +374,35 @@ class Run:
         can_hold(output.format, dtype, channels, alpha)
         return dtype, mode
 
-    def _write(self, made: MapResult, output: Output, threads: int) -> tuple[str, ...]:
-        """Write a map, and return what must be said of it."""
+    def _filtered(
+        self,
+        image: Image,
+        output: Output,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        mode: RangeName,
+        progress: Progress,
+    ) -> tuple[Filtered, tuple[str, ...]]:
+        """Filter an image into its file; return what the map held and what must be said of it."""
+        threads = max(1, self._threads // self._processes)
+        size = shape[:2] if shape[2] == 1 else shape
+        described = replace(image, pixels=np.broadcast_to(np.zeros((), dtype), size))
+
+        def write(stream: BinaryIO) -> tuple[Filtered, tuple[str, ...]]:
+            sink, notes = open_sink(stream, described, output.format, compress=self._to.compress)
+            made = filter_image(
+                image, self._rule, output.kernels, dtype, mode, sink,
+                threads=threads, progress=progress,
+            )  # fmt: skip
+            return made, notes + sink.finish(threads)
+
         if output.path == STDIO:
-            notes = encode_image(
-                self._stdout, made.image, output.format, threads=threads, compress=self._to.compress
-            )
+            result = write(self._stdout)
             self._stdout.flush()
-            return notes
+            return result
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
-        return write_image(
-            output.path,
-            made.image,
-            format=output.format,
-            force=self._to.force,
-            threads=threads,
-            compress=self._to.compress,
-        )
+        return write_atomically(output.path, write, force=self._to.force)
 
     def _opened(self, source: Input) -> str | BinaryIO:
         return self._stdin if source.path == STDIO else source.path

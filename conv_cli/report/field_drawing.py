@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from conv_cli.images import Image
 from conv_cli.networks.receptive import PixelField
-from conv_cli.pipeline.feature_map import RangeName, develop_map
+from conv_cli.pipeline.feature_map import RangeName, map_to_pixels
 
 Array = npt.NDArray[Any]
 
@@ -53,6 +53,6 @@ def _as_rgb8(image: Image) -> Array:
     """Return an image as it is seen, without its opacity: (H, W, 3), uint8."""
     mode: RangeName = "clip" if image.dtype.kind == "u" else "stretch"
     shown = [
-        develop_map(plane, image.dtype, np.dtype(np.uint8), mode)[0] for plane in image.colours
+        map_to_pixels(plane, image.dtype, np.dtype(np.uint8), mode)[0] for plane in image.colours
     ]
     return np.stack(shown if len(shown) == 3 else shown[:1] * 3, axis=-1)

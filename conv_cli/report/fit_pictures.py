@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from conv_cli.fitting.result import Fit
 from conv_cli.images import FLOAT_FORMATS, Image, format_of
-from conv_cli.pipeline.feature_map import RangeName, to_pixels
+from conv_cli.pipeline.feature_map import RangeName, map_to_pixels
 
 Pixels = npt.NDArray[Any]
 
@@ -37,7 +37,7 @@ class FitPictures:
             self._after = self._after[..., 0]  # grey in three channels that are alike
         values = fit.predict(fit.like_input(self._before, self._after))
         mode: RangeName = "raw" if after.dtype.kind == "f" else "clip"
-        self.predicted = to_pixels(values, after.dtype, mode)
+        self.predicted = map_to_pixels(values, after.dtype, after.dtype, mode)[0]
         self.residual = self._after.astype(np.float64) - self.predicted
 
     @property
@@ -49,7 +49,7 @@ class FitPictures:
         """Return the residual for a file: about grey, or as it is if the format holds floats."""
         if format_of(name) in FLOAT_FORMATS:
             return self.residual.astype(np.float32)
-        return to_pixels(self.residual, _BYTES, "signed")
+        return map_to_pixels(self.residual, _BYTES, _BYTES, "signed")[0]
 
     def captioned(self, before: str, after: str) -> list[tuple[str, Pixels]]:
         """Return what a page shows, as (caption, pixels)."""
@@ -59,7 +59,7 @@ class FitPictures:
             ("predicted", _shown(self.predicted)),
             (
                 f"after less predicted: grey is 0, black and white are {self.scale}",
-                to_pixels(self.residual, _BYTES, "signed"),
+                map_to_pixels(self.residual, _BYTES, _BYTES, "signed")[0],
             ),
         ]
 
@@ -76,4 +76,4 @@ def _shown(pixels: Pixels) -> Pixels:
     """Return pixels that a page can show."""
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
-    return to_pixels(pixels.astype(np.float64), _BYTES, "stretch")
+    return map_to_pixels(pixels.astype(np.float64), _BYTES, _BYTES, "stretch")[0]
