@@ -20,7 +20,7 @@ import numpy.typing as npt
 from conv_cli.borders import PaddedImage
 from conv_cli.correlation import costs
 from conv_cli.correlation.engine import Scratch, overlapping
-from conv_cli.correlation.plan import MOST_BYTES, TILE_BYTES, Plan, accumulator, make_plan
+from conv_cli.correlation.plan import MOST_BYTES, Plan, accumulator, make_plan, tile_bytes
 from conv_cli.correlation.problem import Problem, Tile
 from conv_cli.correlation.support import holding, solid_core
 
@@ -82,7 +82,7 @@ class Fft:
         points, down, across = min(able)
         cost = points * costs.fft_ns(problem, dtype.itemsize)
         window = _fft_bytes(problem, dtype, down.size * across.size)
-        count = max(1, min(TILE_BYTES // window, -(-problem.output[1] // across.block)))
+        count = max(1, min(tile_bytes(problem) // window, -(-problem.output[1] // across.block)))
         tile = (down.block, min(across.block * count, problem.output[1]))
         return make_plan("fft", problem, dtype, tile, cost, count * window, block=across.block)
 

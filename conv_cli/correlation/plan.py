@@ -14,9 +14,10 @@ Strategy = Literal["direct", "gemm", "separable", "fft"]
 
 BANDS = (1, 2, 4, 8, 16, 32)
 """Output rows that one banded product may cover."""
-TILE_BYTES = 12 << 20
+_TILE_BYTES = 12 << 20
 """What a tile and its scratch may take: less, and the calls of two threads that wait for Python's
-lock cost more than the cache saves; more, and it leaves the cache."""
+lock cost more than the cache saves; more, and it leaves the cache. Half of it where what is read is
+copied first: such images shall take little memory."""
 MOST_BYTES = 256 << 20
 """The same where a large kernel leaves no choice."""
 _CALLS: dict[Strategy, int] = {"direct": 4, "gemm": 4, "separable": 4, "fft": 9}
@@ -84,6 +85,11 @@ def make_plan(
     return Plan(strategy, dtype, tile, band, block, int(scratch), ((strategy, total),))
 
 
+def tile_bytes(problem: Problem) -> int:
+    """Return what a tile and its scratch may take."""
+    return _TILE_BYTES if problem.in_place else _TILE_BYTES // 2
+
+
 def tile_shape(
     problem: Problem,
     bytes_per_pixel: float,
@@ -106,7 +112,7 @@ def tile_shape(
         Columns at most.
     """
     height, width = problem.output
-    pixels = TILE_BYTES / bytes_per_pixel
+    pixels = tile_bytes(problem) / bytes_per_pixel
     columns = width
     least_rows = min(max(LEAST_ROWS, 2 * problem.span[0]), height)
     if pixels < least_rows * width or (most is not None and most < width):

@@ -72,6 +72,8 @@ class Problem:
     rank : int
         How many terms, each a column times a row, the kernel of any output is the sum of; 0 where
         there are too many, or several input channels, or whole numbers whose factors are not.
+    in_place : bool
+        Engines may read the pixels where they are.
     """
 
     batch: int
@@ -88,6 +90,7 @@ class Problem:
     high: int
     steps: int
     rank: int = 0
+    in_place: bool = True
 
     @cached_property
     def span(self) -> Pair:
@@ -217,6 +220,7 @@ def state_problem(source: Source, weights: Pixels, params: ConvParams) -> Proble
         high=high,
         steps=bank.steps_apart if whole and params.stride == (1, 1) else bank.steps,
         rank=max(map(len, bank.whole_terms if whole else bank.terms), default=0),
+        in_place=source.is_read_in_place,
     )
 
 

@@ -102,7 +102,9 @@ class Separable:
         values = problem.params.stride[0] * problem.params.stride[1] + problem.params.stride[1] + 1
         per_pixel = values * dtype.itemsize + problem.batch * problem.outputs * dtype.itemsize
         cost = estimates[band, block]
-        tile = tile_shape(problem, per_pixel, cost, unit=(_ROWS, block))
+        # What is copied first is there a third time while the first pass reads it.
+        share = per_pixel if problem.in_place else 2 * per_pixel
+        tile = tile_shape(problem, share, cost, unit=(_ROWS, block))
         height, width = problem.window(tile)
         scratch = per_pixel * height * width
         if scratch > MOST_BYTES:

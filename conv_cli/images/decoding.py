@@ -1,7 +1,7 @@
 """Pictures that Pillow decodes: opened by their header, then read band by band, upright."""
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,15 @@ from conv_cli.images.image import Image, ImageInfo, check_size
 from conv_cli.images.layout import Layout, layout_of
 from conv_cli.images.pillow import DECODER_ERRORS, load, open_with
 from conv_cli.images.png_metadata import Described, png_metadata
+from conv_cli.images.sources import PictureRows
 
 # Rows of 4,000 pixels that fit the L2 cache: the whole picture at once takes three times as long.
 _BAND_ROWS = 128
 _TILE_SIZE = (322, 323)  # the tags TileWidth and TileLength (TIFF 6.0, section 15)
 _IPTC = 0x0404  # the number of Photoshop's resource
+
+
+_PLAIN_LAYOUTS = (Layout(), Layout(channels=3))
 
 
 class Picture(NamedTuple):
@@ -67,18 +71,18 @@ class Picture(NamedTuple):
         kind = self.layout
         return ImageInfo(height, width, kind.channels, kind.alpha, kind.dtype, self.format)
 
-    def read(self) -> Image:
-        """Decode the pixels; to be called once.
+    def read(self, in_rows: bool) -> Image:
+        """Decode the pixels; to be called once. They are `PictureRows` if they can and shall be.
 
         Raises one of `DECODER_ERRORS` for a damaged file; the picture is of no use then.
         """
         icc, dropped = self._profile()
         dpi = self._dpi()
         exif = _tiff_exif(self.pillow) if self.decoder == "tiff" else self.exif
-        pixels = self._pixels()
+        pixels = self._rows() if in_rows and self._is_plain else self._pixels()
         if self.decoder == "png":
             headers.check_png(self.stream)
-            if self.orientation != 1 or any((row == row[:1]).all() for row in pixels[-2:]):
+            if self.orientation != 1 or _ends_evenly(pixels):
                 headers.check_png_rows(self.stream)  # they look as if they had never come
         notes = (*self._frames(), *self.layout.notes, *dropped, *self.extra_notes)
         return Image(
@@ -117,6 +121,15 @@ class Picture(NamedTuple):
             return headers.others_named(headers.skip_gif_frames(self.stream), "frames")
         return headers.others_named(getattr(self.pillow, "n_frames", 1), "frames")
 
+    @property
+    def _is_plain(self) -> bool:
+        """Pillow holds the pixels as they shall be."""
+        return self.orientation == 1 and self.layout in _PLAIN_LAYOUTS
+
+    def _rows(self) -> NDArray[Any]:
+        load(self.pillow)
+        return cast("NDArray[Any]", PictureRows(self.pillow))  # which is as one where it is used
+
     def _pixels(self) -> NDArray[Any]:
         kind = self.layout
         upright = np.empty(self.info.shape, kind.dtype)
@@ -143,6 +156,16 @@ class Picture(NamedTuple):
 
     def _reopened(self, rawmode: str | None) -> ImageFile.ImageFile:
         return _with_rawmode(_opened(self.decoder, self.stream), rawmode)
+
+
+def _ends_evenly(pixels: NDArray[Any]) -> bool:
+    """Tell whether one of the last two rows is of one colour."""
+    height, width = pixels.shape[:2]
+    if isinstance(pixels, PictureRows):
+        rows = pixels.rows(max(height - 2, 0), height, 0, width)
+    else:
+        rows = pixels[-2:]
+    return any((row == row[:1]).all() for row in rows)
 
 
 def open_picture(stream: BinaryIO, format: str, max_pixels: int) -> Picture:

@@ -138,10 +138,13 @@ class ImageInfo(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """An image whose header is read: what it says, and what reads the pixels, once."""
+    """An image whose header is read: what it says, and what reads the pixels, once.
+
+    ``read`` is told whether they may be `PictureRows`.
+    """
 
     info: ImageInfo
-    read: Callable[[], Image]
+    read: Callable[[bool], Image]
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

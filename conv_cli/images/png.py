@@ -25,11 +25,11 @@ Bytes = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
-_STRIP_BYTES = (1 << 17, 2 << 20)  # of a piece, at least, and at most
+_STRIP_BYTES = (1 << 17, 1 << 19)  # of a piece, at least, and at most
 _LARGE_STRIP_BYTES = (1 << 20, 8 << 20)  # with compress: fewer of them repeat less
 _LEAST_STRIPS = 4
 _MOST_EARLY = 12  # pieces that are packed before their turn: few, so that memory stays small
-_MOST_WAITING = 4  # pieces that wait to be made: some, so that threads find work at the end
+_MOST_WAITING = 1  # piece that waits to be made: some, so that threads find work at the end
 _SAMPLED = 32  # of so many rows of a strip one is tried with every filter
 _CACHED_BYTES = 1 << 17  # so that what a prediction makes on its way stays in the cache
 _ADLER_BASE = 65521

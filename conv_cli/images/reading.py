@@ -46,6 +46,7 @@ def read_image(
     max_pixels: int = MAX_PIXELS,
     name: str = "stdin",
     admit: Callable[[ImageInfo], None] = lambda _: None,
+    in_rows: bool = False,
 ) -> Image:
     """Read an image in full depth, upright.
 
@@ -68,6 +69,9 @@ def read_image(
         What errors call a stream.
     admit : callable, optional
         Is told what the header says before any pixel is read; raises ImageError to refuse.
+    in_rows : bool
+        The pixels may be `PictureRows`, which are copied window by window: Pillow's own memory is
+        all that they take then.
 
     Raises
     ------
@@ -76,7 +80,7 @@ def read_image(
         that cannot be read in full. Never half a picture.
     """
     with _opened(source, max_pixels, name, admit) as image:
-        return image.read()
+        return image.read(in_rows)
 
 
 def probe_image(
@@ -113,7 +117,9 @@ def _opened(
         with _stream(source) as stream, quiet:
             image = _open(stream, max_pixels, admit)
             admit(image.info)
-            yield Opened(image.info, lambda: _with_others_named(image.read(), stream))
+            yield Opened(
+                image.info, lambda in_rows: _with_others_named(image.read(in_rows), stream)
+            )
     except ImageError as error:
         raise ImageError(f"{shown}: {error}") from error
     except MemoryError as error:
@@ -193,11 +199,11 @@ def _open_npy(stream: BinaryIO, max_pixels: int) -> Opened:
     height, width = header.shape[:2]
     check_size(width, height, max_pixels)
     info = ImageInfo(height, width, header.channels, False, header.dtype, "npy")
-    return Opened(info, lambda: Image(npy.read_pixels(stream, header), format="npy"))
+    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format="npy"))
 
 
 def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> Opened:
     header = pnm.read_header(stream)
     check_size(header.width, header.height, max_pixels)
     info = ImageInfo(header.height, header.width, header.channels, False, header.dtype, format)
-    return Opened(info, lambda: Image(pnm.read_pixels(stream, header), format=format))
+    return Opened(info, lambda _: Image(pnm.read_pixels(stream, header), format=format))

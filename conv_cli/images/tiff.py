@@ -58,18 +58,18 @@ def open_tiff(stream: BinaryIO, max_pixels: int) -> Opened:
         stream = with_first(stream, page)
     opened = _open_page(stream, max_pixels)
     if pages.orientation != 1:
-        opened = _turned(opened, pages.orientation)
-    return Opened(opened.info, lambda: _with_tags(opened.read(), pages))
+        opened = _flipped(opened, pages.orientation)
+    return Opened(opened.info, lambda in_rows: _with_tags(opened.read(in_rows), pages))
 
 
-def _turned(opened: Opened, orientation: int) -> Opened:
-    """Turn what a directory holds by what only the page above it tells."""
+def _flipped(opened: Opened, orientation: int) -> Opened:
+    """Bring upright what a directory holds, as only the page above it tells."""
     info = opened.info
     if orientation >= 5:
         info = info._replace(height=info.width, width=info.height)
 
-    def read() -> Image:
-        image, pixels = opened.read(), np.empty(info.shape, info.dtype)
+    def read(in_rows: bool) -> Image:
+        image, pixels = opened.read(False), np.empty(info.shape, info.dtype)
         metadata.as_stored(pixels, orientation)[...] = image.pixels
         dpi = image.dpi[::-1] if image.dpi and orientation >= 5 else image.dpi
         return replace(image, pixels=pixels, dpi=dpi)
@@ -97,7 +97,7 @@ def _with_tags(image: Image, pages: Pages) -> Image:
     uncarried = tuple(name for tag, name in _UNCARRIED.items() if page.entry(tag))
     tags = tuple(entry for tag in _GEOTIFF if (entry := page.entry(tag)) is not None)
     upright = page.number(metadata.ORIENTATION, 1) == pages.orientation == 1
-    size = image.shape[:2] if upright else ()  # what is turned lies elsewhere
+    size = image.shape[:2] if upright else ()  # what was not upright lies elsewhere
     return replace(
         image,
         xmp=metadata.reset_xmp_orientation(xmp.data)[1] if xmp is not None else None,
@@ -136,7 +136,7 @@ def _open_deep(stream: BinaryIO, max_pixels: int, what: str, way: str) -> Opened
         height, width = width, height
     dtype = np.dtype(_READ_AS[page.dtype.name])
     info = ImageInfo(height, width, channels, alpha, dtype, "tiff")
-    return Opened(info, lambda: _read(page, info, orientation))
+    return Opened(info, lambda _: _read(page, info, orientation))
 
 
 def _unknown(page: Any, colours: int) -> str | None:

@@ -2,8 +2,8 @@
 
 import math
 import os
-from io import BytesIO
-from typing import Any, BinaryIO, NamedTuple
+from io import BufferedReader, BytesIO
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -66,9 +66,13 @@ def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
     if stream.seek(0, os.SEEK_END) - start < length:
         raise ImageError("cannot be read: truncated or damaged (too few bytes for its shape)")
     stream.seek(start)
-    data = stream.read(length)
-    array = np.frombuffer(data, header.stored)
-    array = array.reshape(header.shape, order="F" if header.order == "F" else "C")
+    order: Literal["C", "F"] = "F" if header.order == "F" else "C"
+    if isinstance(stream, BufferedReader) and header.stored == header.dtype and order == "C":
+        # The system reads the pages of a file as they are used, and drops them as it likes.
+        array = np.asarray(np.memmap(stream, header.stored, "r", start, header.shape))
+    else:
+        array = np.frombuffer(stream.read(length), header.stored)
+        array = array.reshape(header.shape, order=order)
     if header.channels == 1:
         array = array.reshape(header.shape[:2])
     if header.stored.kind == "b":

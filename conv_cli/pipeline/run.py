@@ -255,7 +255,10 @@ class Run:
         try:
             self._check_source(job)
             image = read_image(
-                self._opened(job.source), max_pixels=self._max_pixels, admit=self._admit(job)
+                self._opened(job.source),
+                max_pixels=self._max_pixels,
+                admit=self._admit(job),
+                in_rows=sum(result is None for result in results.values()) == 1,
             )
         except Exception as error:  # whatever it is, it costs this image alone
             progress(float(sum(result is None for result in results.values())))
