@@ -314,8 +314,8 @@ def test_rotating_moves_weights_and_origin_together():
         turned = rotated(kernel, steps)
         assert turned.weights[turned.origin] == marked
         np.testing.assert_array_equal(turned.weights, np.rot90(ASYMMETRIC, -steps // 2))
-    np.testing.assert_array_equal(rotated(kernel, 4).weights, kernel.turned().weights)
-    assert rotated(kernel, 4).origin == kernel.turned().origin
+    np.testing.assert_array_equal(rotated(kernel, 4).weights, kernel.flipped().weights)
+    assert rotated(kernel, 4).origin == kernel.flipped().origin
 
 
 def test_two_turns_of_45_degrees_are_one_of_90_for_every_odd_square():

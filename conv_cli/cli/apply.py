@@ -1,43 +1,32 @@
 """conv-cli apply: every kernel on every image."""
 
-import gc
-import math
-import sys
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.options import (
     KernelType,
+    PixelForm,
+    Sliding,
+    Telling,
     as_json_option,
-    bias_option,
-    border_option,
-    channels_option,
-    convolve_option,
-    depth_option,
-    dilation_option,
+    dry_run_option,
     file_format_option,
     force_option,
+    jobs_option,
     max_pixels_option,
-    normalize_option,
-    padding_option,
-    progress_option,
-    quiet_option,
-    range_option,
+    pixel_options,
     recursive_option,
-    sliding,
-    stride_option,
-    white_option,
+    skip_existing_option,
+    sliding_options,
+    telling_options,
 )
-from conv_cli.cli.progress import Progress, is_shown
-from conv_cli.cli.results import size, words
+from conv_cli.cli.running import Batch, found_inputs, run_batch
 
 if TYPE_CHECKING:
-    from conv_cli.pipeline.filter import Filter
-    from conv_cli.pipeline.jobs import Destination
-    from conv_cli.pipeline.run import Result
+    from conv_cli.kernels.kernel import Kernel
+    from conv_cli.pipeline.feature_map import CombineName
 
 EPILOG = """\b
 A KERNEL is
@@ -88,14 +77,7 @@ Examples
     help="Names of files in the output folder; also {suffix} and {dir} of the image, and {index}, "
     "which counts the kernels.",
 )
-@padding_option
-@border_option
-@stride_option
-@dilation_option
-@convolve_option
-@normalize_option
-@bias_option
-@channels_option
+@sliding_options
 @click.option(
     "--alpha",
     type=click.Choice(["keep", "filter"]),
@@ -111,141 +93,94 @@ Examples
     type=click.Choice(["magnitude", "max", "sum", "mean"]),
     help="Make one map of all kernels.",
 )
-@range_option
-@depth_option
-@white_option
+@pixel_options
 @file_format_option
 @click.option(
     "--compress", is_flag=True, help="Take longer for the smallest files (PNG, TIFF, WebP, JPEG)."
 )
 @recursive_option
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Threads in all; the pixels are the same for every N.  [default: all cores]",
-)
+@jobs_option
 @max_pixels_option
 @force_option
-@click.option("--skip-existing", is_flag=True, help="Leave out results whose file is there.")
-@click.option("--dry-run", is_flag=True, help="Print what would be written, with shapes.")
+@skip_existing_option
+@dry_run_option
 @as_json_option
 @click.option("--explain", is_flag=True, help="Print the strategy of each result, and why.")
-@progress_option
-@quiet_option
-def apply(**options: Any) -> int:
+@telling_options
+def apply(
+    images: tuple[str, ...],
+    kernels: "tuple[list[Kernel], ...]",
+    output: str,
+    name: str,
+    sliding: Sliding,
+    alpha: str,
+    linear: bool,
+    combine: "CombineName | None",
+    form: PixelForm,
+    file_format: str | None,
+    compress: bool,
+    recursive: bool,
+    jobs: int | None,
+    max_pixels: int,
+    force: bool,
+    skip_existing: bool,
+    dry_run: bool,
+    as_json: bool,
+    explain: bool,
+    telling: Telling,
+) -> int:
     """Slide every KERNEL over every image; each result is one feature map.
 
     IMAGES are files, folders, or - for stdin.
     """
-    from conv_cli.pipeline.jobs import collect_inputs, is_single, plan_jobs
-    from conv_cli.pipeline.run import Report, Run
+    from conv_cli.pipeline.filter import Filter
+    from conv_cli.pipeline.jobs import Destination, filter_jobs, is_single
+    from conv_cli.pipeline.tasks import FilterTask
 
-    rule = _filter(options)
-    names, output = options["images"], options["output"]
-    single = is_single(output, names, len(rule.maps()))
-    to = _destination(options, single)
-    found = {n: collect_inputs(n, recursive=options["recursive"], output=output) for n in names}
-    inputs = [each for name in names for each in found[name]]
-    if nothing := ", ".join(name for name in names if not found[name]):
-        lead = "" if inputs else "Error: "
-        boundary.say(f"{lead}{nothing}: no images found; check the name, or add --recursive")
+    _check(output, form, as_json)
+    rule = Filter(
+        sliding.prepared(kernel for several in kernels for kernel in several),
+        sliding.params,
+        bias=sliding.bias,
+        gray=sliding.channels == "gray",
+        filter_alpha=alpha == "filter",
+        linear=linear,
+        combine=combine,
+        white=form.white,
+    )
+    maps = rule.maps()
+    to = Destination(
+        output,
+        name=name,
+        format=file_format,
+        depth=form.depth,
+        white=form.white,
+        range=form.range_name,
+        compress=compress,
+        force=force,
+        skip_existing=skip_existing,
+        single=is_single(output, images, len(maps)),
+    )
+    inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
-    jobs = plan_jobs(inputs, rule, to)
-    boundary.require_stdout(output == "-" or options["as_json"] or options["dry_run"])
-    report = Report()
-    gc.freeze()
-    gc.enable()
-    maps = sum(len(job.outputs) for job in jobs)
-    shown = is_shown(options)
-    with Progress(maps, len(jobs), shown=shown) as progress:
-        run = Run(
-            rule,
-            to,
-            threads=options["jobs"],
-            max_pixels=options["max_pixels"],
-            stdin=boundary.binary(sys.stdin),
-            stdout=boundary.binary(sys.stdout),
-            progress=progress.advance if shown else None,
-        )
-        results = run.plan(jobs) if options["dry_run"] else run.results(jobs)
-        with closing(results):
-            for result in results:
-                report.add(result)
-                progress.count(result.image, math.prod((result.shape or (0,))[:2]))
-                progress.clear()
-                _print(result, options)
-    several = len(jobs) > 1 or jobs[0].source.path not in names
-    if several and not (options["quiet"] or options["dry_run"]):
-        boundary.say(str(report))
-    return report.exit_code
-
-
-def _filter(options: dict[str, Any]) -> "Filter":
-    """Return what is to be done to each image."""
-    from conv_cli.pipeline.filter import Filter
-
-    kernels = [kernel for several in options["kernels"] for kernel in several]
-    kernels = [kernel.normalized(options["normalize"]) for kernel in kernels]
-    if options["convolve"]:
-        kernels = [kernel.turned() for kernel in kernels]
-    return Filter(
-        tuple(kernels),
-        **sliding(options),
-        filter_alpha=options["alpha"] == "filter",
-        linear=options["linear"],
-        combine=options["combine"],
-        white=options["white"],
+    work = filter_jobs(inputs, maps, to)
+    batch = Batch(
+        images, jobs, max_pixels, dry_run=dry_run, as_json=as_json, explain=explain, telling=telling
     )
+    return run_batch(FilterTask(rule, to), to, work, batch)
 
 
-def _destination(options: dict[str, Any], single: bool) -> "Destination":
-    """Return where results go; contradictions between options end here."""
-    from conv_cli.pipeline.jobs import Destination
-
-    if options["range_name"] == "raw" and options["depth"] in ("8", "16"):
+def _check(output: str, form: PixelForm, as_json: bool) -> None:
+    """Raise for options that contradict each other."""
+    if form.range_name == "raw" and form.depth in ("8", "16"):
         raise click.BadParameter(
-            f"raw makes floats, which --depth {options['depth']} cannot hold; use --depth float32, "
+            f"raw makes floats, which --depth {form.depth} cannot hold; use --depth float32, "
             "or another range",
             param_hint="--range",
         )
-    if options["output"] == "-" and options["as_json"]:
+    if output == "-" and as_json:
         raise click.BadParameter(
             "stdout cannot carry both the image of -o - and these lines; give an output file",
             param_hint="--json",
         )
-    return Destination(
-        options["output"],
-        name=options["name"],
-        format=options["file_format"],
-        depth=options["depth"],
-        white=options["white"],
-        range=options["range_name"],
-        compress=options["compress"],
-        force=options["force"],
-        skip_existing=options["skip_existing"],
-        single=single,
-    )
-
-
-def _print(result: "Result", options: dict[str, Any]) -> None:
-    """Print a result: data on stdout, words on stderr."""
-    if options["as_json"]:
-        import json
-
-        click.echo(json.dumps(result.as_dict()))
-    elif result.planned:
-        click.echo(boundary.escaped(f"{result.output}  {size(result)} {result.dtype}"))
-    if result.error is not None:
-        boundary.say(f"Error: {result.error}")
-        return
-    if options["explain"] and result.reason:
-        line = f"{result.output}: {result.strategy}: {result.reason}"
-        if options["as_json"] or options["output"] == "-":
-            boundary.say(line)
-        else:
-            click.echo(boundary.escaped(line))
-    if not options["quiet"]:
-        for line in words(result):
-            boundary.say(line)

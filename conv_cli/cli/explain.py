@@ -10,21 +10,13 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.options import (
     KernelType,
+    PixelForm,
     PlaceType,
+    Sliding,
     as_json_option,
-    bias_option,
-    border_option,
-    channels_option,
-    convolve_option,
-    depth_option,
-    dilation_option,
     max_pixels_option,
-    normalize_option,
-    padding_option,
-    range_option,
-    sliding,
-    stride_option,
-    white_option,
+    pixel_options,
+    sliding_options,
 )
 from conv_cli.errors import ImageError
 from conv_cli.io.json import plain
@@ -32,7 +24,6 @@ from conv_cli.io.json import plain
 if TYPE_CHECKING:
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.explain import ChannelSum, Explanation
-    from conv_cli.pipeline.filter import Filter
 
 EPILOG = """\b
 Examples
@@ -61,20 +52,19 @@ _LISTED = 10
     metavar="ROW,COL",
     help="The pixel of the feature map; both count from 0.",
 )
-@padding_option
-@border_option
-@stride_option
-@dilation_option
-@convolve_option
-@normalize_option
-@bias_option
-@channels_option
-@range_option
-@depth_option
-@white_option
+@sliding_options
+@pixel_options
 @max_pixels_option
 @as_json_option
-def explain(image: str, **options: Any) -> int:
+def explain(
+    image: str,
+    kernels: "tuple[list[Kernel], ...]",
+    at: tuple[int, int],
+    sliding: Sliding,
+    form: PixelForm,
+    max_pixels: int,
+    as_json: bool,
+) -> int:
     """Show the window, the weights, the products and the sum behind one output pixel of IMAGE.
 
     IMAGE is a file, or - for stdin. Pixels in brackets lie beyond the edge of the image: they are
@@ -82,39 +72,39 @@ def explain(image: str, **options: Any) -> int:
     """
     from conv_cli.images import read_image
     from conv_cli.pipeline.explain import explain_pixel
-    from conv_cli.pipeline.feature_map import require_white
+    from conv_cli.pipeline.filter import Filter
     from conv_cli.pipeline.jobs import STDIO, Destination
-    from conv_cli.pipeline.run import output_pixels
+    from conv_cli.pipeline.tasks import pixels_of
 
-    given, rule = _rule(options)
-    opened = boundary.binary(sys.stdin) if image == STDIO else image
-    picture = read_image(opened, max_pixels=options["max_pixels"])
-    kind = "png" if picture.dtype.kind == "u" and picture.dtype.itemsize <= 2 else "npy"
-    to = Destination(
-        "-", depth=options["depth"], white=options["white"], range=options["range_name"]
+    given = _one(kernels).normalized(sliding.normalize)
+    rule = Filter(
+        sliding.prepared([_one(kernels)]),
+        sliding.params,
+        bias=sliding.bias,
+        gray=sliding.channels == "gray",
+        white=form.white,
     )
-    dtype, mode = output_pixels(picture.dtype, kind, 1, False, to)
+    opened = boundary.binary(sys.stdin) if image == STDIO else image
+    picture = read_image(opened, max_pixels=max_pixels)
+    format = "png" if picture.dtype.kind == "u" and picture.dtype.itemsize <= 2 else "npy"
+    to = Destination("-", depth=form.depth, white=form.white, range=form.range_name)
     try:
-        require_white(picture.dtype, dtype, mode, options["white"], picture.pixels)
-        found = explain_pixel(picture, rule, options["at"], dtype, mode)
+        dtype, mode = pixels_of(picture.dtype, 1, False, format, to, picture.pixels)
+        found = explain_pixel(picture, rule, at, dtype, mode)
     except ImageError as error:
         raise ImageError(f"{image}: {error}") from None
     boundary.require_stdout(True)
-    if options["as_json"]:
-        click.echo(json.dumps(plain(_as_dict(image, found, options["at"], mode))))
+    if as_json:
+        click.echo(json.dumps(plain(_as_dict(image, found, at, mode))))
         return boundary.DONE
-    for line in _lines(image, found, given, options, f"{mode}, {dtype}"):
+    for line in _lines(image, found, given, at, sliding, f"{mode}, {dtype}"):
         click.echo(boundary.escaped(line))
     return boundary.DONE
 
 
-def _rule(options: dict[str, Any]) -> "tuple[Kernel, Filter]":
-    """Return the kernel as it was given, and what is done with it."""
-    from conv_cli.pipeline.filter import Filter
-
-    kernels = [kernel for several in options["kernels"] for kernel in several]
-    names = [kernel.name for kernel in kernels]
-    if len(options["kernels"]) > 1:
+def _one(kernels: "tuple[list[Kernel], ...]") -> "Kernel":
+    names = [kernel.name for several in kernels for kernel in several]
+    if len(kernels) > 1:
         raise click.BadParameter(
             f"is given {len(names)} times, as {' and '.join(names)}, and one pixel is that of one "
             "kernel; give one of them",
@@ -125,13 +115,7 @@ def _rule(options: dict[str, Any]) -> "tuple[Kernel, Filter]":
             f"is a set of {len(names)} kernels; give one of them, such as {names[0]}",
             param_hint="--kernel",
         )
-    (kernel,) = (kernel.normalized(options["normalize"]) for kernel in kernels)
-    rule = Filter(
-        (kernel.turned() if options["convolve"] else kernel,),
-        **sliding(options),
-        white=options["white"],
-    )
-    return kernel, rule
+    return kernels[0][0]
 
 
 def _as_dict(image: str, found: "Explanation", at: tuple[int, int], mode: str) -> dict[str, Any]:
@@ -157,29 +141,28 @@ def _channel_as_dict(channel: "ChannelSum") -> dict[str, Any]:
 
 
 def _lines(
-    image: str, found: "Explanation", given: "Kernel", options: dict[str, Any], mode: str
+    image: str,
+    found: "Explanation",
+    given: "Kernel",
+    at: tuple[int, int],
+    sliding: Sliding,
+    mode: str,
 ) -> Iterator[str]:
     """Yield what a person reads."""
-    (row, column), (height, width) = options["at"], found.kernel.shape
-    how = "convolved" if options["convolve"] else "correlated"
+    (row, column), (height, width) = at, found.kernel.shape
+    how = "convolved" if sliding.convolve else "correlated"
+    beyond = f"; in brackets, beyond its edge: border {sliding.border.spelled}"
     yield f"{image}, {how} with {found.kernel.name}, {height}x{width}: row {row}, column {column}"
     yield (
         f"rows {found.rows[0]} to {found.rows[-1]}, columns {found.columns[0]} to "
-        f"{found.columns[-1]} of the image{_beyond(found, options)}"
+        f"{found.columns[-1]} of the image{beyond if found.outside().any() else ''}"
     )
     for channel in found.channels:
         yield ""
         if len(found.channels) > 1:
             yield f"{channel.channel}:"
-        yield from _products(found, channel, given if options["convolve"] else None)
+        yield from _products(found, channel, given if sliding.convolve else None)
         yield from _summed(channel, mode)
-
-
-def _beyond(found: "Explanation", options: dict[str, Any]) -> str:
-    if not found.outside().any():
-        return ""
-    border = options["border"].spelled
-    return f"; in brackets, beyond its edge: border {border}"
 
 
 def _products(found: "Explanation", channel: "ChannelSum", given: "Kernel | None") -> Iterator[str]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -14,17 +14,22 @@ from conv_cli.cli import boundary
 from conv_cli.cli.options import (
     NumberType,
     PairType,
+    Telling,
     as_json_option,
     force_option,
     max_pixels_option,
-    progress_option,
-    quiet_option,
+    telling_options,
 )
 from conv_cli.errors import FitError, ImageError
 
 if TYPE_CHECKING:
-    from conv_cli.fitting.result import Fit
+    from numpy.typing import NDArray
+
+    from conv_cli.fitting.fit import Channels
+    from conv_cli.fitting.result import Fit, Method
     from conv_cli.images import Image
+
+    Pixels = NDArray[Any]
 
 EPILOG = """\b
 Examples
@@ -109,56 +114,117 @@ Examples
 @max_pixels_option
 @force_option
 @as_json_option
-@progress_option
-@quiet_option
-def fit(**options: Any) -> int:
+@telling_options
+def fit(
+    paths: tuple[str, ...],
+    output: str | None,
+    size: "Literal['auto'] | tuple[int, int]",
+    bias: bool,
+    method: "Method",
+    epochs: int | None,
+    lr: float | None,
+    seed: int,
+    channels: "Channels",
+    ridge: float,
+    predict: str | None,
+    residual: str | None,
+    report: str | None,
+    max_pixels: int,
+    force: bool,
+    as_json: bool,
+    telling: Telling,
+) -> int:
     """Find the kernel and bias that turn INPUT into TARGET, and say how sure they are.
 
     More pairs: one kernel for all. Two folders: their images are paired by stem.
 
     Exits with 3 if no linear kernel explains the pair, or if the pictures do not tell.
     """
-    _check(options)
-    pairs = _pairs(options["paths"], options)
+    from conv_cli.fitting.fit import EPOCHS, fit_kernel
+
+    files = _Files(output, predict, residual, report, force)
+    _check(files, method, epochs, lr, ridge, channels != "shared", as_json)
+    pairs = _pairs(paths, telling.quiet)
     if not pairs:
         return boundary.NOTHING
-    _check_outputs(options, [name for pair in pairs for name in pair])
-    boundary.require_stdout(options["output"] == "-" or not options["quiet"] or options["as_json"])
+    files.check([name for pair in pairs for name in pair])
+    boundary.require_stdout(output == "-" or not telling.quiet or as_json)
     gc.freeze()
     gc.enable()
     try:
-        found, images = _fitted(pairs, options)
-        _write(found, images, pairs[0], options)
+        befores, afters = _images(pairs, max_pixels)
+        with _Watched(telling, method, epochs or EPOCHS) as watched:
+            found = fit_kernel(
+                befores, afters, size,
+                bias=bias, method=method, channels=channels, ridge=ridge,
+                epochs=epochs or EPOCHS, lr=lr, seed=seed,
+                names=[f"{before}, {after}" for before, after in pairs],
+                recode=_recoding([target for _, target in pairs]),
+                watch=watched,
+            )  # fmt: skip
+        _write(found, (befores[0], afters[0]), pairs[0], files, telling.quiet)
     except (FitError, ImageError) as error:
-        if options["as_json"]:
+        if as_json:
             click.echo(json.dumps({"image": pairs[0][1], "error": str(error)}))
         raise
-    _print(found, pairs[0], options)
+    _print(found, pairs[0], output, as_json, telling.quiet)
     return boundary.DONE if _is_sure(found) else boundary.NOTHING
 
 
-def _check(options: dict[str, Any]) -> None:
+class _Files(NamedTuple):
+    """What is to be written; ``output`` may be "-" for stdout."""
+
+    output: str | None
+    predict: str | None
+    residual: str | None
+    report: str | None
+    force: bool
+
+    def check(self, inputs: Sequence[str]) -> None:
+        """Refuse those that cannot be written, before any work is done."""
+        from conv_cli.io.files import check_target, same_file
+
+        names = (self.output, self.predict, self.residual, self.report)
+        outputs = [name for name in names if name is not None and name != "-"]
+        for name in outputs:
+            if outputs.count(name) > 1:
+                raise click.UsageError(
+                    f"{name} is named as more than one output; choose other names"
+                )
+            if any(same_file(name, other) for other in inputs):
+                raise ImageError(f"{name}: is an input; choose another output")
+            check_target(name, force=self.force)
+
+
+def _check(
+    files: _Files,
+    method: str,
+    epochs: int | None,
+    lr: float | None,
+    ridge: float,
+    several: bool,
+    as_json: bool,
+) -> None:
     """Raise for options that contradict each other, or that nothing is done with."""
-    if options["ridge"] < 0:
+    if ridge < 0:
         raise click.BadParameter("must not be negative", param_hint="--ridge")
-    if options["lr"] is not None and options["lr"] <= 0:
+    if lr is not None and lr <= 0:
         raise click.BadParameter("must be above 0", param_hint="--lr")
-    for name in ("lr", "epochs"):
-        if options["method"] == "exact" and options[name] is not None:
+    for name, value in (("lr", lr), ("epochs", epochs)):
+        if method == "exact" and value is not None:
             raise click.BadParameter("means nothing without --method gd", param_hint=f"--{name}")
-    if options["output"] == "-" and options["as_json"]:
+    if files.output == "-" and as_json:
         raise click.BadParameter(
             "stdout cannot carry both -o - and this; give an output file", param_hint="--json"
         )
-    if options["report"] and Path(options["report"]).suffix.lower() not in (".html", ".htm"):
+    if files.report and Path(files.report).suffix.lower() not in (".html", ".htm"):
         raise click.BadParameter(
-            f"{options['report']!r} does not end in .html; name it so", param_hint="--report"
+            f"{files.report!r} does not end in .html; name it so", param_hint="--report"
         )
-    output, several = options["output"], options["channels"] != "shared"
     endings = (".json",) if several else (".json", ".csv", ".txt", ".npy", ".mat")
-    if output not in (None, "-") and Path(output).suffix.lower() not in endings:
+    if files.output not in (None, "-") and Path(str(files.output)).suffix.lower() not in endings:
         raise click.BadParameter(
-            f"{output!r} cannot be written; use {', '.join(endings)}", param_hint="--output"
+            f"{files.output!r} cannot be written; use {', '.join(endings)}", param_hint="--output"
         )
 
 
@@ -168,11 +234,11 @@ def _is_sure(found: "Fit") -> bool:
     return found.verdict in SURE
 
 
-def _pairs(paths: Sequence[str], options: dict[str, Any]) -> list[tuple[str, str]]:
+def _pairs(paths: Sequence[str], quiet: bool) -> list[tuple[str, str]]:
     """Return the pairs of files."""
     folders = [Path(path).is_dir() for path in paths]
     if len(paths) == 2 and all(folders):
-        return _matched(paths[0], paths[1], options)
+        return _matched(paths[0], paths[1], quiet)
     if any(folders):
         path = paths[folders.index(True)]
         raise click.UsageError(f"{path} is a folder; give two folders, or pairs of files")
@@ -181,12 +247,12 @@ def _pairs(paths: Sequence[str], options: dict[str, Any]) -> list[tuple[str, str
     return list(zip(paths[::2], paths[1::2], strict=True))
 
 
-def _matched(before: str, after: str, options: dict[str, Any]) -> list[tuple[str, str]]:
+def _matched(before: str, after: str, quiet: bool) -> list[tuple[str, str]]:
     """Return the images of two folders that have the same stem; the others are named."""
     first, second = (_by_stem(folder) for folder in (before, after))
     alone = [*(first[s] for s in sorted(first.keys() - second)),
              *(second[s] for s in sorted(second.keys() - first))]  # fmt: skip
-    if alone and not options["quiet"]:
+    if alone and not quiet:
         boundary.say(f"{', '.join(alone)}: left out, nothing has the same stem in the other folder")
     pairs = [(first[stem], second[stem]) for stem in sorted(first.keys() & second)]
     if not pairs:
@@ -208,76 +274,40 @@ def _by_stem(folder: str) -> dict[str, str]:
     return stems
 
 
-def _check_outputs(options: dict[str, Any], inputs: Sequence[str]) -> None:
-    """Refuse outputs that cannot be written before any work is done."""
-    from conv_cli.io.files import check_target, same_file
-
-    names = [options[name] for name in ("output", "predict", "residual", "report")]
-    outputs = [name for name in names if name not in (None, "-")]
-    for name in outputs:
-        if outputs.count(name) > 1:
-            raise click.UsageError(f"{name} is named as more than one output; choose other names")
-        if any(same_file(name, other) for other in inputs):
-            raise ImageError(f"{name}: is an input; choose another output")
-        check_target(name, force=options["force"])
-
-
-def _fitted(
-    pairs: Sequence[tuple[str, str]], options: dict[str, Any]
-) -> "tuple[Fit, tuple[Image, Image]]":
-    """Return the fit, and the first pair of images."""
+def _images(pairs: Sequence[tuple[str, str]], max_pixels: int) -> "tuple[list[Image], list[Image]]":
+    """Return the inputs and the targets."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from conv_cli.fitting.fit import EPOCHS, fit_kernel
-    from conv_cli.images import lossy_codec, read_image
-
-    def read(name: str) -> "Image":
-        return read_image(name, max_pixels=options["max_pixels"])
+    from conv_cli.images import read_image
 
     with ThreadPoolExecutor() as pool:
-        images = list(pool.map(read, [name for pair in pairs for name in pair]))
-    befores, afters = images[::2], images[1::2]
-    codecs = [lossy_codec(target) for _, target in pairs]
-    epochs = options["epochs"] or EPOCHS
-    with _Watched(options, epochs) as watched:
-        found = fit_kernel(
-            befores,
-            afters,
-            options["size"],
-            bias=options["bias"],
-            method=options["method"],
-            channels=options["channels"],
-            ridge=options["ridge"],
-            epochs=epochs,
-            lr=options["lr"],
-            seed=options["seed"],
-            names=[f"{before}, {after}" for before, after in pairs],
-            recode=_recoding(codecs) if any(codecs) else None,
-            watch=watched,
-        )
-    return found, (befores[0], afters[0])
+        names = (name for pair in pairs for name in pair)
+        images = list(pool.map(lambda name: read_image(name, max_pixels=max_pixels), names))
+    return images[::2], images[1::2]
 
 
-def _recoding(codecs: Sequence[Any]) -> Callable[[int, Any], Any]:
-    def recode(number: int, pixels: Any) -> Any:
+def _recoding(targets: Sequence[str]) -> "Callable[[int, Pixels], Pixels] | None":
+    """Return what sends pixels through the codec of a target by its number; None if none loses."""
+    from conv_cli.images import lossy_codec
+
+    codecs = [lossy_codec(target) for target in targets]
+
+    def recode(number: int, pixels: "Pixels") -> "Pixels":
         codec = codecs[number]
         return pixels if codec is None else codec(pixels)
 
-    return recode
+    return recode if any(codecs) else None
 
 
 class _Watched:
     """Tells of each epoch on stderr, and moves a bar where there is a terminal."""
 
-    def __init__(self, options: dict[str, Any], epochs: int) -> None:
-        shown = options["progress"]
-        if shown is None:
-            shown = not options["quiet"] and sys.stderr is not None and sys.stderr.isatty()
-        self._said = not options["quiet"]
+    def __init__(self, telling: Telling, method: str, epochs: int) -> None:
+        self._said = not telling.quiet
+        self._shown = telling.shows_bar and method == "gd"
         self._bar: Any = click.progressbar(
-            length=epochs, label="conv-cli", file=sys.stderr, hidden=not shown
+            length=epochs, label="conv-cli", file=sys.stderr, hidden=not telling.shows_bar
         )
-        self._shown = bool(shown) and options["method"] == "gd"
 
     def __enter__(self) -> "Callable[[int, float, Any], None]":
         if self._shown:
@@ -298,68 +328,60 @@ class _Watched:
 
 
 def _write(
-    found: "Fit", images: "tuple[Image, Image]", pair: tuple[str, str], options: dict[str, Any]
+    found: "Fit", images: "tuple[Image, Image]", pair: tuple[str, str], files: _Files, quiet: bool
 ) -> None:
     """Write all files that were asked for."""
+    from conv_cli.images import write_image
     from conv_cli.io.files import write_bytes
+    from conv_cli.report.fit_page import fit_page
+    from conv_cli.report.fit_pictures import FitPictures
 
-    if options["output"] not in (None, "-"):
-        write_bytes(options["output"], _kernel_bytes(found, options), force=options["force"])
-    if options["predict"] or options["residual"] or options["report"]:
-        _write_pictures(found, images, pair, options)
+    if files.output is not None and files.output != "-":
+        write_bytes(files.output, _kernel_bytes(found, files.output, quiet), force=files.force)
+    if not (files.predict or files.residual or files.report):
+        return
+    pictures = FitPictures(found, *images)
+    if files.predict:
+        write_image(files.predict, pictures.predicted, force=files.force)
+    if files.residual:
+        write_image(files.residual, pictures.residual_for(files.residual), force=files.force)
+        if not quiet:
+            boundary.say(f"{files.residual}: grey is 0, black and white are {pictures.scale}")
+    if files.report:
+        page = fit_page(found, *pair, pictures.captioned(*pair), files.output)
+        write_bytes(files.report, page.encode(), force=files.force)
 
 
-def _kernel_bytes(found: "Fit", options: dict[str, Any]) -> bytes:
+def _kernel_bytes(found: "Fit", output: str, quiet: bool) -> bytes:
     """Return the kernel as a file of the format that its name says."""
     from conv_cli.kernels.formats import dump_kernel
 
-    ending = Path(options["output"]).suffix.lower()
+    ending = Path(output).suffix.lower()
     if ending == ".json":
         return f"{json.dumps(found.as_file())}\n".encode()
     kernel = found.applicable.centred()
     if ending != ".mat" and kernel.bias:
-        if not options["quiet"]:
+        if not quiet:
             boundary.say(
-                f"{options['output']}: {ending} holds weights alone; add --bias {kernel.bias:.6g} "
+                f"{output}: {ending} holds weights alone; add --bias {kernel.bias:.6g} "
                 "when it is applied, or write .json"
             )
         kernel = replace(kernel, bias=0.0)
     return dump_kernel(kernel, ending)
 
 
-def _write_pictures(
-    found: "Fit", images: "tuple[Image, Image]", pair: tuple[str, str], options: dict[str, Any]
+def _print(
+    found: "Fit", pair: tuple[str, str], output: str | None, as_json: bool, quiet: bool
 ) -> None:
-    from conv_cli.images import write_image
-    from conv_cli.report.fit_pictures import FitPictures
-
-    pictures = FitPictures(found, *images)
-    if options["predict"]:
-        write_image(options["predict"], pictures.predicted, force=options["force"])
-    if options["residual"]:
-        name = options["residual"]
-        write_image(name, pictures.residual_for(name), force=options["force"])
-        if not options["quiet"]:
-            boundary.say(f"{name}: grey is 0, black and white are {pictures.scale}")
-    if options["report"]:
-        from conv_cli.io.files import write_bytes
-        from conv_cli.report.fit_page import fit_page
-
-        page = fit_page(found, *pair, pictures.captioned(*pair), options["output"])
-        write_bytes(options["report"], page.encode(), force=options["force"])
-
-
-def _print(found: "Fit", pair: tuple[str, str], options: dict[str, Any]) -> None:
     """Print the result: data on stdout, and why it is none on stderr."""
     from conv_cli.report.fit_text import fit_lines
 
-    if options["output"] == "-":
+    if output == "-":
         click.echo(json.dumps(found.as_file()))
-    elif options["as_json"]:
+    elif as_json:
         click.echo(json.dumps(found.as_dict()))
-    elif not options["quiet"]:
-        saved = options["output"]
-        for line in fit_lines(found, *pair, saved=saved):
+    elif not quiet:
+        for line in fit_lines(found, *pair, saved=output):
             click.echo(boundary.escaped(line))
     if not _is_sure(found):
         boundary.say(f"{pair[1]}: {found.verdict}: {found.reason}")

@@ -4,16 +4,16 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from conv_cli.cli import boundary
-from conv_cli.cli.options import KernelType, NumberType
+from conv_cli.cli.options import KernelType, NumberType, as_one
 
 if TYPE_CHECKING:
-    from conv_cli.kernels.kernel import Kernel
+    from conv_cli.kernels.kernel import Kernel, Normalization
     from conv_cli.report.kernel_text import Colours
 
 TARGETS = (
@@ -52,10 +52,28 @@ output_option = click.option(
 force_flag = click.option("-f", "--force", is_flag=True, help="Overwrite an existing file.")
 
 
-def changes(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that change its kernels before anything else."""
-    for option in (
-        click.option("--bias", type=NumberType(), metavar="B", help="In place of their own bias."),
+@dataclass(frozen=True)
+class Changes:
+    """What is done to kernels before anything else."""
+
+    convolve: bool
+    normalize: "Normalization"
+    bias: float | None
+
+    def made(self, kernels: "list[Kernel]") -> "list[Kernel]":
+        """Return the kernels after it."""
+        kernels = [kernel.normalized(self.normalize) for kernel in kernels]
+        if self.convolve:
+            kernels = [kernel.flipped() for kernel in kernels]
+        return [kernel if self.bias is None else replace(kernel, bias=self.bias)
+                for kernel in kernels]  # fmt: skip
+
+
+change_options = as_one(
+    "changes",
+    Changes,
+    [
+        click.option("--convolve", is_flag=True, help="Turn them by 180° first."),
         click.option(
             "--normalize",
             type=click.Choice(["none", "sum", "abs"]),
@@ -63,10 +81,10 @@ def changes(command: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="Divide them by the sum of their weights, or of their magnitudes.",
         ),
-        click.option("--convolve", is_flag=True, help="Turn them by 180° first."),
-    ):
-        command = option(command)
-    return command
+        click.option("--bias", type=NumberType(), metavar="B", help="In place of their own bias."),
+    ],
+)
+"""The command gets ``changes: Changes``."""
 
 
 @click.group(epilog=EPILOG, no_args_is_help=False)
@@ -89,20 +107,20 @@ def list_kernels(as_json: bool) -> None:
 
 @kernels.command(cls=Signed)
 @one_kernel
-@changes
+@change_options
 @json_flag
 @click.option(
     "-o", "--output", metavar="FILE", help="Draw a heat map of the one kernel there: .png or .html."
 )
 @force_flag
 def show(
-    kernel: "list[Kernel]", as_json: bool, output: str | None, force: bool, **options: Any
+    kernel: "list[Kernel]", changes: Changes, as_json: bool, output: str | None, force: bool
 ) -> None:
     """Show a kernel: its matrix, sums, symmetry, rank, frequency response and cost."""
     from conv_cli.report.kernel_show import draw, facts_of, told_lines
     from conv_cli.report.kernel_text import kernel_lines
 
-    shown = _changed(kernel, options)
+    shown = changes.made(kernel)
     if output is not None:
         draw(_single(shown, "-o"), output, force=force)
     boundary.require_stdout(True)
@@ -118,7 +136,7 @@ def show(
 @kernels.command(cls=Signed)
 @one_kernel
 @click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="Which tool.")
-@changes
+@change_options
 @click.option(
     "--approximate",
     is_flag=True,
@@ -133,12 +151,12 @@ def convert(
     approximate: bool,
     output: str | None,
     force: bool,
-    **options: Any,
+    changes: Changes,
 ) -> None:
     """Write a kernel for another tool, so that the same picture comes out of it."""
     from conv_cli.kernels.tools.strings import convert as convert_kernel
 
-    single = _single(_changed(kernel, options), "--to")
+    single = _single(changes.made(kernel), "--to")
     converted = convert_kernel(single, target, approximate=approximate)
     _deliver(converted.data, output, force)
     if converted.error is not None:
@@ -150,32 +168,32 @@ def convert(
 
 @kernels.command(cls=Signed)
 @click.argument("several", type=KernelType(), nargs=-1, required=True, metavar="KERNEL...")
-@changes
+@change_options
 @output_option
 @force_flag
 def compose(
-    several: "tuple[list[Kernel], ...]", output: str | None, force: bool, **options: Any
+    several: "tuple[list[Kernel], ...]", changes: Changes, output: str | None, force: bool
 ) -> None:
     """Make one kernel that does what a chain of them does, the first one first."""
     from conv_cli.kernels.operations import composed
 
-    chain = [each for kernel in several for each in _changed(kernel, options)]
+    chain = [each for kernel in several for each in changes.made(kernel)]
     _write(composed(chain), output, force)
 
 
 @kernels.command(cls=Signed)
 @one_kernel
 @click.argument("angle", type=NumberType(), metavar="ANGLE")
-@changes
+@change_options
 @output_option
 @force_flag
 def rotate(
-    kernel: "list[Kernel]", angle: float, output: str | None, force: bool, **options: Any
+    kernel: "list[Kernel]", angle: float, changes: Changes, output: str | None, force: bool
 ) -> None:
     """Turn a kernel by ANGLE degrees counter-clockwise: multiples of 90, of 45 for odd squares."""
     from conv_cli.kernels.operations import rotated
 
-    single = _single(_changed(kernel, options), "ANGLE")
+    single = _single(changes.made(kernel), "ANGLE")
     _write(rotated(single, -_eighths(angle)), output, force)
 
 
@@ -185,18 +203,6 @@ def _eighths(angle: float) -> int:
             f"{angle:g} is no multiple of 45 degrees; give one", param_hint="ANGLE"
         )
     return int(angle) // 45
-
-
-def _changed(kernels: "list[Kernel]", options: dict[str, Any]) -> "list[Kernel]":
-    """Return the kernels after the options of `changes`."""
-    from dataclasses import replace
-
-    kernels = [kernel.normalized(options["normalize"]) for kernel in kernels]
-    if options["convolve"]:
-        kernels = [kernel.turned() for kernel in kernels]
-    if options["bias"] is not None:
-        kernels = [replace(kernel, bias=options["bias"]) for kernel in kernels]
-    return kernels
 
 
 def _single(kernels: "list[Kernel]", asker: str) -> "Kernel":

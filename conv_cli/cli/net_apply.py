@@ -1,32 +1,29 @@
 """conv-cli net apply: the feature maps of images."""
 
-import gc
-import math
-import sys
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.options import (
     LayerType,
+    PixelForm,
+    Telling,
     as_json_option,
-    depth_option,
+    dry_run_option,
     file_format_option,
     force_option,
+    jobs_option,
     max_pixels_option,
-    progress_option,
-    quiet_option,
-    range_option,
+    pixel_options,
     recursive_option,
-    white_option,
+    skip_existing_option,
+    telling_options,
 )
-from conv_cli.cli.progress import Progress, is_shown
-from conv_cli.cli.results import words
+from conv_cli.cli.running import Batch, found_inputs, run_batch
 
 if TYPE_CHECKING:
-    from conv_cli.pipeline.network_maps import MapResult
+    from conv_cli.pipeline.tasks import LayerChoice
 
 EPILOG = """\b
 Examples
@@ -34,6 +31,8 @@ Examples
     conv-cli net apply edges.json photo.jpg --range stretch -o maps/
   Those of the last layer, as an array of floats:
     conv-cli net apply edges.json photo.jpg --layer last --format npy -o maps/
+  Of a tree of photographs, going on where the last run ended:
+    conv-cli net apply edges.json photos/ -r --skip-existing -o maps/
 """
 
 
@@ -50,79 +49,56 @@ Examples
     show_default=True,
     help="Whose maps are written; layers count from 1.",
 )
-@range_option
-@depth_option
-@white_option
+@pixel_options
 @file_format_option
 @recursive_option
+@jobs_option
 @max_pixels_option
 @force_option
+@skip_existing_option
+@dry_run_option
 @as_json_option
-@progress_option
-@quiet_option
-def apply(model: str, **options: Any) -> int:
+@telling_options
+def apply(
+    model: str,
+    images: tuple[str, ...],
+    output: str,
+    layer: "LayerChoice",
+    form: PixelForm,
+    file_format: str | None,
+    recursive: bool,
+    jobs: int | None,
+    max_pixels: int,
+    force: bool,
+    skip_existing: bool,
+    dry_run: bool,
+    as_json: bool,
+    telling: Telling,
+) -> int:
     """Write the feature maps that a MODEL makes of IMAGES.
 
     Pictures are called STEM.LAYER.CHANNEL, one for each channel; with --format npy or npz there is
     one array (channels, rows, columns) for each layer, STEM.LAYER.npy.
     """
     from conv_cli.networks.network import Network
-    from conv_cli.pipeline.jobs import Destination, collect_inputs
-    from conv_cli.pipeline.network_maps import NetworkRun
-    from conv_cli.pipeline.run import Report
+    from conv_cli.pipeline.jobs import Destination, network_jobs
+    from conv_cli.pipeline.tasks import NetworkTask
 
     network = Network(model)
     with boundary.named(model):
         network.require_weights()
-    run = NetworkRun(
-        network,
-        Destination(
-            options["output"],
-            format=options["file_format"],
-            depth=options["depth"],
-            white=options["white"],
-            range=options["range_name"],
-            force=options["force"],
-        ),
-        options["layer"],
-        max_pixels=options["max_pixels"],
-        stdin=boundary.binary(sys.stdin),
+    to = Destination(
+        output,
+        format=file_format,
+        depth=form.depth,
+        white=form.white,
+        range=form.range_name,
+        force=force,
+        skip_existing=skip_existing,
     )
-    found = {
-        name: collect_inputs(name, recursive=options["recursive"], output=options["output"])
-        for name in options["images"]
-    }
-    inputs = [each for several in found.values() for each in several]
-    if nothing := ", ".join(name for name, several in found.items() if not several):
-        lead = "" if inputs else "Error: "
-        boundary.say(f"{lead}{nothing}: no images found; check the name, or add --recursive")
+    task = NetworkTask(network, to, layer)
+    inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
-    run.check(inputs)
-    boundary.require_stdout(options["as_json"])
-    report = Report()
-    gc.enable()
-    with (
-        Progress(len(inputs), len(inputs), shown=is_shown(options)) as progress,
-        closing(run.results(inputs, progress.advance)) as results,
-    ):
-        for result in results:
-            report.add(result)
-            progress.count(result.image, math.prod((result.shape or (0,))[-2:]))
-            progress.clear()
-            _print_map(result, options)
-    if len(inputs) > 1 and not options["quiet"]:
-        boundary.say(str(report))
-    return report.exit_code
-
-
-def _print_map(result: "MapResult", options: dict[str, Any]) -> None:
-    if options["as_json"]:
-        import json
-
-        click.echo(json.dumps(result.as_dict()))
-    if result.error is not None:
-        boundary.say(f"Error: {result.error}")
-    elif not options["quiet"]:
-        for line in words(result):
-            boundary.say(line)
+    batch = Batch(images, jobs, max_pixels, dry_run=dry_run, as_json=as_json, telling=telling)
+    return run_batch(task, to, network_jobs(inputs, to), batch)

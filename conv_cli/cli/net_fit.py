@@ -3,7 +3,7 @@
 import gc
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,7 +17,7 @@ from conv_cli.cli.options import (
 from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:
-    from conv_cli.networks.training import Training
+    from conv_cli.networks.training import Method
 
 EPILOG = """\b
 Layers that are to learn are given by their sizes:
@@ -79,7 +79,20 @@ Examples
 @force_option
 @as_json_option
 @quiet_option
-def fit(model: str, pairs: tuple[str, ...], **options: Any) -> int:
+def fit(
+    model: str,
+    pairs: tuple[str, ...],
+    output: str,
+    epochs: int,
+    lr: float | None,
+    seed: int,
+    batch: int,
+    method: "Method",
+    max_pixels: int,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Train the layers of a MODEL that have no weights, to turn each INPUT into its TARGET.
 
     The loss of each epoch goes to stderr: the squared error by the variance of the target, so 1 for
@@ -87,38 +100,39 @@ def fit(model: str, pairs: tuple[str, ...], **options: Any) -> int:
     """
     from conv_cli.networks.network import Network
     from conv_cli.networks.training import train
-    from conv_cli.pipeline.network_maps import read_pairs
+    from conv_cli.pipeline.pairs import read_pairs
 
     if len(pairs) % 2:
         raise click.BadParameter(
             f"{len(pairs)} images make no pairs; give INPUT TARGET, and so on",
             param_hint="INPUT TARGET",
         )
-    _check_output(options["output"], (model, *pairs), options["force"])
+    _check_output(output, (model, *pairs), force)
     network = Network(model)
-    boundary.require_stdout(options["as_json"])
+    boundary.require_stdout(as_json)
     gc.enable()
     started = time.perf_counter()
-    examples = read_pairs(network, pairs, max_pixels=options["max_pixels"])
+    examples = read_pairs(network, pairs, max_pixels=max_pixels)
     with boundary.named(model):
         learned = train(
             network,
             examples,
-            epochs=options["epochs"],
-            rate=options["lr"],
-            seed=options["seed"],
-            batch=options["batch"],
-            method=options["method"],
-            tell=None if options["quiet"] else _tell,
-        )
-    learned.network.save(options["output"], force=options["force"])
+            epochs=epochs, rate=lr, seed=seed, batch=batch, method=method,
+            tell=None if quiet else _tell,
+        )  # fmt: skip
+    learned.network.save(output, force=force)
     seconds = time.perf_counter() - started
-    if options["as_json"]:
-        click.echo(json.dumps(_as_dict(learned, model, len(pairs) // 2, options, seconds)))
-    if not options["quiet"]:
+    if as_json:
+        record = {
+            "model": model, "output": output, "r2": learned.r2, "rmse": learned.rmse,
+            "losses": learned.losses, "epochs": epochs, "method": method, "seed": seed,
+            "pairs": len(pairs) // 2, "pixels": learned.pixels, "seconds": round(seconds, 3),
+        }  # fmt: skip
+        click.echo(json.dumps(record))
+    if not quiet:
         r2 = "undefined, the target is even there" if learned.r2 is None else f"{learned.r2:.5f}"
         boundary.say(
-            f"{options['output']}: R² {r2}, RMSE {learned.rmse:.4g} on the pixels held out, after "
+            f"{output}: R² {r2}, RMSE {learned.rmse:.4g} on the pixels held out, after "
             f"{seconds:.1f} s"
         )
     return boundary.DONE
@@ -137,21 +151,3 @@ def _check_output(output: str, inputs: tuple[str, ...], force: bool) -> None:
 
 def _tell(epoch: int, loss: float) -> None:
     boundary.say(f"epoch {epoch}: loss {loss:.4g}")
-
-
-def _as_dict(
-    learned: "Training", model: str, pairs: int, options: dict[str, Any], seconds: float
-) -> dict[str, Any]:
-    return {
-        "model": model,
-        "output": options["output"],
-        "r2": learned.r2,
-        "rmse": learned.rmse,
-        "losses": learned.losses,
-        "epochs": options["epochs"],
-        "method": options["method"],
-        "seed": options["seed"],
-        "pairs": pairs,
-        "pixels": learned.pixels,
-        "seconds": round(seconds, 3),
-    }

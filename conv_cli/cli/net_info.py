@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,8 +20,9 @@ from conv_cli.io.files import same_file
 
 if TYPE_CHECKING:
     from conv_cli.images import Image
-    from conv_cli.networks.network import LayerInfo, Network
+    from conv_cli.networks.network import LayerInfo
     from conv_cli.networks.receptive import PixelField
+    from conv_cli.pipeline.tasks import LayerChoice
 
 EPILOG = """\b
 Examples
@@ -63,77 +64,75 @@ Examples
 @max_pixels_option
 @force_option
 @as_json_option
-def info(model: str, **options: Any) -> int:
+def info(
+    model: str,
+    shape: tuple[int, int, int] | None,
+    field: tuple[int, int] | None,
+    layer: "LayerChoice",
+    image: str | None,
+    output: str | None,
+    max_pixels: int,
+    force: bool,
+    as_json: bool,
+) -> int:
     """Print what each layer of a MODEL gives, costs and sees.
 
     The receptive field is how much of the input one output pixel sees, the jump how far apart the
     fields of two neighbours lie, and start where the first begins: negative in the padding. dense
     is what a layer would need that joins every input to every output.
     """
+    from conv_cli.images import read_image
     from conv_cli.networks.network import Network
-    from conv_cli.pipeline.network_maps import chosen_layers
+    from conv_cli.pipeline.tasks import chosen_layers, input_planes
 
-    _check(options)
+    _check(shape is not None, field is not None, image is not None, output is not None)
     network = Network(model)
-    image = _image(options)
+    ground = None
+    if image is not None and output is not None:
+        ground = read_image(image, max_pixels=max_pixels)
     boundary.require_stdout(True)
     with boundary.named(model):
-        shape = options["shape"] or _shape_for(image, network)
+        if shape is None:
+            assert ground is not None
+            channels, rows, columns = input_planes(ground, network).shape
+            shape = channels, rows, columns
         layers = network.info(shape)
-        if options["field"] is not None:
-            (layer,) = chosen_layers(network, options["layer"])
-            field = network.field_of(shape, layer, *options["field"])
-    if options["field"] is None:
-        _print_layers(layers, options["as_json"])
-        return boundary.DONE
-    if options["image"] is not None:
-        _draw(image, field, options)
-    click.echo(json.dumps(field.as_dict()) if options["as_json"] else str(field))
+        if field is None:
+            _print_layers(layers, as_json)
+            return boundary.DONE
+        (number,) = chosen_layers(network, layer)
+        seen = network.field_of(shape, number, *field)
+    if image is not None:
+        _draw(ground, seen, image, output, force)
+    click.echo(json.dumps(seen.as_dict()) if as_json else str(seen))
     return boundary.DONE
 
 
-def _check(options: dict[str, Any]) -> None:
-    """Refuse options that do not go together."""
-    drawn = options["image"] is not None
-    if options["shape"] is None and not (drawn and options["output"]):
+def _check(sized: bool, field: bool, drawn: bool, output: bool) -> None:
+    """Refuse options that do not go together, by which of them are given."""
+    if not sized and not (drawn and output):
         raise click.BadParameter("missing; give it as 3x480x640", param_hint="--input")
-    if drawn and options["field"] is None:
+    if drawn and not field:
         raise click.BadParameter(
             "draws the window of a pixel; give --field ROW,COL", param_hint="--image"
         )
-    if options["output"] is not None and not drawn:
+    if output and not drawn:
         raise click.BadParameter("takes a drawing; give --image FILE", param_hint="--output")
 
 
-def _image(options: dict[str, Any]) -> "Image | None":
-    """Return the image to draw on."""
-    if options["image"] is None or options["output"] is None:
-        return None
-    from conv_cli.images import read_image
-
-    return read_image(options["image"], max_pixels=options["max_pixels"])
-
-
-def _shape_for(image: "Image | None", network: "Network") -> tuple[int, int, int]:
-    """Return the shape that an image enters with."""
-    from conv_cli.pipeline.network_maps import input_planes
-
-    assert image is not None
-    channels, rows, columns = input_planes(image, network).shape
-    return channels, rows, columns
-
-
-def _draw(image: "Image | None", field: "PixelField", options: dict[str, Any]) -> None:
+def _draw(
+    ground: "Image | None", field: "PixelField", image: str, output: str | None, force: bool
+) -> None:
     """Draw a window on an image, or on plain grey."""
     from conv_cli.images import write_image
     from conv_cli.report.field_drawing import drawn_field
 
-    path = options["output"] or options["image"]
-    if options["output"] is not None and same_file(path, options["image"]):
+    path = output or image
+    if output is not None and same_file(path, image):
         raise ImageError(f"{path}: is an input and never overwritten; choose another output")
-    if options["output"] is None and Path(path).exists() and not options["force"]:
+    if output is None and Path(path).exists() and not force:
         raise ImageError(f"{path}: exists; add -o to draw on it, or --force to overwrite it")
-    write_image(path, drawn_field(field, image), force=options["force"])
+    write_image(path, drawn_field(field, ground), force=force)
 
 
 def _print_layers(layers: "list[LayerInfo]", as_json: bool) -> None:

@@ -5,6 +5,10 @@ NumPy is imported then and not before: ``--help`` must not wait for it.
 """
 
 import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +19,11 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from conv_cli.borders import Border
-    from conv_cli.kernels.kernel import Kernel
+    from conv_cli.correlation.params import ConvParams
+    from conv_cli.kernels.kernel import Kernel, Normalization
+    from conv_cli.pipeline.feature_map import RangeName
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MAX_PIXELS = 178_956_970
 
 
@@ -286,6 +293,18 @@ max_pixels_option = click.option(
 force_option = click.option(
     "-f", "--force", is_flag=True, help="Overwrite existing files, but never an input."
 )
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Threads in all; the pixels are the same for every N.  [default: all cores]",
+)
+skip_existing_option = click.option(
+    "--skip-existing", is_flag=True, help="Leave out results whose file is there."
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Print what would be written, with shapes."
+)
 as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a result."
 )
@@ -297,21 +316,92 @@ progress_option = click.option(
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 
 
-def sliding(options: dict[str, Any]) -> dict[str, Any]:
-    """Return what a `Filter` is told by the options that say how a window slides, and over what."""
-    from conv_cli.correlation.params import ConvParams
+@dataclass(frozen=True)
+class Sliding:
+    """What the options say of how a kernel slides, and over what."""
 
-    padding = options["padding"]
-    if not isinstance(padding, str):
-        rows, columns = padding
-        padding = (rows, rows), (columns, columns)
-    return {
-        "params": ConvParams(
-            padding=padding,
-            border=options["border"],
-            stride=options["stride"],
-            dilation=options["dilation"],
-        ),
-        "bias": options["bias"],
-        "gray": options["channels"] == "gray",
-    }
+    padding: "str | tuple[int, int]"
+    border: "Border"
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    convolve: bool
+    normalize: "Normalization"
+    bias: float | None
+    channels: str
+
+    def prepared(self, kernels: "Iterable[Kernel]") -> "tuple[Kernel, ...]":
+        """Return kernels as they slide: normalized, and flipped for a convolution."""
+        normalized = (kernel.normalized(self.normalize) for kernel in kernels)
+        return tuple(kernel.flipped() if self.convolve else kernel for kernel in normalized)
+
+    @property
+    def params(self) -> "ConvParams":
+        """How they slide."""
+        from conv_cli.correlation.params import ConvParams
+
+        padding: Any = self.padding
+        if not isinstance(padding, str):
+            rows, columns = padding
+            padding = (rows, rows), (columns, columns)
+        return ConvParams(
+            padding=padding, border=self.border, stride=self.stride, dilation=self.dilation
+        )
+
+
+@dataclass(frozen=True)
+class PixelForm:
+    """What the options say of how real values become pixels."""
+
+    range_name: "RangeName | None"
+    depth: str | None
+    white: float | None
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What the options say of what goes to stderr."""
+
+    progress: bool | None
+    quiet: bool
+
+    @property
+    def shows_bar(self) -> bool:
+        """Whether long work shows a bar: on a terminal, if nothing else is said."""
+        if self.progress is not None:
+            return self.progress
+        return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
+
+
+def as_one(name: str, make: Callable[..., object], options: Sequence[Decorator]) -> Decorator:
+    """Return a decorator that gives a command several options as one value."""
+    fields = make.__dataclass_fields__  # type: ignore[attr-defined]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def with_value(*args: Any, **values: Any) -> Any:
+            own = {field: values.pop(field) for field in fields}
+            return command(*args, **values, **{name: make(**own)})
+
+        decorated: Callable[..., Any] = with_value
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated
+
+    return decorate
+
+
+sliding_options = as_one(
+    "sliding",
+    Sliding,
+    [
+        padding_option, border_option, stride_option, dilation_option,
+        convolve_option, normalize_option, bias_option, channels_option,
+    ],
+)  # fmt: skip
+"""The command gets ``sliding: Sliding``."""
+
+pixel_options = as_one("form", PixelForm, [range_option, depth_option, white_option])
+"""The command gets ``form: PixelForm``."""
+
+telling_options = as_one("telling", Telling, [progress_option, quiet_option])
+"""The command gets ``telling: Telling``."""

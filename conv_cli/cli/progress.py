@@ -8,19 +8,19 @@ from typing import Any, Self
 import click
 
 _STEPS = 1000
-"""Of the bar, for one map."""
+"""Of the bar, for one file."""
 
 
 class Progress:
-    """A bar over a number of maps, with files, megapixels and time left; nothing if not shown."""
+    """A bar over a number of files, with megapixels and time left; nothing if not shown."""
 
-    def __init__(self, maps: int, files: int, *, shown: bool) -> None:
+    def __init__(self, files: int, *, shown: bool) -> None:
         self._files = files
         self._image: str | None = None
         self._done, self._pixels = 0, 0
         self._bar: Any = (
             click.progressbar(
-                length=maps * _STEPS,
+                length=files * _STEPS,
                 label="conv-cli",
                 file=sys.stderr,
                 show_percent=True,
@@ -48,7 +48,7 @@ class Progress:
             self._bar.__exit__(kind, error, trace)
 
     def advance(self, share: float) -> None:
-        """Move on by a share of one map; from any thread."""
+        """Move on by a share of one file; from any thread."""
         if self._bar is None:
             return
         with self._lock:
@@ -72,12 +72,3 @@ class Progress:
         """Make way for a line of words; the bar is drawn again as the work moves on."""
         if self._bar is not None and sys.stderr.isatty():
             click.echo("\r\033[K", nl=False, err=True)
-
-
-def is_shown(options: dict[str, Any]) -> bool:
-    """Tell from a command's options whether it shows a bar."""
-    if options.get("dry_run"):
-        return False
-    if options["progress"] is not None:
-        return bool(options["progress"])
-    return not options["quiet"] and sys.stderr is not None and sys.stderr.isatty()

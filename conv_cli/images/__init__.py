@@ -16,7 +16,7 @@ from conv_cli.images.formats import (
 )
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
 from conv_cli.images.metadata import not_srgb
-from conv_cli.images.reading import file_format, probe_image, read_image
+from conv_cli.images.reading import file_format, probe_image, read_image, stream_bytes
 from conv_cli.images.sources import PictureRows
 from conv_cli.images.writing import Sink, encode_image, open_sink, write_image
 
@@ -39,5 +39,6 @@ __all__ = [
     "open_sink",
     "probe_image",
     "read_image",
+    "stream_bytes",
     "write_image",
 ]

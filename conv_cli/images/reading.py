@@ -153,11 +153,17 @@ def _stream(source: Source) -> Iterator[BinaryIO]:
         yield stream
 
 
+def stream_bytes(source: BinaryIO) -> bytes:
+    """Return all of a stream, or its start alone if no image begins so: it may never end."""
+    start = source.read(headers.SIGNATURE_BYTES)
+    return start + source.read() if headers.identify(start) else start
+
+
 def _buffered(source: BinaryIO) -> BinaryIO:
     """Take all of a stream into memory, once its start looks like an image."""
-    start = source.read(headers.SIGNATURE_BYTES)
-    _identified(start)
-    return io.BytesIO(start + source.read())
+    data = stream_bytes(source)
+    _identified(data[: headers.SIGNATURE_BYTES])
+    return io.BytesIO(data)
 
 
 def _identified(start: bytes) -> str:

@@ -63,7 +63,7 @@ class Kernel:
         rows, columns = self.weights.shape
         return rows, columns
 
-    def turned(self) -> Self:
+    def flipped(self) -> Self:
         """Return the kernel turned by 180°, origin and all: o becomes k-1-o.
 
         Correlating with the turned kernel is mathematical convolution with this one.

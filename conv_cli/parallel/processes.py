@@ -1,34 +1,38 @@
-"""Jobs over processes: who is free takes the next one, and one that dies costs its job alone.
+"""Jobs over processes: who is free gets the next one, and one that dies costs its job alone.
 
 Threads would share Python's lock, which small images need most of the time. And a decoder that
 crashes, runs out of memory, or takes no notice of a signal takes a worker with it, never the run.
+
+Workers are copies of this process on Linux, where that is safe, and start anew elsewhere, where the
+libraries beneath NumPy are not made for copies; ``CONV_CLI_START_METHOD``, "fork" or "spawn", says
+otherwise.
 """
 
 import os
-import pickle
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from socket import socket
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 Progress = Callable[[float], None]
+Work = Callable[[Job, Progress], Answer]
 
-CAN_FORK = sys.platform == "linux"
-"""Elsewhere the libraries beneath NumPy are not made for processes that are copies of another."""
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
-_LENGTH_BYTES = 8
 _STDERR = 2
+_ORPHAN_SECONDS = 1.0
+"""How often a worker that waits looks whether there is still someone to wait for."""
 
 
 def answers(
-    work: Callable[[Job, Progress], Answer],
+    work: Work[Job, Answer],
     jobs: Sequence[Job],
     workers: int,
     progress: Progress | None,
@@ -39,8 +43,9 @@ def answers(
     Parameters
     ----------
     work : callable
-        Runs in another process, which is a copy of this one; its answers are pickled. It tells its
-        progress now and then: there it ends if this process is gone.
+        Runs in another process; its answers are pickled, and where processes are not copies it is
+        too, with the jobs. It tells its progress now and then: there it ends if this process is
+        gone.
     workers : int
         Processes at once, each with one job at a time; fewer where the system grants no more. If
         it grants none, the work is done here.
@@ -56,68 +61,51 @@ def answers(
     ready: dict[int, Answer] = {}
     try:
         pool.start(min(workers, len(jobs)))
-        for wanted in range(len(jobs)):
-            while wanted not in ready:
+        for number in range(len(jobs)):
+            while number not in ready:
                 ready.update(pool.wait())
-            yield ready.pop(wanted)
+            yield ready.pop(number)
     finally:
-        with _signals_held():
+        with _signals_deferred():
             pool.end()
 
 
-class _Line:
-    """One end of a line between two processes: what is sent at one comes out of the other."""
-
-    def __init__(self, end: "socket") -> None:
-        self._end = end
-        self.fileno, self.close = end.fileno, end.close
-
-    def send(self, message: Any) -> None:
-        """Send any object that can be pickled."""
-        data = pickle.dumps(message)
-        self._end.sendall(len(data).to_bytes(_LENGTH_BYTES, "little") + data)
-
-    def receive(self) -> Any:
-        """Return the next message; EOFError or ConnectionError says that none will come."""
-        length = int.from_bytes(self._exactly(_LENGTH_BYTES), "little")
-        return pickle.loads(self._exactly(length))
-
-    def _exactly(self, count: int) -> bytes:
-        data = bytearray()
-        while len(data) < count:
-            part = self._end.recv(count - len(data))
-            if not part:
-                raise EOFError
-            data += part
-        return bytes(data)
-
-
 class _Worker:
-    """A process, this end of the line to it, and the number of its job."""
+    """A process, this end of the pipe to it, and the number of its job."""
 
-    def __init__(self, serve: Callable[[_Line, int], None]) -> None:
-        from socket import socketpair
+    def __init__(self, pool: "_Pool[Any, Any]") -> None:
+        import multiprocessing
 
-        near, far = socketpair()
-        self.line = _Line(near)
+        default = "fork" if sys.platform == "linux" else "spawn"
+        method = os.environ.get("CONV_CLI_START_METHOD", default)
+        context = multiprocessing.get_context(method)
         self.job: int | None = None
-        parent = os.getpid()
+        self.pipe, far = context.Pipe()
+        # A copy has what belongs to this process, and would hold pipes to the others open.
+        others = [each.pipe for each in (self, *pool.workers)] if method == "fork" else []
+        arguments = (pool.work, pool.jobs, pool.progress is not None, far, others, os.getpid())
+        make: Any = context.Process  # type: ignore[attr-defined]
+        self.process: BaseProcess = make(target=_serve, args=arguments, daemon=True)
         try:
-            with _signals_held():
-                self.pid = os.fork()
-                if self.pid == 0:
-                    near.close()  # or the far end would not see the other process hang up
-                    _live(lambda: serve(_Line(far), parent))
+            with _signals_deferred():
+                self.process.start()
         except OSError:
-            near.close()
+            self.pipe.close()
             raise
         finally:
             far.close()
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self.process.pid or 0
+
     def end(self) -> str:
         """Wait for the end of the process, and say how it ended."""
-        self.line.close()
-        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.pipe.close()
+        self.process.join()
+        code = self.process.exitcode or 0
+        self.process.close()
         return f"by signal {-code}" if code < 0 else f"with code {code}"
 
 
@@ -126,45 +114,44 @@ class _Pool(Generic[Job, Answer]):
 
     def __init__(
         self,
-        work: Callable[[Job, Progress], Answer],
+        work: Work[Job, Answer],
         jobs: Sequence[Job],
         progress: Progress | None,
         died: Callable[[Job, int, str], Answer],
     ) -> None:
-        self._work, self._jobs, self._progress, self._died = work, jobs, progress, died
+        self.work, self.jobs, self.progress = work, jobs, progress
+        self.workers: list[_Worker] = []
+        self._died = died
         self._waiting = iter(range(len(jobs)))
-        self._workers: dict[int, _Worker] = {}
 
     def start(self, count: int) -> None:
         """Start so many workers or as many as can be, each with a job if one is left."""
         for _ in range(count):
             try:
-                worker = _Worker(self._serve)
+                worker = _Worker(self)
             except OSError:  # no more processes, descriptors or memory
                 return
-            self._workers[worker.line.fileno()] = worker
+            self.workers.append(worker)
             self._give(worker)
 
     def wait(self) -> dict[int, Answer]:
         """Wait for something to happen, and return the answers that came, by their job's number."""
-        from select import POLLIN, poll
-
-        if not self._workers:
+        if not self.workers:
             number = next(self._waiting)
-            return {number: self._work(self._jobs[number], self._progress or _ignore)}
+            return {number: self.work(self.jobs[number], self.progress or _ignore)}
+        from multiprocessing.connection import wait
+
         came: dict[int, Answer] = {}
-        lines = poll()
-        for line in self._workers:
-            lines.register(line, POLLIN)
-        for line, _ in lines.poll():
-            worker = self._workers[line]
+        by_pipe: dict[Any, _Worker] = {worker.pipe: worker for worker in self.workers}
+        for pipe in wait(list(by_pipe)):
+            worker = by_pipe[pipe]
             try:
-                message = worker.line.receive()
+                message = worker.pipe.recv()
             except (EOFError, ConnectionError):
-                came |= self._buried(worker)
+                came |= self._replaced(worker)
                 continue
             if isinstance(message, float):
-                (self._progress or _ignore)(message)
+                (self.progress or _ignore)(message)
             elif worker.job is not None:
                 if isinstance(message, BaseException):
                     raise message
@@ -174,74 +161,82 @@ class _Pool(Generic[Job, Answer]):
 
     def end(self) -> None:
         """Kill the workers, idle ones too, and tidy up after those that had something to do."""
-        for worker in self._workers.values():
-            os.kill(worker.pid, signal.SIGKILL)
-        for worker in self._workers.values():
-            how = worker.end()
+        for worker in self.workers:
+            worker.process.kill()
+        for worker in self.workers:
+            process, how = worker.pid, worker.end()
             if worker.job is not None:
-                self._died(self._jobs[worker.job], worker.pid, how)
+                self._died(self.jobs[worker.job], process, how)
 
     def _give(self, worker: _Worker) -> None:
         """Give a worker the next job, if there is one."""
         worker.job = next(self._waiting, None)
         if worker.job is not None:
-            with suppress(ConnectionError):  # it just died: its line will tell
-                worker.line.send(worker.job)
+            with suppress(ConnectionError):  # it just died: its pipe will tell
+                worker.pipe.send(worker.job)
 
-    def _buried(self, worker: _Worker) -> dict[int, Answer]:
+    def _replaced(self, worker: _Worker) -> dict[int, Answer]:
         """Put another worker in the place of one that died, and answer for its job."""
-        del self._workers[worker.line.fileno()]
-        how = worker.end()
+        self.workers.remove(worker)
+        process, how = worker.pid, worker.end()
         if worker.job is None:
             return {}
-        answer = self._died(self._jobs[worker.job], worker.pid, how)
+        answer = self._died(self.jobs[worker.job], process, how)
         self.start(1)
         return {worker.job: answer}
 
-    def _serve(self, line: _Line, parent: int) -> None:
-        """Work for the process at the other end of the line, until it hangs up."""
-        for worker in self._workers.values():
-            worker.line.close()
-        turn = Lock()
 
-        def tell(share: float) -> None:
-            if os.getppid() != parent:
-                raise SystemExit
-            if self._progress is not None:
-                with turn:
-                    line.send(float(share))
-
-        while True:
-            job = self._jobs[line.receive()]
-            try:
-                answer: Any = self._work(job, tell)
-            except Exception as error:  # raised again at the other end
-                answer = error
-            line.send(answer)
-
-
-def _live(life: Callable[[], None]) -> NoReturn:
-    """Be a worker until the other end hangs up, or this one is killed.
+def _serve(
+    work: Work[Any, Any],
+    jobs: Sequence[Any],
+    tells: bool,
+    pipe: "Connection",
+    others: "list[Connection]",
+    parent: int,
+) -> None:
+    """Be a worker, until the other end of the pipe hangs up or this process is killed.
 
     Ctrl-C reaches every process of a terminal: it is the parent's to answer. And what C libraries
     print when something fails is not for the user: the parent says it.
     """
-    try:
-        if not sys.flags.dev_mode:
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, _STDERR)
-            os.close(nothing)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if not sys.flags.dev_mode:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, _STDERR)
+        os.close(nothing)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-        life()
-    finally:
-        os._exit(1)  # without putting away what belongs to the parent
+    for other in others:
+        other.close()
+    one_at_a_time = Lock()
+
+    def tell(share: float) -> None:
+        if os.getppid() != parent:
+            raise SystemExit
+        if tells:
+            with one_at_a_time:
+                pipe.send(float(share))
+
+    with suppress(EOFError, OSError):  # the other end is gone
+        while True:
+            while not pipe.poll(_ORPHAN_SECONDS):
+                if os.getppid() != parent:
+                    return
+            job = jobs[pipe.recv()]
+            try:
+                answer: Any = work(job, tell)
+            except Exception as error:  # raised again at the other end
+                answer = error
+            pipe.send(answer)
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
+def _signals_deferred() -> Iterator[None]:
     """Let signals that ask for the end wait, so that no process is lost sight of."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield

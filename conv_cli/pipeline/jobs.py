@@ -13,7 +13,6 @@ from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import READABLE_SUFFIXES, WRITABLE_SUFFIXES, format_of
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.pipeline.feature_map import RangeName
-from conv_cli.pipeline.filter import Filter
 
 STDIO = "-"
 _DEFAULT_FORMAT = "png"
@@ -53,7 +52,7 @@ class Input(NamedTuple):
 
 
 class Destination(NamedTuple):
-    """Where results go and in which form; the options of ``apply`` that concern its files.
+    """Where results go and in which form; the options that concern files.
 
     ``single`` says that the output is one file and no folder.
     """
@@ -70,25 +69,47 @@ class Destination(NamedTuple):
     single: bool = False
 
     @property
+    def format_name(self) -> str:
+        """The format of results whose names do not tell."""
+        return self.format or _DEFAULT_FORMAT
+
+    @property
     def makes_folders(self) -> bool:
         """Folders are made for results that are named here; a single file's must exist."""
         return self.output != STDIO and not self.single
 
 
 class Output(NamedTuple):
-    """One map that is to be written."""
+    """One map that is to be written: of a kernel, or of a layer and one of its channels or all."""
 
-    name: str
-    kernels: tuple[Kernel, ...]
     path: str
     format: str
+    kernel: str | None = None
+    kernels: tuple[Kernel, ...] = ()
+    layer: int | None = None
+    channel: int | None = None
 
 
 class Job(NamedTuple):
-    """One image and everything that is to be made of it."""
+    """One image and what is to be made of it.
+
+    Attributes
+    ----------
+    source : Input
+    outputs : tuple of Output
+        Empty where they depend on the image.
+    stem : str
+        How the paths of its results begin then.
+    """
 
     source: Input
-    outputs: tuple[Output, ...]
+    outputs: tuple[Output, ...] = ()
+    stem: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where its results go, if that is one folder."""
+        return Path(self.stem).parent
 
 
 def collect_inputs(name: str, *, recursive: bool, output: str | None) -> list[Input]:
@@ -155,43 +176,76 @@ def is_image_name(output: str) -> bool:
     return Path(output).suffix.lower() in suffixes and not _is_folder(output)
 
 
-def plan_jobs(inputs: Sequence[Input], rule: Filter, destination: Destination) -> list[Job]:
-    """Return what is to be made of each image, with the path of every result.
+def filter_jobs(
+    inputs: Sequence[Input], maps: Sequence[tuple[str, tuple[Kernel, ...]]], to: Destination
+) -> list[Job]:
+    """Return what is to be made of each image by named kernels, with the path of every result.
 
     Raises
     ------
     ConvError
         If the name template is wrong, a format cannot be written, or two results share a name.
     """
-    maps = rule.maps()
-    if destination.output == STDIO and (len(inputs) != 1 or len(maps) != 1):
+    if to.output == STDIO and (len(inputs) != 1 or len(maps) != 1):
         raise ConvError(
             f"-o -: takes one image and one map, not {len(inputs)} and {len(maps)}; give an output "
             "folder, or --combine the maps"
         )
-    folder = Path(destination.output)
-    if destination.makes_folders and os.path.lexists(folder) and not folder.is_dir():
-        raise ConvError(
-            f"{destination.output}: is a file, and these results need a folder; choose another "
-            "name, or --combine the maps of a single image"
-        )
-    if destination.makes_folders and is_image_name(destination.output):
-        raise ConvError(
-            f"{folder}: is the name of one image, and here are {len(inputs) * len(maps)} to be "
-            f"written; give a folder, as {folder.stem}/, or --combine the maps of a single image"
-        )
+    if to.makes_folders:
+        _require_folder(to, len(inputs) * len(maps), ", or --combine the maps of a single image")
     jobs = [
         Job(
             source,
             tuple(
-                Output(name, kernels, *_located(source, name, index, destination))
+                Output(*_located(source, name, index, to), name, kernels)
                 for index, (name, kernels) in enumerate(maps, 1)
             ),
         )
         for source in inputs
     ]
-    _refuse_collisions(jobs)
+    _refuse_collisions(
+        (output.path, job.source, f" with {output.kernel}")
+        for job in jobs
+        for output in job.outputs
+    )
     return jobs
+
+
+def network_jobs(inputs: Sequence[Input], to: Destination) -> list[Job]:
+    """Return what is to be made of each image by a network: how the paths of its maps begin.
+
+    Raises
+    ------
+    ConvError
+        If the output is no folder, or two images would give maps of the same names.
+    """
+    if to.output == STDIO:
+        raise ConvError("-o -: maps are several files; give the name of a folder")
+    _require_folder(to, len(inputs), "")
+    jobs = [Job(source, stem=str(Path(to.output, source.folder, source.stem))) for source in inputs]
+    _refuse_collisions((job.stem, job.source, "") for job in jobs)
+    return jobs
+
+
+def layer_output(job: Job, layer: int, channel: int | None, format: str) -> Output:
+    """Return the map of a layer, of one channel or, without, of all in one array."""
+    number = "" if channel is None else f".{channel}"
+    return Output(f"{job.stem}.{layer}{number}.{format}", format, layer=layer, channel=channel)
+
+
+def _require_folder(to: Destination, count: int, otherwise: str) -> None:
+    """Raise ConvError if the output cannot be the folder of so many images' results."""
+    folder = Path(to.output)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ConvError(
+            f"{to.output}: is a file, and these results need a folder; choose another name"
+            + otherwise
+        )
+    if is_image_name(to.output):
+        raise ConvError(
+            f"{folder}: is the name of one image, and here are {count} to be written; give a "
+            f"folder, as {folder.stem}/{otherwise}"
+        )
 
 
 def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[str, str]:
@@ -203,7 +257,7 @@ def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[s
     else:
         path = str(Path(to.output, source.folder, _file_name(source, kernel, index, to)))
     if to.format or path == STDIO or not Path(path).suffix:
-        return path, to.format or _DEFAULT_FORMAT
+        return path, to.format_name
     try:
         return path, format_of(path)
     except ImageError as error:
@@ -216,7 +270,7 @@ def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
         name = to.name.format(
             stem=source.stem,
             kernel=file_name_part(kernel),
-            ext=f".{to.format or _DEFAULT_FORMAT}",
+            ext=f".{to.format_name}",
             suffix=source.suffix,
             dir=source.folder_name,
             index=index,
@@ -237,24 +291,22 @@ def file_name_part(name: str) -> str:
     return re.sub(r"[^\w.,=+-]+", "_", name.replace(":", "-")).strip("_") or "kernel"
 
 
-def place_key(path: str) -> str:
-    """Return the same text for names that may mean one file where case or Unicode is folded."""
-    return _folded(os.path.normpath(path))
+def _refuse_collisions(claims: Iterable[tuple[str, Input, str]]) -> None:
+    """Raise if two results would share a name, also where a file system folds case.
 
-
-def _refuse_collisions(jobs: Iterable[Job]) -> None:
-    """Raise if two results would share a name, also where a file system folds case."""
-    seen: dict[str, tuple[Input, Output]] = {}
-    for job in jobs:
-        for output in job.outputs:
-            key = place_key(output.path)
-            if key in seen:
-                first, other = seen[key]
-                raise ConvError(
-                    f"{output.path}: would be made twice, of {first.path} with {other.name} and of "
-                    f"{job.source.path} with {output.name}; {_way_apart(first, job.source)}"
-                )
-            seen[key] = job.source, output
+    A claim is a path, the image that it is made of, and what else tells it from others.
+    """
+    seen: dict[str, tuple[Input, str]] = {}
+    for path, source, detail in claims:
+        key = _folded(os.path.normpath(path))
+        if key in seen:
+            first, other = seen[key]
+            way = _way_apart(first, source) if detail else "use separate output folders"
+            raise ConvError(
+                f"{path}: would be made twice, of {first.path}{other} and of {source.path}"
+                f"{detail}; {way}"
+            )
+        seen[key] = source, detail
 
 
 def _way_apart(one: Input, other: Input) -> str:

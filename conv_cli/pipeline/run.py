@@ -1,43 +1,29 @@
-"""Many images: read, filtered and written, on all cores, and a report of what became of each."""
+"""Many images: what a task makes of each, written, on all cores, and a report of it."""
 
 import math
 import os
 import stat
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
-
-import numpy as np
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from conv_cli.errors import ConvError, ImageError
-from conv_cli.images import (
-    ARRAY_FORMATS,
-    FLOAT_FORMATS,
-    Image,
-    ImageInfo,
-    can_hold,
-    file_format,
-    not_srgb,
-    open_sink,
-    probe_image,
-    read_image,
-)
+from conv_cli.images import Image, ImageInfo, file_format, probe_image, read_image, stream_bytes
 from conv_cli.io.files import discard_drafts, write_atomically
 from conv_cli.io.json import finite_or_none
 from conv_cli.parallel.memory import available_memory, is_limited
-from conv_cli.parallel.processes import CAN_FORK, Progress, answers
+from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads
-from conv_cli.pipeline.feature_map import RangeName, require_white
-from conv_cli.pipeline.filter import Filter, Filtered, filter_image, output_shape
-from conv_cli.pipeline.jobs import STDIO, Destination, Input, Job, Output
+from conv_cli.pipeline.feature_map import Statistics
+from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
 
+T = TypeVar("T")
 _SMALL = 16 << 20  # bytes that are not worth asking for
 _PLAIN_INPUTS = ("png", "jpeg")
 _PLAIN_OUTPUTS = ("png", "jpeg", "npy")
-_DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32, "float64": np.float64}
 
 
 class Result(NamedTuple):
@@ -50,6 +36,8 @@ class Result(NamedTuple):
 
     image: str
     kernel: str | None = None
+    layer: int | None = None
+    channel: int | None = None
     output: str | None = None
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
@@ -64,38 +52,20 @@ class Result(NamedTuple):
     notes: tuple[str, ...] = ()
     reason: str | None = None
 
+    @property
+    def pixels(self) -> int:
+        """How many there are, of one channel."""
+        shape = self.shape or (0,)
+        return math.prod(shape[:2] if self.layer is None else shape[-2:])
+
     def as_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints: always the image, and the fields that apply."""
-        names = (
-            "kernel",
-            "output",
-            "shape",
-            "dtype",
-            "min",
-            "max",
-            "clipped",
-            "strategy",
-            "seconds",
-        )
-        record: dict[str, Any] = {"image": self.image}
         if self.error is not None:
-            return record | {"error": self.error}
-        record |= {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        if self.skipped:
-            record["skipped"] = True
-        return record
-
-
-class Outcome(Protocol):
-    """What a report counts: a result of any command."""
-
-    @property
-    def error(self) -> str | None:
-        """Why there is no map."""
-
-    @property
-    def skipped(self) -> bool:
-        """Its file was there already."""
+            return {"image": self.image, "error": self.error}
+        last = self._fields.index("seconds") + 1
+        known = zip(self._fields[:last], self[:last], strict=True)
+        record = {name: value for name, value in known if value is not None}
+        return record | {"skipped": True} if self.skipped else record
 
 
 @dataclass
@@ -107,7 +77,7 @@ class Report:
     skipped: int = 0
     started: float = field(default_factory=time.monotonic)
 
-    def add(self, result: Outcome) -> None:
+    def add(self, result: Result) -> None:
         """Count one result."""
         if result.error is not None:
             self.failed += 1
@@ -126,49 +96,48 @@ class Report:
         return f"{self.done} done, {self.failed} failed, {self.skipped} skipped in {seconds} s"
 
 
-def output_pixels(
-    dtype: np.dtype[Any], kind: str, channels: int, alpha: bool, destination: Destination
-) -> tuple[np.dtype[Any], RangeName]:
-    """Return the dtype of a map's pixels and the range that makes them.
+class Made(NamedTuple):
+    """A map that has been written."""
 
-    Parameters
-    ----------
-    dtype : numpy.dtype
-        Of the input.
-    kind : str
-        The output's format.
-    channels, alpha : int, bool
-        Of the map.
-    """
-    chosen = destination.range
-    stays_float = kind in FLOAT_FORMATS or (chosen is None and destination.white is None)
-    if destination.depth:
-        made = np.dtype(_DEPTHS[destination.depth])
-    elif kind in ARRAY_FORMATS or chosen == "raw" or (dtype.kind == "f" and stays_float):
-        loses = dtype.itemsize > 4 or (dtype.itemsize == 4 and dtype.kind != "f")
-        made = np.dtype(np.float64 if loses and kind in ARRAY_FORMATS else np.float32)
-    elif dtype.itemsize > 2 and (chosen is not None or destination.white is not None):
-        deep = _holds(kind, np.dtype(np.uint16), channels, alpha)
-        made = np.dtype(np.uint16 if deep else np.uint8)
-    else:
-        made = dtype
-    return made, chosen or ("raw" if made.kind == "f" else "clip")
+    shape: tuple[int, ...]
+    dtype: str
+    statistics: Statistics
+    notes: tuple[str, ...] = ()
+    strategy: str | None = None
+    reason: str | None = None
 
 
-def _holds(kind: str, dtype: np.dtype[Any], channels: int, alpha: bool) -> bool:
-    try:
-        can_hold(kind, dtype, channels, alpha)
-    except ImageError:
-        return False
-    return True
+Write = Callable[[BinaryIO], Made]
+"""Makes a map and writes it to a stream."""
+
+
+class Task(Protocol):
+    """What a run makes of every image; it can be pickled, as it may work in other processes."""
+
+    def outputs(self, job: Job, probe: Callable[[], ImageInfo]) -> Sequence[Output]:
+        """Return the maps that an image gives; ``probe`` reads its header, if that is needed."""
+
+    def planned(self, info: ImageInfo, output: Output) -> tuple[tuple[int, ...], str]:
+        """Return shape and dtype of a map; ConvError if it cannot be made or written."""
+
+    def memory(self, info: ImageInfo, outputs: Sequence[Output]) -> int:
+        """Return the bytes that the largest map takes beside the image."""
+
+    def notes(self, image: Image) -> tuple[str, ...]:
+        """Return what a user must be told of an image."""
+
+    def maps(
+        self, image: Image, outputs: Sequence[Output], threads: int, progress: Progress
+    ) -> Iterator[tuple[Output, Write]]:
+        """Yield what makes and writes each of some maps, in their order."""
 
 
 class Run:
-    """One run over jobs.
+    """One run of a task over jobs; it can be pickled, as its parts work in other processes.
 
     Parameters
     ----------
-    rule, destination
+    task, destination
         What is done and where it goes.
     threads : int, optional
         In all, all cores by default: over images, a process each, where there are several; over
@@ -177,115 +146,168 @@ class Run:
         Larger images are refused.
     stdin, stdout : BinaryIO
         For images named "-".
-    progress : callable, optional
-        Is told shares of a map as they are done.
     """
 
     def __init__(
         self,
-        rule: Filter,
+        task: Task,
         destination: Destination,
         *,
         threads: int | None = None,
         max_pixels: int,
         stdin: BinaryIO,
         stdout: BinaryIO,
-        progress: Callable[[float], None] | None = None,
     ) -> None:
-        self._rule, self._to = rule, destination
+        self._task, self._to = task, destination
         self._threads = threads or available_threads()
         self._max_pixels = max_pixels
-        self._stdin, self._stdout = stdin, stdout
-        self._progress = progress
+        self._stdin_identity = _identity_of(stdin)
+        self._stdout_identity = _identity_of(stdout)
+        self._stdout = _descriptor(stdout)
+        self._read_stdin: Callable[[], bytes] | None = lambda: stream_bytes(stdin)
+        self._piped = b""
         self._processes = 1
         self._protected: set[tuple[int, int]] = set()
 
     def plan(self, jobs: Sequence[Job]) -> Generator[Result, None, None]:
         """Yield what would be written, from the headers of the images alone."""
-        self._protect(jobs)
+        self._prepare(jobs)
         for job in jobs:
             yield from self._planned(job)
 
-    def results(self, jobs: Sequence[Job]) -> Generator[Result, None, None]:
+    def results(
+        self, jobs: Sequence[Job], progress: Progress | None = None
+    ) -> Generator[Result, None, None]:
         """Yield what became of every map, image after image in the order of the jobs.
 
-        Closing the iterator, or an exception in it, stops the work.
+        ``progress`` is told shares of an image as they are done. Closing the iterator, or an
+        exception in it, stops the work.
         """
-        self._protect(jobs)
-        if not CAN_FORK or (len(jobs) == 1 and _is_plain(jobs[0])):
-            for job in jobs:
-                yield from self._run(job, self._progress or _ignore)
+        self._prepare(jobs)
+        if len(jobs) == 1 and self._is_plain(jobs[0]):
+            yield from self._run(jobs[0], progress or _ignore)
             return
-        for results in answers(self._run, jobs, self._processes, self._progress, self._lost):
+        self._processes = min(self._threads, len(jobs))
+        for results in answers(self._run, jobs, self._processes, progress, self._lost):
             yield from results
 
-    def _protect(self, jobs: Sequence[Job]) -> None:
-        """Remember which files are inputs, under any name, and how many are worked on at once."""
-        identities = (identity(job.source.path, self._stdin) for job in jobs)
+    def _prepare(self, jobs: Sequence[Job]) -> None:
+        """Remember which files are inputs, under any name, and read stdin if it is one."""
+        names = [job.source.path for job in jobs]
+        identities = (self._identity(name, self._stdin_identity) for name in names)
         self._protected = {each for each in identities if each}
-        self._processes = min(self._threads, len(jobs)) if CAN_FORK else 1
+        if STDIO in names and self._read_stdin is not None:
+            self._piped = self._read_stdin()
+        self._read_stdin = None
+
+    def _is_plain(self, job: Job) -> bool:
+        """Tell whether an image is read and written piecewise, by codecs that have never crashed.
+
+        A single one of these needs no process of its own, which takes a tenth of a small image's
+        time: a signal is heard between two pieces. But where addresses are limited, OpenBLAS exits.
+        """
+        formats = {output.format for output in job.outputs} or {self._to.format_name}
+        if is_limited() or not formats <= set(_PLAIN_OUTPUTS):
+            return False
+        return job.source.path != STDIO and file_format(job.source.path) in _PLAIN_INPUTS
 
     def _planned(self, job: Job) -> list[Result]:
         try:
             self._check_source(job)
-            info = probe_image(
-                self._opened(job.source), max_pixels=self._max_pixels, admit=self._admit(job)
-            )
+            info = self._probe(job)
+            outputs = self._task.outputs(job, lambda: info)
         except Exception as error:  # whatever it is, it costs this image alone
             return [_failure(job, None, error)]
-        return [
-            self._known(job, output) or self._shape(job, output, info) for output in job.outputs
-        ]
+        return [self._known(job, output) or self._foreseen(job, output, info) for output in outputs]
 
-    def _shape(self, job: Job, output: Output, info: ImageInfo) -> Result:
+    def _foreseen(self, job: Job, output: Output, info: ImageInfo) -> Result:
         try:
-            shape = output_shape(info, self._rule, output.kernels[0])
-            dtype, _ = self._pixels(info.dtype, shape[2], info.alpha, output)
+            shape, dtype = self._task.planned(info, output)
         except Exception as error:  # whatever it is, it costs this image alone
             return _failure(job, output, error)
-        shown = shape[:2] if shape[2] == 1 else shape
-        return _result(job, output, shape=shown, dtype=dtype.name, planned=True)
+        return _result(job, output, shape=shape, dtype=dtype, planned=True)
 
     def _run(self, job: Job, progress: Progress) -> list[Result]:
         """Make the maps of one image that may be written; the others are not worth reading it."""
-        results = {output: self._known(job, output) for output in job.outputs}
-        progress(float(sum(result is not None for result in results.values())))
-        if all(results.values()):
-            return [result for result in results.values() if result]
         try:
             self._check_source(job)
-            image = read_image(
-                self._opened(job.source),
-                max_pixels=self._max_pixels,
-                admit=self._admit(job),
-                in_rows=sum(result is None for result in results.values()) == 1,
-            )
+            outputs = self._task.outputs(job, lambda: self._probe(job))
+            results = {output: self._known(job, output) for output in outputs}
+            missing = [output for output, known in results.items() if known is None]
+            image = self._read(job, missing) if missing else None
         except Exception as error:  # whatever it is, it costs this image alone
-            progress(float(sum(result is None for result in results.values())))
+            progress(1.0)
             return [_failure(job, None, error)]
-        notes = tuple(image.notes)
-        if self._rule.linear and (reason := not_srgb(image)) is not None:
-            notes += (f"--linear takes its values for sRGB, but {reason}",)
+        done = 1 - len(missing) / len(outputs)
+        progress(done)
+        if image is None:
+            return [result for result in results.values() if result]
+
+        def share(part: float) -> None:
+            progress(part / len(outputs))
+
+        made: list[Result] = []
+        try:
+            made += self._made(job, image, missing, share)
+        except Exception as error:  # so does what fails before or between its maps
+            made.append(_failure(job, None, error))
+        by_output = {result.output: result for result in made if result.output}
+        whole = [result for output, known in results.items()
+                 if (result := known or by_output.get(output.path))]  # fmt: skip
+        return whole + [result for result in made if not result.output]
+
+    def _made(
+        self, job: Job, image: Image, outputs: Sequence[Output], progress: Progress
+    ) -> Iterator[Result]:
+        """Yield what became of each map; what is to be said is said once."""
         said: set[str] = set()
-        for output, known in results.items():
-            if known is None:
-                made = self._made(job, output, image, notes, progress)
-                told = tuple(note for note in made.notes if note not in said)
-                said |= set(told)
-                results[output] = made._replace(notes=told)
-                notes = ()
-        return [result for result in results.values() if result]
+        notes = (*image.notes, *self._task.notes(image))
+        threads = max(1, self._threads // self._processes)
+        started = time.perf_counter()
+        for output, write in self._task.maps(image, outputs, threads, progress):
+            try:
+                made = self._deliver(output, write)
+            except Exception as error:  # whatever it is, it costs this map alone
+                yield _failure(job, output, error)
+            else:
+                told = dict.fromkeys(note for note in (*notes, *made.notes) if note not in said)
+                said.update(told)
+                low, high, clipped = made.statistics
+                yield _result(
+                    job, output,
+                    shape=made.shape, dtype=made.dtype,
+                    min=finite_or_none(low), max=finite_or_none(high), clipped=clipped,
+                    strategy=made.strategy, seconds=round(time.perf_counter() - started, 6),
+                    notes=tuple(told), reason=made.reason,
+                )  # fmt: skip
+            started = time.perf_counter()
+
+    def _deliver(self, output: Output, write: Callable[[BinaryIO], T]) -> T:
+        """Make a file, or what goes to stdout."""
+        if output.path == STDIO:
+            with os.fdopen(os.dup(self._stdout), "wb") as stream:
+                return write(stream)
+        if self._to.makes_folders:
+            Path(output.path).parent.mkdir(parents=True, exist_ok=True)
+        return write_atomically(output.path, write, force=self._to.force)
 
     def _check_source(self, job: Job) -> None:
         """Raise what was found wrong with an input when it was looked for."""
         if job.source.error is not None:
             raise ImageError(job.source.error)
 
-    def _admit(self, job: Job) -> Callable[[ImageInfo], None]:
-        """Return what refuses an image, from its header, that memory is not enough for."""
+    def _opened(self, job: Job) -> str | BinaryIO:
+        return BytesIO(self._piped) if job.source.path == STDIO else job.source.path
+
+    def _probe(self, job: Job) -> ImageInfo:
+        return probe_image(self._opened(job), max_pixels=self._max_pixels)
+
+    def _read(self, job: Job, outputs: Sequence[Output]) -> Image:
+        """Read an image, refused from its header if memory is not enough for it and its maps."""
 
         def admit(info: ImageInfo) -> None:
-            needed = max(info.decoding_bytes, info.nbytes + self._map_bytes(job, info))
+            maps = self._task.memory(info, outputs)
+            needed = max(info.decoding_bytes, info.nbytes + maps)
             free = available_memory(self._processes) if needed > _SMALL else None
             if free is not None and needed > free:
                 raise ImageError(
@@ -294,148 +316,47 @@ class Run:
                     "use fewer --jobs, or a smaller image"
                 )
 
-        return admit
-
-    def _map_bytes(self, job: Job, info: ImageInfo) -> int:
-        """Return what the largest map of an image takes, encoded in memory where it has to be."""
-        most = 0
-        for output in job.outputs:
-            with suppress(ConvError):  # which is the error of that map, when its turn comes
-                shape = output_shape(info, self._rule, output.kernels[0])
-                dtype, _ = self._pixels(info.dtype, shape[2], info.alpha, output)
-                copies = 1 if output.format == "png" else 2
-                most = max(most, math.prod(shape) * dtype.itemsize * copies)
-        return most
+        source, alone = self._opened(job), len(outputs) == 1
+        return read_image(source, max_pixels=self._max_pixels, admit=admit, in_rows=alone)
 
     def _known(self, job: Job, output: Output) -> Result | None:
         """Return the result of a map that is not to be made, before any work is done for it."""
-        if output.path != STDIO and not os.path.lexists(output.path):
+        path = output.path
+        if path != STDIO and not os.path.lexists(path):
             return None
-        if self._to.skip_existing and output.path != STDIO:
-            result = _result(job, output, skipped=True)
-        elif identity(output.path, self._stdout) in self._protected:
-            result = _result(
-                job,
-                output,
-                error=f"{output.path}: is an input and never overwritten; choose another output",
-            )
-        elif not self._to.force and output.path != STDIO:
-            result = _result(
-                job,
-                output,
-                error=f"{output.path}: exists; use --force to overwrite it "
-                "or --skip-existing to keep it",
-            )
+        if self._to.skip_existing and path != STDIO:
+            return _result(job, output, skipped=True)
+        if self._identity(path, self._stdout_identity) in self._protected:
+            reason = "is an input and never overwritten; choose another output"
+        elif not self._to.force and path != STDIO:
+            reason = "exists; use --force to overwrite it or --skip-existing to keep it"
         else:
             return None
-        return result
+        return _result(job, output, error=f"{path}: {reason}")
 
-    def _made(
-        self,
-        job: Job,
-        output: Output,
-        image: Image,
-        notes: tuple[str, ...],
-        progress: Progress,
-    ) -> Result:
-        started = time.perf_counter()
+    def _identity(self, path: str, piped: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Return what tells a file from all others under any name, None if it is no file."""
         try:
-            channels = output_shape(image, self._rule, output.kernels[0])[2]
-            dtype, mode = self._pixels(image.dtype, channels, image.alpha, output, image.pixels)
-            shape = output_shape(image, self._rule, output.kernels[0])
-            made, said = self._filtered(image, output, shape, dtype, mode, progress)
-            notes += said
-        except Exception as error:  # whatever it is, it costs this image alone
-            return _failure(job, output, error)
-        statistics = made.statistics
-        return _result(
-            job,
-            output,
-            shape=shape[:2] if shape[2] == 1 else shape,
-            dtype=dtype.name,
-            min=finite_or_none(statistics.low),
-            max=finite_or_none(statistics.high),
-            clipped=statistics.clipped,
-            strategy=made.plan.strategy,
-            seconds=round(time.perf_counter() - started, 6),
-            notes=notes,
-            reason=made.plan.reason,
-        )
-
-    def _pixels(
-        self,
-        units: np.dtype[Any],
-        channels: int,
-        alpha: bool,
-        output: Output,
-        pixels: np.ndarray | None = None,
-    ) -> tuple[np.dtype[Any], RangeName]:
-        """Return the dtype of a map and its range, once the format is known to hold them."""
-        dtype, mode = output_pixels(units, output.format, channels, alpha, self._to)
-        whole = dtype if output.format in FLOAT_FORMATS or self._to.depth else np.dtype(np.uint8)
-        require_white(units, whole, mode, self._rule.white, pixels)
-        can_hold(output.format, dtype, channels, alpha)
-        return dtype, mode
-
-    def _filtered(
-        self,
-        image: Image,
-        output: Output,
-        shape: tuple[int, int, int],
-        dtype: np.dtype[Any],
-        mode: RangeName,
-        progress: Progress,
-    ) -> tuple[Filtered, tuple[str, ...]]:
-        """Filter an image into its file; return what the map held and what must be said of it."""
-        threads = max(1, self._threads // self._processes)
-        size = shape[:2] if shape[2] == 1 else shape
-        described = replace(image, pixels=np.broadcast_to(np.zeros((), dtype), size))
-
-        def write(stream: BinaryIO) -> tuple[Filtered, tuple[str, ...]]:
-            sink, notes = open_sink(stream, described, output.format, compress=self._to.compress)
-            made = filter_image(
-                image, self._rule, output.kernels, dtype, mode, sink,
-                threads=threads, progress=progress,
-            )  # fmt: skip
-            return made, notes + sink.finish(threads)
-
-        if output.path == STDIO:
-            result = write(self._stdout)
-            self._stdout.flush()
-            return result
-        if self._to.makes_folders:
-            Path(output.path).parent.mkdir(parents=True, exist_ok=True)
-        return write_atomically(output.path, write, force=self._to.force)
-
-    def _opened(self, source: Input) -> str | BinaryIO:
-        return self._stdin if source.path == STDIO else source.path
+            return piped if path == STDIO else _if_regular(Path(path).stat())
+        except (OSError, ValueError):
+            return None
 
     def _lost(self, job: Job, process: int, how: str) -> list[Result]:
         """Return the result of an image whose process died, and remove what that was writing."""
-        for folder in {Path(output.path).parent for output in job.outputs}:
+        for folder in {Path(output.path).parent for output in job.outputs} or {job.folder}:
             discard_drafts(folder, process)
-        return [
-            Result(
-                job.source.path,
-                error=f"{job.source.path}: the process that filtered it died {how}; the file may "
-                "be damaged, or memory short: try it alone",
-            )
-        ]
-
-
-def _is_plain(job: Job) -> bool:
-    """Tell whether an image is read and written piece by piece, by codecs that have never crashed.
-
-    A single one of these needs no process of its own, which takes a tenth of a small image's time:
-    a signal is heard between two pieces. But where addresses are limited, OpenBLAS exits.
-    """
-    if is_limited() or any(output.format not in _PLAIN_OUTPUTS for output in job.outputs):
-        return False
-    return job.source.path != STDIO and file_format(job.source.path) in _PLAIN_INPUTS
+        name = job.source.path
+        error = (
+            f"{name}: the process that filtered it died {how}; the file may be damaged, or memory "
+            "short: try it alone"
+        )
+        return [Result(name, error=error)]
 
 
 def _result(job: Job, output: Output, **fields: Any) -> Result:
-    return Result(job.source.path, output.name, output.path, **fields)
+    return Result(
+        job.source.path, output.kernel, output.layer, output.channel, output.path, **fields
+    )
 
 
 def _failure(job: Job, output: Output | None, error: Exception) -> Result:
@@ -445,11 +366,11 @@ def _failure(job: Job, output: Output | None, error: Exception) -> Result:
     """
     name = job.source.path
     if output is None:
-        return Result(name, error=failure_message(error, name))
-    return _result(job, output, error=failure_message(error, name, output.path))
+        return Result(name, error=_message(error, name))
+    return _result(job, output, error=_message(error, name, output.path))
 
 
-def failure_message(error: Exception, image: str, output: str | None = None) -> str:
+def _message(error: Exception, image: str, output: str | None = None) -> str:
     """Return `NAME: reason, and what to do` of what went wrong with an image or its output."""
     name = image
     if isinstance(error, MemoryError):
@@ -467,15 +388,22 @@ def failure_message(error: Exception, image: str, output: str | None = None) -> 
     return message if named else f"{name}: {message}"
 
 
-def identity(path: str, stream: BinaryIO | None = None) -> tuple[int, int] | None:
-    """Return what tells a file from all others under any name, None if it is no file.
-
-    "-" is the file that the stream may come from or go to.
-    """
+def _descriptor(stream: BinaryIO) -> int:
     try:
-        status = os.fstat(stream.fileno()) if stream and path == STDIO else Path(path).stat()
-    except (OSError, ValueError):
+        return stream.fileno()
+    except OSError:  # a stand-in for what is closed
+        return -1
+
+
+def _identity_of(stream: BinaryIO) -> tuple[int, int] | None:
+    """Return what tells the file that a stream comes from or goes to, None if it is none."""
+    try:
+        return _if_regular(os.fstat(_descriptor(stream)))
+    except OSError:
         return None
+
+
+def _if_regular(status: os.stat_result) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 

@@ -40,7 +40,7 @@ def read_imagemagick(typed: Typed) -> list[Kernel]:
     pieces = [piece for piece in typed.split(";") if piece.text.strip()]
     if not pieces:
         raise typed.fault(len(typed.text), "WxH: and its numbers, or one of ImageMagick's names")
-    return [kernel.turned() for piece in pieces for kernel in _read_one(piece)]
+    return [kernel.flipped() for piece in pieces for kernel in _read_one(piece)]
 
 
 def write_imagemagick(kernel: Kernel) -> str:
@@ -57,7 +57,7 @@ def write_imagemagick(kernel: Kernel) -> str:
             f"kernel {kernel.name}: ImageMagick's strings hold no bias, and this one has "
             f"{kernel.bias:g}; use --bias 0, and say -define convolve:bias={percent:.6g}% there"
         )
-    turned = kernel.turned()
+    turned = kernel.flipped()
     (height, width), (y, x) = turned.shape, turned.origin
     rows = " ".join(",".join(map(format_number, row)) for row in turned.weights.tolist())
     return f"{width}x{height}+{x}+{y}: {rows}"
