@@ -219,7 +219,10 @@ class NetworkTask:
 
     def _written(self, output: Output, maps: Array, units: np.dtype[Any], stream: BinaryIO) -> Made:
         """Write maps (O, h, w) to one file: a picture of the only one, or all in an array."""
-        dtype, mode = pixels_of(units, 1, False, output.format, self._to, maps)
+        try:
+            dtype, mode = pixels_of(units, 1, False, output.format, self._to, maps)
+        except ImageError as error:
+            raise ImageError(f"{output.path}: {error}") from None
         made = [map_to_pixels(values, units, dtype, mode, self._to.white) for values in maps]
         pixels = np.stack([each for each, _ in made])
         low, high, clipped = zip(*(statistics for _, statistics in made), strict=True)
