@@ -30,7 +30,11 @@ def _is_installed():
 
 PACKAGE = {} if _is_installed() else {"PYTHONPATH": str(ROOT)}
 ENVIRONMENT = {
-    **{name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ},
+    **{
+        name: os.environ[name]
+        for name in ("PATH", "TMPDIR", "CONV_CLI_START_METHOD")
+        if name in os.environ
+    },
     "HOME": tempfile.gettempdir(),
     "LANG": "C.UTF-8",
     **PACKAGE,

@@ -74,6 +74,16 @@ def resumed(night, photographs):
     return done.stderr.decode()
 
 
+def workers_of(process):
+    """Return the numbers of its workers; Python's own tracker of resources is none."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    commands = {child: Path(f"/proc/{child}/cmdline") for child in children}
+    return [
+        child for child, command in commands.items()
+        if command.exists() and b"resource_tracker" not in command.read_bytes()
+    ]  # fmt: skip
+
+
 class TestSignals:
     @pytest.mark.parametrize("jobs", ["1", "3"])
     @pytest.mark.parametrize("files", [0, 1, 4])
@@ -92,7 +102,7 @@ class TestSignals:
         assert f"{len(left)} skipped" in resumed(night, photographs)
 
     def workers(self, process):
-        return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        return workers_of(process)
 
     def works(self, process):
         """Tell whether it has workers by now."""
@@ -188,9 +198,8 @@ class TestWorkers:
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
     def test_one_that_is_killed_costs_its_file_alone(self, night, photographs, number):
         process = begun(night, "--jobs", "2")
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         wait_for(lambda: len(made(night)) >= 2)
-        os.kill(int(children.read_text().split()[0]), number)
+        os.kill(int(workers_of(process)[0]), number)
         _, stderr = process.communicate(timeout=30)
         lines = stderr.decode().splitlines()
         assert process.returncode == 1
@@ -204,14 +213,16 @@ class TestWorkers:
     def test_single_image_whose_decoder_crashes_is_an_error_in_one_line(self, night):
         Image.new("L", (3000, 3000)).save(night / "a.tif", compression="tiff_lzw")
         process = start("apply", "a.tif", "-k", "box", "-o", "o.webp", "--compress", cwd=night)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        wait_for(lambda: children.read_text())
-        os.kill(int(children.read_text().split()[0]), signal.SIGSEGV)
+        wait_for(lambda: workers_of(process))
+        os.kill(int(workers_of(process)[0]), signal.SIGSEGV)
         _, stderr = process.communicate(timeout=30)
         assert process.returncode == 1
         assert stderr.startswith(b"Error: a.tif: the process that filtered it died by signal 11")
         assert not (night / "o.webp").exists()
 
+    @pytest.mark.skipif(
+        os.environ.get("CONV_CLI_START_METHOD") == "spawn", reason="workers have the real fsync"
+    )
     def test_hidden_file_of_one_that_was_killed_is_removed(self, night, photographs):
         code = (
             "import os, signal, sys\n"

@@ -51,15 +51,14 @@ class Pointwise(Layer):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind  # type: ignore[misc]  # the class stands for several
-        self._function = FUNCTIONS[kind]
 
     def forward(self, x: Array) -> Array:
         """Return the function of every pixel."""
-        return self._function.of(x)
+        return FUNCTIONS[self.kind].of(x)
 
     def backward(self, x: Array, y: Array, gradient: Array) -> Array:
         """Return the gradient by x: that by y times the slope."""
-        return gradient * self._function.slope(x, y)
+        return gradient * FUNCTIONS[self.kind].slope(x, y)
 
     def describe(self) -> dict[str, Any]:
         """Return the layer as a model file holds it."""

@@ -84,6 +84,10 @@ class _Worker:
         # A copy has what belongs to this process, and would hold pipes to the others open.
         others = [each.pipe for each in (self, *pool.workers)] if method == "fork" else []
         arguments = (pool.work, pool.jobs, pool.progress is not None, far, others, os.getpid())
+        if method == "spawn" and hasattr(signal, "pthread_sigmask"):
+            from multiprocessing import resource_tracker
+
+            resource_tracker.ensure_running()  # which would let signals through when it starts
         make: Any = context.Process  # type: ignore[attr-defined]
         self.process: BaseProcess = make(target=_serve, args=arguments, daemon=True)
         try:
