@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
-from conv_cli.parallel.threads import InOrder, share
+from conv_cli.parallel.threads import InOrder, limited_threads, share
 
 Bytes = NDArray[np.uint8]
 
@@ -146,7 +146,7 @@ class PngSink:
         while len(rows) < self._height and len(self._waiting) > _MOST_WAITING:
             self._pack_next()
 
-    def finish(self, threads: int | None = None) -> tuple[str, ...]:
+    def finish(self) -> tuple[str, ...]:
         """Pack what waits and end the file; there is nothing that a user must be told."""
         failed: list[BaseException] = []
 
@@ -159,7 +159,7 @@ class PngSink:
                 failed.append(error)
                 raise
 
-        share(worker, [None] * len(self._waiting), threads)
+        share(worker, [None] * len(self._waiting))
         self._stream.write(_chunk(b"IDAT", struct.pack(">I", self._adler)) + _chunk(b"IEND", b""))
         return ()
 
@@ -181,12 +181,13 @@ def encode_png(
 ) -> None:
     """Write pixels, (H, W) or (H, W, C), as a PNG file.
 
-    ``threads`` says how many to compress with, all cores by default; the bytes are the same for
-    all. The other options, and errors, are those of ``PngSink``.
+    ``threads`` says how many to compress with; the bytes are the same for all. The other options,
+    and errors, are those of ``PngSink``.
     """
     sink = PngSink(stream, pixels.shape, pixels.dtype, **options)
     sink.put(0, pixels)
-    sink.finish(threads)
+    with limited_threads(threads):
+        sink.finish()
 
 
 def _check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

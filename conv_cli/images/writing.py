@@ -28,7 +28,6 @@ def write_image(
     *,
     format: str | None = None,
     force: bool = False,
-    threads: int | None = None,
     compress: bool = False,
 ) -> tuple[str, ...]:
     """Write an image to a file, whole or not at all.
@@ -43,8 +42,6 @@ def write_image(
         As `format_of` returns it.
     force : bool
         Replace an existing file.
-    threads : int, optional
-        For compressing PNG, all cores by default. The bytes are the same for all.
     compress : bool
         Take the time that the smallest file takes: PNG, TIFF, WebP and JPEG have a use for it.
 
@@ -64,7 +61,7 @@ def write_image(
 
     def write(stream: BinaryIO) -> tuple[str, ...]:
         try:
-            return encode_image(stream, image, chosen, threads=threads, compress=compress)
+            return encode_image(stream, image, chosen, compress=compress)
         except ImageError as error:
             raise ImageError(f"{name}: {error}") from error
 
@@ -76,7 +73,6 @@ def encode_image(
     image: Image | NDArray[Any],
     format: str,
     *,
-    threads: int | None = None,
     compress: bool = False,
 ) -> tuple[str, ...]:
     """Write an image to a stream, which need not be seekable.
@@ -90,7 +86,7 @@ def encode_image(
     whole = _as_image(image)
     sink, notes = open_sink(stream, whole, format, compress=compress)
     sink.put(0, whole.pixels)
-    return notes + sink.finish(threads)
+    return notes + sink.finish()
 
 
 class Sink(Protocol):
@@ -105,7 +101,7 @@ class Sink(Protocol):
         May be called from several threads; strips come in any order, about that of the picture.
         """
 
-    def finish(self, threads: int | None = None) -> tuple[str, ...]:
+    def finish(self) -> tuple[str, ...]:
         """End the file when all rows have come; return what a user must be told."""
 
 
@@ -162,7 +158,7 @@ class _RawSink:
     def put(self, top: int, rows: NDArray[Any]) -> None:
         self._order.give(top, top + len(rows), np.ascontiguousarray(rows, self._dtype))
 
-    def finish(self, threads: int | None = None) -> tuple[str, ...]:
+    def finish(self) -> tuple[str, ...]:
         return ()
 
 
@@ -180,7 +176,7 @@ class _WholeSink:
         assert top == 0 and len(rows) == self.strip_rows
         self._pixels = rows
 
-    def finish(self, threads: int | None = None) -> tuple[str, ...]:
+    def finish(self) -> tuple[str, ...]:
         assert self._pixels is not None
         buffer = BytesIO()  # encoders seek, and write to descriptors without saying what failed
         with quiet:

@@ -3,20 +3,36 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Piece = TypeVar("Piece")
 
 
+_limit: int | None = None
+
+
 def available_threads() -> int:
-    """Return how many cores this process may use."""
+    """Return how many cores this process may use, within ``limited_threads``."""
+    if _limit is not None:
+        return _limit
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Let this process use so many threads where nothing else is said; None: all cores."""
+    global _limit
+    before, _limit = _limit, count
+    try:
+        yield
+    finally:
+        _limit = before
+
+
 def share(
-    worker: Callable[[Iterator[Piece]], None], pieces: Sequence[Piece], threads: int | None
+    worker: Callable[[Iterator[Piece]], None], pieces: Sequence[Piece], threads: int | None = None
 ) -> None:
     """Run a worker on this thread and on others beside it, all on the same pieces.
 

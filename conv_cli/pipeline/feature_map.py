@@ -202,7 +202,7 @@ class FeatureMap:
                 self._stored = np.empty(shape, values.dtype)
         self._stored[:, slice(*rows), slice(*columns)] = values
 
-    def quantize_stored(self, threads: int | None) -> None:
+    def quantize_stored(self) -> None:
         """Quantize all values that were stored."""
         stored, height, step = self._stored, self._shape[0], self._strip_rows
         assert stored is not None
@@ -216,7 +216,7 @@ class FeatureMap:
             for rows in waiting:
                 self.quantize(stored[:, slice(*rows)], rows, (0, stored.shape[2]))
 
-        share(worker, spans, threads)
+        share(worker, spans)
         self._stored = None
 
     def quantize(

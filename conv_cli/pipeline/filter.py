@@ -108,7 +108,6 @@ def filter_image(
     mode: RangeName,
     sink: Sink | ArraySink,
     *,
-    threads: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Filtered:
     """Make the map that the kernels give of an image, strip by strip.
@@ -125,8 +124,6 @@ def filter_image(
         The range.
     sink : Sink
         Takes the rows as they are finished, while the next are computed.
-    threads : int, optional
-        All cores by default. The pixels are the same for every number.
     progress : callable, optional
         Is told the share of the work that each tile was; it may raise to stop the work.
 
@@ -171,13 +168,13 @@ def filter_image(
             if progress is not None:
                 progress(step)
 
-        correlate(source, weights, sliding, finish, threads=threads)
+        correlate(source, weights, sliding, finish)
 
     if not feature_map.needs_extremes:
         each_tile(feature_map.add, 1)
     elif _worth_storing(plan, feature_map.size, dtype.itemsize):
         each_tile(feature_map.store, 1)
-        feature_map.quantize_stored(threads)
+        feature_map.quantize_stored()
     else:
         each_tile(lambda values, *_: feature_map.measure(values), 0.5)
         each_tile(feature_map.quantize, 0.5)

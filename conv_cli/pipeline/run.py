@@ -16,7 +16,7 @@ from conv_cli.io.files import discard_drafts, write_atomically
 from conv_cli.io.json import finite_or_none
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
-from conv_cli.parallel.threads import available_threads
+from conv_cli.parallel.threads import available_threads, limited_threads
 from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
 
@@ -127,7 +127,7 @@ class Task(Protocol):
         """Return what a user must be told of an image."""
 
     def maps(
-        self, image: Image, outputs: Sequence[Output], threads: int, progress: Progress
+        self, image: Image, outputs: Sequence[Output], progress: Progress
     ) -> Iterator[tuple[Output, Write]]:
         """Yield what makes and writes each of some maps, in their order."""
 
@@ -248,7 +248,8 @@ class Run:
 
         made: list[Result] = []
         try:
-            made += self._made(job, image, missing, share)
+            with limited_threads(max(1, self._threads // self._processes)):
+                made += self._made(job, image, missing, share)
         except Exception as error:  # so does what fails before or between its maps
             made.append(_failure(job, None, error))
         by_output = {result.output: result for result in made if result.output}
@@ -262,9 +263,8 @@ class Run:
         """Yield what became of each map; what is to be said is said once."""
         said: set[str] = set()
         notes = (*image.notes, *self._task.notes(image))
-        threads = max(1, self._threads // self._processes)
         started = time.perf_counter()
-        for output, write in self._task.maps(image, outputs, threads, progress):
+        for output, write in self._task.maps(image, outputs, progress):
             try:
                 made = self._deliver(output, write)
             except Exception as error:  # whatever it is, it costs this map alone

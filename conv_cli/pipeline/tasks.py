@@ -117,11 +117,11 @@ class FilterTask(NamedTuple):
         return (f"--linear takes its values for sRGB, but {reason}",) if reason else ()
 
     def maps(
-        self, image: Image, outputs: Sequence[Output], threads: int, progress: Progress
+        self, image: Image, outputs: Sequence[Output], progress: Progress
     ) -> Iterator[tuple[Output, Write]]:
         """Yield what filters an image into each of its maps."""
         for output in outputs:
-            yield output, partial(self._filtered, image, output, threads, progress)
+            yield output, partial(self._filtered, image, output, progress)
 
     def _form(
         self, image: Image | ImageInfo, output: Output
@@ -132,17 +132,13 @@ class FilterTask(NamedTuple):
         dtype, mode = pixels_of(image.dtype, shape[2], image.alpha, output.format, self.to, values)
         return (shape[:2] if shape[2] == 1 else shape), dtype, mode
 
-    def _filtered(
-        self, image: Image, output: Output, threads: int, progress: Progress, stream: BinaryIO
-    ) -> Made:
+    def _filtered(self, image: Image, output: Output, progress: Progress, stream: BinaryIO) -> Made:
         """Filter an image into a stream, whose rows are written while the next are computed."""
         shape, dtype, mode = self._form(image, output)
         described = replace(image, pixels=np.broadcast_to(np.zeros((), dtype), shape))
         sink, notes = open_sink(stream, described, output.format, compress=self.to.compress)
-        made = filter_image(
-            image, self.rule, output.kernels, dtype, mode, sink, threads=threads, progress=progress
-        )
-        notes += sink.finish(threads)
+        made = filter_image(image, self.rule, output.kernels, dtype, mode, sink, progress=progress)
+        notes += sink.finish()
         plan = made.plan
         return Made(shape, dtype.name, made.statistics, notes, plan.strategy, plan.reason)
 
@@ -199,7 +195,7 @@ class NetworkTask:
         return ("opacity is left out: the model takes colours alone",) if dropped else ()
 
     def maps(
-        self, image: Image, outputs: Sequence[Output], threads: int, progress: Progress
+        self, image: Image, outputs: Sequence[Output], progress: Progress
     ) -> Iterator[tuple[Output, Write]]:
         """Yield what writes each map; a layer is run when its first map is asked for."""
         last = max(output.layer or 0 for output in outputs)
