@@ -134,8 +134,8 @@ def apply(
     IMAGES are files, folders, or - for stdin.
     """
     from conv_cli.pipeline.filter import Filter
+    from conv_cli.pipeline.filter_task import FilterTask
     from conv_cli.pipeline.jobs import Destination, filter_jobs, is_single
-    from conv_cli.pipeline.tasks import FilterTask
 
     _check(output, form, as_json)
     rule = Filter(

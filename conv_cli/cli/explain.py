@@ -73,8 +73,8 @@ def explain(
     from conv_cli.images import read_image
     from conv_cli.pipeline.explain import explain_pixel
     from conv_cli.pipeline.filter import Filter
+    from conv_cli.pipeline.filter_task import pixels_of
     from conv_cli.pipeline.jobs import STDIO, Destination
-    from conv_cli.pipeline.tasks import pixels_of
 
     given = _one(kernels).normalized(sliding.normalize)
     rule = Filter(

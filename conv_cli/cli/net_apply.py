@@ -23,7 +23,7 @@ from conv_cli.cli.options import (
 from conv_cli.cli.running import Batch, found_inputs, run_batch
 
 if TYPE_CHECKING:
-    from conv_cli.pipeline.tasks import LayerChoice
+    from conv_cli.pipeline.network_task import LayerChoice
 
 EPILOG = """\b
 Examples
@@ -82,7 +82,7 @@ def apply(
     """
     from conv_cli.networks.network import Network
     from conv_cli.pipeline.jobs import Destination, network_jobs
-    from conv_cli.pipeline.tasks import NetworkTask
+    from conv_cli.pipeline.network_task import NetworkTask
 
     network = Network(model)
     with boundary.named(model):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from conv_cli.images import Image
     from conv_cli.networks.network import LayerInfo
     from conv_cli.networks.receptive import PixelField
-    from conv_cli.pipeline.tasks import LayerChoice
+    from conv_cli.pipeline.network_task import LayerChoice
 
 EPILOG = """\b
 Examples
@@ -83,7 +83,7 @@ def info(
     """
     from conv_cli.images import read_image
     from conv_cli.networks.network import Network
-    from conv_cli.pipeline.tasks import chosen_layers, input_planes
+    from conv_cli.pipeline.network_task import chosen_layers, input_planes
 
     _check(shape is not None, field is not None, image is not None, output is not None)
     network = Network(model)

@@ -16,13 +16,14 @@ import numpy.typing as npt
 from conv_cli.borders import PaddedImage
 from conv_cli.correlation.bank import Bank, bank_of
 from conv_cli.correlation.direct import Direct
-from conv_cli.correlation.engine import Engine, Scratch, borrowed
+from conv_cli.correlation.engine import Engine
 from conv_cli.correlation.fft import Fft
 from conv_cli.correlation.gemm import Gemm
 from conv_cli.correlation.params import ConvParams, Pair
 from conv_cli.correlation.plan import Plan
 from conv_cli.correlation.problem import Problem, Region, Source, Tile, state_problem
 from conv_cli.correlation.separable import Separable
+from conv_cli.parallel.scratch import Scratch, borrowed
 from conv_cli.parallel.threads import share
 
 Pixels = npt.NDArray[Any]

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
 from conv_cli.correlation import costs
-from conv_cli.correlation.engine import Scratch
 from conv_cli.correlation.params import Pair
 from conv_cli.correlation.plan import Plan, accumulator, make_plan, tile_shape
 from conv_cli.correlation.problem import Problem, Tile
 from conv_cli.correlation.program import Group, Tap, groups, passes
+from conv_cli.parallel.scratch import Scratch
 
 Array = npt.NDArray[Any]
 

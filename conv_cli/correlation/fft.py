@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
 from conv_cli.correlation import costs
-from conv_cli.correlation.engine import Scratch, overlapping
+from conv_cli.correlation.engine import overlapping
 from conv_cli.correlation.plan import MOST_BYTES, Plan, accumulator, make_plan, tile_bytes
 from conv_cli.correlation.problem import Problem, Tile
 from conv_cli.correlation.support import holding, solid_core
+from conv_cli.parallel.scratch import Scratch
 
 Array = npt.NDArray[Any]
 _TRUE = 1e-4

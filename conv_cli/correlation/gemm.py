@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
 from conv_cli.correlation import costs
-from conv_cli.correlation.engine import Scratch, overlapping
+from conv_cli.correlation.engine import overlapping
 from conv_cli.correlation.plan import (
     BANDS,
     LEAST_COLUMNS,
@@ -33,6 +33,7 @@ from conv_cli.correlation.plan import (
     tile_shape,
 )
 from conv_cli.correlation.problem import Problem, Tile
+from conv_cli.parallel.scratch import Scratch
 
 Array = npt.NDArray[Any]
 

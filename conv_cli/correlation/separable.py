@@ -17,9 +17,10 @@ import numpy.typing as npt
 from conv_cli.borders import PaddedImage
 from conv_cli.correlation import costs
 from conv_cli.correlation.bank import bank_of
-from conv_cli.correlation.engine import Scratch, overlapping
+from conv_cli.correlation.engine import overlapping
 from conv_cli.correlation.plan import BANDS, MOST_BYTES, Plan, accumulator, make_plan, tile_shape
 from conv_cli.correlation.problem import Problem, Tile
+from conv_cli.parallel.scratch import Scratch
 
 Array = npt.NDArray[Any]
 

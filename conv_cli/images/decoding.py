@@ -21,6 +21,7 @@ _TILE_SIZE = (322, 323)  # the tags TileWidth and TileLength (TIFF 6.0, section 
 _IPTC = 0x0404  # the number of Photoshop's resource
 
 
+_SMALL_BYTES = 16 << 20  # of pixels, which are copied faster all at once
 _PLAIN_LAYOUTS = (Layout(), Layout(channels=3))
 
 
@@ -123,8 +124,9 @@ class Picture(NamedTuple):
 
     @property
     def _is_plain(self) -> bool:
-        """Pillow holds the pixels as they shall be."""
-        return self.orientation == 1 and self.layout in _PLAIN_LAYOUTS
+        """Pillow holds the pixels as they shall be, and a copy would cost memory."""
+        large = self.info.nbytes > _SMALL_BYTES
+        return large and self.orientation == 1 and self.layout in _PLAIN_LAYOUTS
 
     def _rows(self) -> NDArray[Any]:
         load(self.pillow)

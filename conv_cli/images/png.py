@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
+from conv_cli.parallel.scratch import Scratch, borrowed
 from conv_cli.parallel.threads import InOrder, limited_threads, share
 
 Bytes = NDArray[np.uint8]
+_BYTE = np.dtype(np.uint8)
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
@@ -45,6 +47,8 @@ class _Rows(NamedTuple):
     corner: Bytes
     alone: bool = False
     """What is above the first row belongs to another strip and is not at hand."""
+    filtered: Bytes | None = None
+    """Where they go when they are filtered: as many rows, a byte longer."""
 
     def part(self, rows: slice) -> "_Rows":
         """Some of the rows, not the first if that is alone."""
@@ -169,7 +173,9 @@ class PngSink:
         except IndexError:  # another thread was faster
             return
         first, end = piece.top + piece.start, piece.top + piece.stop
-        self._order.give(first, end, self._pack(_cut(piece), last=end == self._height))
+        with borrowed() as scratch:
+            packed = self._pack(_cut(piece, scratch), last=end == self._height)
+        self._order.give(first, end, packed)
 
     def _write(self, packed: _Packed) -> None:
         self._stream.write(_chunk(b"IDAT", packed.deflated))
@@ -202,17 +208,20 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))
 
 
-def _cut(piece: _Piece) -> _Rows:
+def _cut(piece: _Piece, scratch: Scratch) -> _Rows:
     """The rows of a piece; what lies outside the image is 0, as the filters ask for."""
     rows, start, stop = piece.rows, piece.start, piece.stop
     first = max(start - 1, 0)
     part = np.ascontiguousarray(rows[first:stop], rows.dtype.newbyteorder(">")).view(np.uint8)
     pixel = part.shape[2]
-    padded = np.zeros((stop - start + 1, pixel + part[0].size), np.uint8)
+    shape = (stop - start + 1, pixel + part[0].size)
+    padded = scratch.array("padded", shape, _BYTE)
+    padded[0], padded[:, :pixel] = 0, 0
     padded[first - start + 1 :, pixel:] = part.reshape(stop - first, -1)
     current, above = padded[1:, pixel:], padded[:-1, pixel:]
     alone = start == 0 < piece.top
-    return _Rows(current, padded[1:, :-pixel], above, padded[:-1, :-pixel], alone)
+    filtered = scratch.array("filtered", (stop - start, shape[1] - pixel + 1), _BYTE)
+    return _Rows(current, padded[1:, :-pixel], above, padded[:-1, :-pixel], alone, filtered)
 
 
 def _average(rows: _Rows) -> Bytes:
@@ -280,7 +289,7 @@ def _compressed_well(rows: _Rows, *, last: bool) -> _Packed:
     part = rows.part(slice(height // 2, height // 2 + height // 8 + 1))
     sizes = [len(_deflate(data, zlib.Z_DEFAULT_STRATEGY, level=9)) for data in _all_filtered(part)]
     best = sorted(range(len(sizes)), key=sizes.__getitem__)[:2]
-    whole = _all_filtered(rows)
+    whole = _all_filtered(rows._replace(filtered=None))
     tried = [
         (_deflate(whole[kind], strategy, last=last, level=9), kind)
         for kind in best
@@ -300,7 +309,7 @@ def _all_filtered(rows: _Rows) -> list[Bytes]:
 def _filtered(rows: _Rows, kind: int) -> Bytes:
     """Each row less its prediction, after the byte that names the filter."""
     height, width = rows.current.shape
-    data = np.empty((height, width + 1), np.uint8)
+    data = np.empty((height, width + 1), np.uint8) if rows.filtered is None else rows.filtered
     data[:, 0] = kind
     step = max(1, _CACHED_BYTES // width)
     for top in range(0, height, step):

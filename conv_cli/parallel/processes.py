@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from conv_cli.parallel.memory import reuse_freed_memory
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
@@ -213,6 +215,7 @@ def _serve(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     for other in others:
         other.close()
+    reuse_freed_memory()
     one_at_a_time = Lock()
 
     def tell(share: float) -> None:

@@ -29,7 +29,8 @@ Values = npt.NDArray[Any]
 RangeName = Literal["clip", "abs", "shift", "signed", "stretch", "raw"]
 CombineName = Literal["magnitude", "max", "sum", "mean"]
 
-_NEEDS_EXTREMES = ("signed", "stretch")
+NEEDS_EXTREMES = ("signed", "stretch")
+"""Ranges that depend on all values of a map."""
 _STRIP_ROWS = 64
 _WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 """What white is in floats that are a share, or counts of 8 to 16 bits."""
@@ -160,7 +161,7 @@ class FeatureMap:
     @property
     def needs_extremes(self) -> bool:
         """Whether all values must be measured before the first is quantized."""
-        return self._mode in _NEEDS_EXTREMES
+        return self._mode in NEEDS_EXTREMES
 
     @property
     def size(self) -> int:
@@ -352,7 +353,7 @@ def require_white(
 
     ``pixels``, if they are there, tell what it may be.
     """
-    if units.kind != "f" or dtype.kind == "f" or mode in _NEEDS_EXTREMES or white is not None:
+    if units.kind != "f" or dtype.kind == "f" or mode in NEEDS_EXTREMES or white is not None:
         return
     held, fitting = "", 1.0
     finite = np.empty(0) if pixels is None else pixels[np.isfinite(pixels)]

@@ -10,7 +10,7 @@ from conv_cli.errors import FitError, ModelError
 from conv_cli.images import Image, read_image
 from conv_cli.networks.network import Network
 from conv_cli.networks.samples import check_target
-from conv_cli.pipeline.tasks import input_planes
+from conv_cli.pipeline.network_task import input_planes
 
 Array = npt.NDArray[Any]
 

@@ -17,7 +17,7 @@ from conv_cli.io.json import finite_or_none
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads, limited_threads
-from conv_cli.pipeline.feature_map import Statistics
+from conv_cli.pipeline.feature_map import NEEDS_EXTREMES, Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
 
 T = TypeVar("T")
@@ -316,8 +316,10 @@ class Run:
                     "use fewer --jobs, or a smaller image"
                 )
 
-        source, alone = self._opened(job), len(outputs) == 1
-        return read_image(source, max_pixels=self._max_pixels, admit=admit, in_rows=alone)
+        # What is read more than once is better copied as a whole.
+        once = len(outputs) == 1 and self._to.range not in NEEDS_EXTREMES
+        source = self._opened(job)
+        return read_image(source, max_pixels=self._max_pixels, admit=admit, in_rows=once)
 
     def _known(self, job: Job, output: Output) -> Result | None:
         """Return the result of a map that is not to be made, before any work is done for it."""

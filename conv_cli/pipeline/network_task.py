@@ -1,146 +1,26 @@
-"""What a run can do to images: filter them, or pass them through a network."""
+"""Networks as a task of a run: what of an image enters, and the maps that come out."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.colors import to_gray
 from conv_cli.errors import ConvError, ImageError, ModelError
-from conv_cli.images import (
-    ARRAY_FORMATS,
-    FLOAT_FORMATS,
-    Image,
-    ImageInfo,
-    can_hold,
-    not_srgb,
-    open_sink,
-)
+from conv_cli.images import ARRAY_FORMATS, Image, ImageInfo, open_sink
 from conv_cli.networks.network import Network
 from conv_cli.parallel.processes import Progress
-from conv_cli.pipeline.feature_map import RangeName, Statistics, map_to_pixels, require_white
-from conv_cli.pipeline.filter import Filter, filter_image, output_shape
+from conv_cli.pipeline.feature_map import Statistics, map_to_pixels
+from conv_cli.pipeline.filter_task import pixels_of
 from conv_cli.pipeline.jobs import Destination, Job, Output, layer_output
 from conv_cli.pipeline.run import Made, Write
 
 Array = npt.NDArray[Any]
 LayerChoice = Literal["all", "last"] | int
-_DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32, "float64": np.float64}
-
-
-def pixels_of(
-    units: np.dtype[Any],
-    channels: int,
-    alpha: bool,
-    format: str,
-    to: Destination,
-    values: Array | None = None,
-) -> tuple[np.dtype[Any], RangeName]:
-    """Return the dtype of a map's pixels and the range that makes them.
-
-    Parameters
-    ----------
-    units : numpy.dtype
-        Of the input.
-    channels, alpha : int, bool
-        Of the map.
-    format : str
-        Of the output.
-    values : ndarray, optional
-        Tell, in an error, what white may be.
-
-    Raises
-    ------
-    ImageError
-        If the format does not hold them, or floats need to be told what white is.
-    """
-    chosen = to.range
-    stays_float = format in FLOAT_FORMATS or (chosen is None and to.white is None)
-    if to.depth:
-        made = np.dtype(_DEPTHS[to.depth])
-    elif format in ARRAY_FORMATS or chosen == "raw" or (units.kind == "f" and stays_float):
-        loses = units.itemsize > 4 or (units.itemsize == 4 and units.kind != "f")
-        made = np.dtype(np.float64 if loses and format in ARRAY_FORMATS else np.float32)
-    elif units.itemsize > 2 and (chosen is not None or to.white is not None):
-        deep = _holds(format, np.dtype(np.uint16), channels, alpha)
-        made = np.dtype(np.uint16 if deep else np.uint8)
-    else:
-        made = units
-    mode: RangeName = chosen or ("raw" if made.kind == "f" else "clip")
-    whole = made if format in FLOAT_FORMATS or to.depth else np.dtype(np.uint8)
-    require_white(units, whole, mode, to.white, values)
-    can_hold(format, made, channels, alpha)
-    return made, mode
-
-
-def _holds(format: str, dtype: np.dtype[Any], channels: int, alpha: bool) -> bool:
-    try:
-        can_hold(format, dtype, channels, alpha)
-    except ImageError:
-        return False
-    return True
-
-
-class FilterTask(NamedTuple):
-    """Every kernel on every image."""
-
-    rule: Filter
-    to: Destination
-
-    def outputs(self, job: Job, probe: Callable[[], ImageInfo]) -> Sequence[Output]:
-        """Return the maps that the job names."""
-        return job.outputs
-
-    def planned(self, info: ImageInfo, output: Output) -> tuple[tuple[int, ...], str]:
-        """Return shape and dtype of a map."""
-        shape, dtype, _ = self._form(info, output)
-        return shape, dtype.name
-
-    def memory(self, info: ImageInfo, outputs: Sequence[Output]) -> int:
-        """Return the bytes of the largest map, twice where it is encoded in memory."""
-        most = 0
-        for output in outputs:
-            with suppress(ConvError):  # which is the error of that map, when its turn comes
-                shape, dtype, _ = self._form(info, output)
-                copies = 1 if output.format == "png" else 2
-                most = max(most, math.prod(shape) * dtype.itemsize * copies)
-        return most
-
-    def notes(self, image: Image) -> tuple[str, ...]:
-        """Say what ``--linear`` takes for granted."""
-        reason = not_srgb(image) if self.rule.linear else None
-        return (f"--linear takes its values for sRGB, but {reason}",) if reason else ()
-
-    def maps(
-        self, image: Image, outputs: Sequence[Output], progress: Progress
-    ) -> Iterator[tuple[Output, Write]]:
-        """Yield what filters an image into each of its maps."""
-        for output in outputs:
-            yield output, partial(self._filtered, image, output, progress)
-
-    def _form(
-        self, image: Image | ImageInfo, output: Output
-    ) -> tuple[tuple[int, ...], np.dtype[Any], RangeName]:
-        """Return the shape of a map, its dtype, and the range."""
-        shape = output_shape(image, self.rule, output.kernels[0])
-        values = image.pixels if isinstance(image, Image) else None
-        dtype, mode = pixels_of(image.dtype, shape[2], image.alpha, output.format, self.to, values)
-        return (shape[:2] if shape[2] == 1 else shape), dtype, mode
-
-    def _filtered(self, image: Image, output: Output, progress: Progress, stream: BinaryIO) -> Made:
-        """Filter an image into a stream, whose rows are written while the next are computed."""
-        shape, dtype, mode = self._form(image, output)
-        described = replace(image, pixels=np.broadcast_to(np.zeros((), dtype), shape))
-        sink, notes = open_sink(stream, described, output.format, compress=self.to.compress)
-        made = filter_image(image, self.rule, output.kernels, dtype, mode, sink, progress=progress)
-        notes += sink.finish()
-        plan = made.plan
-        return Made(shape, dtype.name, made.statistics, notes, plan.strategy, plan.reason)
 
 
 class NetworkTask:
