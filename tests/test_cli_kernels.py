@@ -160,13 +160,7 @@ def test_a_picture_is_not_overwritten_without_force(tmp_path):
 
 @pytest.mark.parametrize(
     ("target", "ending"),
-    [
-        ("json", "json"),
-        ("csv", "csv"),
-        ("txt", "txt"),
-        ("npy", "npy"),
-        ("vips", "mat"),
-    ],
+    [("json", "json"), ("csv", "csv"), ("txt", "txt"), ("npy", "npy"), ("vips", "mat")],
 )
 def test_convert_writes_files_that_are_read_again(tmp_path, target, ending):
     path = tmp_path / f"k.{ending}"

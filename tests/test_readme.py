@@ -76,10 +76,7 @@ def workplace(tmp_path_factory):
     script = bin_folder / "conv-cli"
     script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m conv_cli "$@"\n')
     script.chmod(0o755)
-    environment = {
-        **ENVIRONMENT,
-        "PATH": f"{bin_folder}{os.pathsep}{ENVIRONMENT['PATH']}",
-    }
+    environment = {**ENVIRONMENT, "PATH": f"{bin_folder}{os.pathsep}{ENVIRONMENT['PATH']}"}
     return folder, environment
 
 

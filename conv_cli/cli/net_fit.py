@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from conv_cli.cli import boundary
-from conv_cli.cli.options import (
-    as_json_option,
-    force_option,
-    max_pixels_option,
-    quiet_option,
-)
+from conv_cli.cli.options import as_json_option, force_option, max_pixels_option, quiet_option
 from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:

@@ -309,9 +309,7 @@ as_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a result."
 )
 progress_option = click.option(
-    "--progress/--no-progress",
-    default=None,
-    help="Show a progress bar.  [default: on a terminal]",
+    "--progress/--no-progress", default=None, help="Show a progress bar.  [default: on a terminal]"
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 

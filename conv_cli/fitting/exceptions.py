@@ -62,11 +62,7 @@ def _near(pair: Pair, window: Window, solution: Solution, error: float) -> tuple
 
 
 def follows_a_rule(
-    before: Sequence[Pair],
-    pairs: Sequence[Pair],
-    window: Window,
-    solution: Solution,
-    error: float,
+    before: Sequence[Pair], pairs: Sequence[Pair], window: Window, solution: Solution, error: float
 ) -> str:
     """Return where pixels are set aside, if the picture or their place foretells that; or "".
 

@@ -79,13 +79,7 @@ def wanted_pixels(features: int, *, roughly: bool = False) -> int:
     return int(min(_MOST_PIXELS, max(_FEWEST_PER_WEIGHT * features, _WORK / features**2)))
 
 
-def sampled(
-    pairs: Sequence[Pair],
-    window: Window,
-    *,
-    held: bool,
-    roughly: bool = False,
-) -> Normal:
+def sampled(pairs: Sequence[Pair], window: Window, *, held: bool, roughly: bool = False) -> Normal:
     """Return the normal equations over an even sample of the pixels, of those held out or not.
 
     Where there are no more pixels than a sample takes, it takes all. A rough sample is the least
@@ -100,11 +94,7 @@ def sampled(
         for pair, some in chosen(pairs, window, wanted, held=held)
         for start in range(0, len(some), size)
     ]
-    sums = (
-        np.zeros((features, features)),
-        np.zeros((features, outputs)),
-        np.zeros(outputs),
-    )
+    sums = (np.zeros((features, features)), np.zeros((features, outputs)), np.zeros(outputs))
     lock = threading.Lock()
 
     def worker(waiting: Iterator[tuple[Pair, Array]]) -> None:

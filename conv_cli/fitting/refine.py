@@ -107,12 +107,7 @@ def _add_errors(
 
 
 def refined(
-    pairs: Sequence[Pair],
-    solution: Solution,
-    normal: Normal,
-    *,
-    bias: bool,
-    ridge: float = 0.0,
+    pairs: Sequence[Pair], solution: Solution, normal: Normal, *, bias: bool, ridge: float = 0.0
 ) -> Solution:
     """Return the solution over all usable pixels that are not held out.
 
@@ -159,10 +154,7 @@ def _counted(pair: Pair, window: Window) -> Array:
 
 
 def _slope(
-    pairs: Sequence[Pair],
-    counted: Sequence[Array],
-    window: Window,
-    solution: Solution,
+    pairs: Sequence[Pair], counted: Sequence[Array], window: Window, solution: Solution
 ) -> tuple[Array, float]:
     """Return Σ φ eᵀ (p, D) over the pixels that count, and Σ e² of a channel.
 

@@ -69,11 +69,7 @@ def write_image(
 
 
 def encode_image(
-    stream: BinaryIO,
-    image: Image | NDArray[Any],
-    format: str,
-    *,
-    compress: bool = False,
+    stream: BinaryIO, image: Image | NDArray[Any], format: str, *, compress: bool = False
 ) -> tuple[str, ...]:
     """Write an image to a stream, which need not be seekable.
 

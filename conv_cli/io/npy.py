@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from conv_cli.errors import ImageError
 
 _MAX_HEADER = 10_000
-_HEADERS = {
-    (1, 0): npy_format.read_array_header_1_0,
-    (2, 0): npy_format.read_array_header_2_0,
-}
+_HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 
 class Header(NamedTuple):

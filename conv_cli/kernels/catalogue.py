@@ -6,13 +6,7 @@ from types import MappingProxyType
 from conv_cli.errors import KernelError
 
 # Imported for the built-ins that they register.
-from conv_cli.kernels import (  # noqa: F401
-    derivatives,
-    detail,
-    directional,
-    pillow_filters,
-    smoothing,
-)
+from conv_cli.kernels import derivatives, detail, directional, pillow_filters, smoothing  # noqa: F401
 from conv_cli.kernels.family import BUILT_INS, Family, FamilySet, Parameter, Value
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.kernels.text import shown

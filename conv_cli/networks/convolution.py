@@ -17,14 +17,7 @@ import numpy as np
 from conv_cli.borders import Border, fold, pad
 from conv_cli.errors import ModelError
 from conv_cli.layers import conv2d
-from conv_cli.networks.layer import (
-    NO_PADDING,
-    Array,
-    Layer,
-    Window,
-    padding_as_json,
-    pair_as_json,
-)
+from conv_cli.networks.layer import NO_PADDING, Array, Layer, Window, padding_as_json, pair_as_json
 
 _ZERO = Border("constant")
 

@@ -11,14 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from conv_cli.borders import fold, pad
-from conv_cli.networks.layer import (
-    NO_PADDING,
-    Array,
-    Layer,
-    Window,
-    padding_as_json,
-    pair_as_json,
-)
+from conv_cli.networks.layer import NO_PADDING, Array, Layer, Window, padding_as_json, pair_as_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +55,7 @@ class MaxPool(_Pooling):
         total = np.zeros_like(padded)
         waiting = np.ones(y.shape, bool)
         pairs = zip(
-            self.window.taps(padded, y.shape[2:]),
-            self.window.taps(total, y.shape[2:]),
-            strict=True,
+            self.window.taps(padded, y.shape[2:]), self.window.taps(total, y.shape[2:]), strict=True
         )
         for (_, values), (_, target) in pairs:
             found = waiting & (values == y)

@@ -221,11 +221,7 @@ class FeatureMap:
         self._stored = None
 
     def quantize(
-        self,
-        values: Values,
-        rows: Span,
-        columns: Span,
-        extremes: tuple[float, float] | None = None,
+        self, values: Values, rows: Span, columns: Span, extremes: tuple[float, float] | None = None
     ) -> None:
         """Turn values into pixels: the range, then to the nearest whole number within the limits.
 
