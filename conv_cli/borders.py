@@ -71,10 +71,7 @@ class Border:
     def named(cls, name: "str | float | Border") -> Self:
         """Return the border of that name, alias or number.
 
-        Raises
-        ------
-        ConvError
-            If it is neither a known name nor a finite number.
+        Raises ConvError if it is neither a known name nor a finite number.
         """
         if isinstance(name, cls):
             return name

@@ -36,10 +36,7 @@ def corr2d(x: npt.ArrayLike, k: npt.ArrayLike) -> Array:
         possible result. Else float64 for an image of float64 or of 32-bit and wider integers, and
         float32 for the rest.
 
-    Raises
-    ------
-    ConvError
-        If a shape does not fit, or integers could exceed 64 bits.
+    Raises ConvError if a shape does not fit, or integers could exceed 64 bits.
 
     Examples
     --------
@@ -89,10 +86,7 @@ def conv2d(
     ndarray, shape (O, h, w) or (N, O, h, w)
         h = floor((H + padding - dilation·(kh-1) - 1) / stride) + 1. The dtype as for ``corr2d``.
 
-    Raises
-    ------
-    ConvError
-        If a shape or a parameter does not fit, or integers could exceed 64 bits.
+    Raises ConvError if a shape or a parameter does not fit, or integers could exceed 64 bits.
     """
     image, weights = _real(x, "x"), _real(weight, "weight")
     if image.ndim not in (3, 4) or weights.ndim != 4 or weights.size == 0:
@@ -144,10 +138,7 @@ class Conv2D:
     bias : ndarray, shape (out_channels,), or None
         Drawn likewise. May be assigned.
 
-    Raises
-    ------
-    ConvError
-        If a parameter or an assigned array does not fit.
+    Raises ConvError if a parameter or an assigned array does not fit.
     """
 
     def __init__(
@@ -228,10 +219,7 @@ def _fitting(values: npt.ArrayLike, shape: tuple[int, ...], name: str) -> Array:
 def as_pair(value: PairLike, name: str, least: int) -> Pair:
     """Return (rows, columns) of one number for both or of two.
 
-    Raises
-    ------
-    ConvError
-        If they are no whole numbers of at least ``least``; it calls them ``name``.
+    Raises ConvError if they are no whole numbers of at least ``least``; it calls them ``name``.
     """
     try:
         numbers = np.asarray(value)
@@ -254,10 +242,7 @@ def params_of(
 ) -> ConvParams:
     """Return how kernels of a size slide, from any way to write it that ``conv2d`` knows.
 
-    Raises
-    ------
-    ConvError
-        If one is none, or padding "same" is asked for with a stride.
+    Raises ConvError if one is none, or padding "same" is asked for with a stride.
     """
     if groups < 1:
         raise ConvError(f"groups is {groups}, expected at least 1")

@@ -54,11 +54,8 @@ class Prepared(NamedTuple):
 def prepare(source: Source, weights: Pixels, params: ConvParams) -> Prepared:
     """Return the problem and the plan that ``correlate`` would follow.
 
-    Raises
-    ------
-    ConvError
-        If shapes do not fit, the window is larger than the image, or whole numbers could exceed
-        64 bits.
+    Raises ConvError if shapes do not fit, the window is larger than the image, or whole numbers
+    could exceed 64 bits.
     """
     problem = state_problem(source, weights, params)
     return Prepared(problem, choose_plan(problem))
@@ -96,10 +93,7 @@ def correlate(
     Plan
         The one that was followed.
 
-    Raises
-    ------
-    ConvError
-        As ``prepare``.
+    Raises ConvError as ``prepare``.
     """
     problem = state_problem(source, weights, params)
     chosen = plan or choose_plan(problem)
@@ -149,10 +143,8 @@ def tiles(problem: Problem, shape: Pair) -> list[Tile]:
 def choose_plan(problem: Problem) -> Plan:
     """Return the cheapest plan that keeps the promise of exactness.
 
-    Raises
-    ------
-    ConvError
-        If whole numbers could exceed 64 bits, or the kernel's window is larger than the image.
+    Raises ConvError if whole numbers could exceed 64 bits, or the kernel's window is larger than
+    the image.
     """
     able = plans(problem)
     best = min(able, key=lambda plan: plan.cost)

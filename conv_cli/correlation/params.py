@@ -78,10 +78,7 @@ class ConvParams:
     def output(self, size: Pair, kernel: Pair) -> Pair:
         """Return rows and columns of the feature map of an image: floor((n - window)/stride) + 1.
 
-        Raises
-        ------
-        ConvError
-            If the window is larger than the padded image.
+        Raises ConvError if the window is larger than the padded image.
         """
         padded, span = self.padded(size), self.span(kernel)
         if any(w > n for w, n in zip(span, padded, strict=True)):

@@ -134,10 +134,7 @@ def accumulator(
     Fractions are summed in float32, or in float64 if the image is, or if the balance of the
     weights is not above the least with which float32 leaves enough of them.
 
-    Raises
-    ------
-    ConvError
-        If whole numbers could exceed 64 bits.
+    Raises ConvError if whole numbers could exceed 64 bits.
     """
     if not problem.whole:
         wide = problem.balance <= least_balance or problem.dtype == np.float64

@@ -182,10 +182,7 @@ class Source(NamedTuple):
 def state_problem(source: Source, weights: Pixels, params: ConvParams) -> Problem:
     """Return the problem of correlating a source with weights (O, C/groups, kh, kw).
 
-    Raises
-    ------
-    ConvError
-        If the shapes do not fit together.
+    Raises ConvError if the shapes do not fit together.
     """
     batch, channels, height, width = source.shape
     outputs, group_channels, rows, columns = weights.shape

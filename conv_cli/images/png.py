@@ -95,10 +95,7 @@ class PngSink:
     compress : bool
         Take some thirty times as long for a smaller file.
 
-    Raises
-    ------
-    ImageError
-        For pixels that no PNG can hold.
+    Raises ImageError for pixels that no PNG can hold.
     """
 
     def __init__(

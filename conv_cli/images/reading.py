@@ -73,11 +73,8 @@ def read_image(
         The pixels may be `PictureRows`, which are copied window by window: Pillow's own memory is
         all that they take then.
 
-    Raises
-    ------
-    ImageError
-        ``NAME: reason, and what to do``: not there, no image, damaged, too large, or with a depth
-        that cannot be read in full. Never half a picture.
+    Raises ImageError: ``NAME: reason, and what to do``: not there, no image, damaged, too large, or
+    with a depth that cannot be read in full. Never half a picture.
     """
     with _opened(source, max_pixels, name, admit) as image:
         return image.read(in_rows)

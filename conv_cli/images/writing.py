@@ -50,11 +50,8 @@ def write_image(
     tuple of str
         What a user must be told: what could not be carried over.
 
-    Raises
-    ------
-    ImageError
-        ``NAME: reason, and what to do``: the format cannot hold the pixels, or the file cannot be
-        written.
+    Raises ImageError: ``NAME: reason, and what to do``: the format cannot hold the pixels, or the
+    file cannot be written.
     """
     name = os.fsdecode(path)
     chosen = format_of(name) if format is None else format
@@ -119,10 +116,7 @@ def open_sink(
     notes : tuple of str
         What a user must be told: what cannot be carried over.
 
-    Raises
-    ------
-    ImageError
-        If the format cannot hold such pixels.
+    Raises ImageError if the format cannot hold such pixels.
     """
     can_hold(format, image.dtype, image.channels, image.alpha)
     image, notes = _with_fitting_profile(image, format)

@@ -45,10 +45,7 @@ def share(
     threads : int or None
         In all; every core by default, and no more than there are pieces.
 
-    Raises
-    ------
-    BaseException
-        What is raised in any thread: the others get no more pieces then.
+    Raises BaseException: what is raised in any thread: the others get no more pieces then.
     """
     helpers = min(threads or available_threads(), len(pieces)) - 1
     rest = _Pieces(pieces)

@@ -96,10 +96,7 @@ def explain_pixel(
     dtype, mode
         Of the map's pixels, and the range that makes them.
 
-    Raises
-    ------
-    ConvError
-        If the map has no such pixel.
+    Raises ConvError if the map has no such pixel.
     """
     (kernel,) = rule.kernels
     height, width, _ = output_shape(image, rule, kernel)

@@ -121,10 +121,7 @@ class FeatureMap:
     opacity : callable, optional
         From rows and columns to the pixels (h, w) of the last channel, which the tiles lack then.
 
-    Raises
-    ------
-    ConvError
-        If "raw" is asked of a dtype that is not float.
+    Raises ConvError if "raw" is asked of a dtype that is not float.
     """
 
     def __init__(
@@ -182,10 +179,7 @@ class FeatureMap:
     def measure(self, values: Values) -> tuple[float, float]:
         """Return the least and the greatest of some values, and remember them.
 
-        Raises
-        ------
-        ImageError
-            If a value is not finite and the pixels are whole numbers.
+        Raises ImageError if a value is not finite and the pixels are whole numbers.
         """
         low, high = values.min(), values.max()
         if not (np.isfinite(low) and np.isfinite(high)):

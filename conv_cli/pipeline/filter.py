@@ -82,11 +82,8 @@ class Filtered(NamedTuple):
 def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tuple[int, int, int]:
     """Return (rows, columns, channels) of the map that a kernel makes of such an image.
 
-    Raises
-    ------
-    ConvError
-        If the kernel is larger than the image with its padding, or grey is asked of bands that are
-        no colours.
+    Raises ConvError if the kernel is larger than the image with its padding, or grey is asked of
+    bands that are no colours.
     """
     params = rule.params.resolved(kernel.shape, kernel.origin)
     rows, columns = params.output((image.shape[0], image.shape[1]), kernel.shape)
@@ -127,10 +124,7 @@ def filter_image(
     progress : callable, optional
         Is told the share of the work that each tile was; it may raise to stop the work.
 
-    Raises
-    ------
-    ConvError
-        If the kernel is larger than the image, or the pixels cannot hold the values.
+    Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
     samples = _interleaved(image, rule)
     planes = _planes(image, samples)

@@ -52,10 +52,7 @@ def pixels_of(
     values : ndarray, optional
         Tell, in an error, what white may be.
 
-    Raises
-    ------
-    ImageError
-        If the format does not hold them, or floats need to be told what white is.
+    Raises ImageError if the format does not hold them, or floats need to be told what white is.
     """
     chosen = to.range
     stays_float = format in FLOAT_FORMATS or (chosen is None and to.white is None)

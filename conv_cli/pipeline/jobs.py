@@ -119,10 +119,7 @@ def collect_inputs(name: str, *, recursive: bool, output: str | None) -> list[In
     whole tree; links to folders are not followed and the output folder, if there is one, is left
     out. A name that is none of these is kept, for the attempt to read it to fail.
 
-    Raises
-    ------
-    ConvError
-        If a folder is the output folder, or a name is empty.
+    Raises ConvError if a folder is the output folder, or a name is empty.
     """
     if not name:
         raise ConvError("images: a name is empty; check the variable that it comes from")
@@ -181,10 +178,8 @@ def filter_jobs(
 ) -> list[Job]:
     """Return what is to be made of each image by named kernels, with the path of every result.
 
-    Raises
-    ------
-    ConvError
-        If the name template is wrong, a format cannot be written, or two results share a name.
+    Raises ConvError if the name template is wrong, a format cannot be written, or two results share
+    a name.
     """
     if to.output == STDIO and (len(inputs) != 1 or len(maps) != 1):
         raise ConvError(
@@ -214,10 +209,7 @@ def filter_jobs(
 def network_jobs(inputs: Sequence[Input], to: Destination) -> list[Job]:
     """Return what is to be made of each image by a network: how the paths of its maps begin.
 
-    Raises
-    ------
-    ConvError
-        If the output is no folder, or two images would give maps of the same names.
+    Raises ConvError if the output is no folder, or two images would give maps of the same names.
     """
     if to.output == STDIO:
         raise ConvError("-o -: maps are several files; give the name of a folder")

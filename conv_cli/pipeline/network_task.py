@@ -34,10 +34,7 @@ class NetworkTask:
     layer : "all", "last" or int
         Which layers' maps are written; counted from 1.
 
-    Raises
-    ------
-    ModelError
-        If there is no such layer.
+    Raises ModelError if there is no such layer.
     """
 
     def __init__(self, network: Network, to: Destination, layer: LayerChoice) -> None:
@@ -120,10 +117,7 @@ def _taken(network: Network, colours: int, channels: int) -> int:
     Its colours, if the model takes so many; its opacity with them, if it takes one more. A model of
     one channel sees grey, and one of three sees grey three times.
 
-    Raises
-    ------
-    ModelError
-        If the model takes none of these.
+    Raises ModelError if the model takes none of these.
     """
     for count in (colours, channels):
         if network.takes(count):
@@ -140,10 +134,7 @@ def input_planes(image: Image, network: Network) -> Array:
 
     Grey is 0.299 R + 0.587 G + 0.114 B.
 
-    Raises
-    ------
-    ModelError
-        If the model takes another number of channels.
+    Raises ModelError if the model takes another number of channels.
     """
     colours, count = image.colours, _taken(network, len(image.colours), image.channels)
     if count == len(colours):
@@ -156,10 +147,7 @@ def input_planes(image: Image, network: Network) -> Array:
 def chosen_layers(network: Network, layer: LayerChoice) -> range:
     """Return the numbers of the layers that a choice means.
 
-    Raises
-    ------
-    ModelError
-        If there is no such layer.
+    Raises ModelError if there is no such layer.
     """
     count = len(network.layers)
     if layer == "all":

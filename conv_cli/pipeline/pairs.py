@@ -23,14 +23,8 @@ def read_pairs(
     ``names`` are those of an image and its target, and so on. An image and a target in colour are
     three pairs for a model from one channel to one.
 
-    Raises
-    ------
-    ImageError
-        If a file cannot be read.
-    ModelError
-        If the model does not take an image.
-    FitError
-        If a target has another shape than the model gives.
+    Raises ImageError if a file cannot be read. Raises ModelError if the model does not take an
+    image. Raises FitError if a target has another shape than the model gives.
     """
     pairs = []
     for one, other in zip(names[::2], names[1::2], strict=True):
