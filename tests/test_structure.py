@@ -24,7 +24,7 @@ ALLOWED = {
     "pipeline": {
         "borders", "colors", "correlation", "errors", "images", "io", "kernels", "networks", "parallel",
     },
-    "fitting": {"borders", "colors", "errors", "io", "kernels", "layers", "parallel"},
+    "fitting": {"borders", "colors", "correlation", "errors", "io", "kernels", "layers", "parallel"},
     "report": {
         "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
     },

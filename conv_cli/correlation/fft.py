@@ -20,6 +20,7 @@ import numpy.typing as npt
 from conv_cli.borders import PaddedImage
 from conv_cli.correlation import costs
 from conv_cli.correlation.engine import overlapping
+from conv_cli.correlation.fft_sizes import SIDES, fft_side
 from conv_cli.correlation.plan import MOST_BYTES, Plan, accumulator, make_plan, tile_bytes
 from conv_cli.correlation.problem import Problem, Tile
 from conv_cli.correlation.support import holding, solid_core
@@ -31,9 +32,6 @@ _TRUE = 1e-4
 _ROUNDING = 26
 """What rounding may add up to anywhere, in units of the last place of the largest pixel times Σ|w|:
 the worst of 10⁸ places, from a sine to single points, from Gaussians to noise, was 14."""
-
-_FFT_SIDES = tuple(sorted(n << a for a in range(3, 13) for n in (2, 3, 5) if n << a >= 32))
-"""Rows or columns of an FFT: products of small primes, three an octave."""
 
 
 class Fft:
@@ -47,7 +45,7 @@ class Fft:
     def __init__(self, weights: Array, problem: Problem, plan: Plan) -> None:
         self._problem, self._plan, self._weights = problem, plan, weights
         rows, columns = problem.window((plan.tile[0], plan.block))
-        self._size = _side(rows), _side(columns)
+        self._size = fft_side(rows), fft_side(columns)
         rows, columns = problem.params.dilation
         dilated = np.zeros((*weights.shape[:2], *problem.span))
         dilated[..., ::rows, ::columns] = weights
@@ -229,7 +227,7 @@ def _fft_windows(problem: Problem) -> Iterator[list[costs.Side]]:
     axes = zip(problem.span, problem.params.stride, problem.output, strict=True)
     for span, stride, length in axes:
         sides: list[costs.Side] = []
-        for size in _FFT_SIDES:
+        for size in SIDES:
             block = min((size - span) // stride + 1, length)
             if size >= span and (
                 not sides or block / size > 1.03 * sides[-1].block / sides[-1].size
@@ -247,8 +245,3 @@ def _rounds_right(problem: Problem, points: int) -> bool:
     """
     error = 2.0**-53 * 16 * math.log2(points) * math.sqrt(points) * 2 * problem.magnitude
     return not problem.whole or error < 0.25
-
-
-def _side(least: int) -> int:
-    """Return the least side of an FFT that holds so many rows or columns."""
-    return next(side for side in _FFT_SIDES if side >= least)

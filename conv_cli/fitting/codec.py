@@ -24,11 +24,11 @@ class Coder:
         self._recode, self._planes = recode, planes
 
     def floor(self, window: Window, solution: Solution) -> float:
-        """Return the error, root mean square, that the codec leaves in what is foretold."""
+        """Return the error, root mean square, that the codec leaves in what is predicted."""
         squares = count = 0.0
         for number, pairs in enumerate(self._planes):
-            foretold, regions = zip(*(predicted(p, window, solution) for p in pairs), strict=True)
-            maps = np.concatenate(foretold)
+            made, regions = zip(*(predicted(p, window, solution) for p in pairs), strict=True)
+            maps = np.concatenate(made)
             # Beyond the region the target itself stands in, which the codec has been through.
             whole = np.concatenate([pair.y for pair in pairs]).astype(np.float64)
             whole[:, *regions[0]] = maps

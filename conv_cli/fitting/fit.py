@@ -12,10 +12,19 @@ from conv_cli.colors import white
 from conv_cli.errors import FitError
 from conv_cli.fitting import reading
 from conv_cli.fitting.codec import Coder, Recode
-from conv_cli.fitting.exceptions import explained_shares, follows_a_rule
-from conv_cli.fitting.learning import Learned, Learner, Settings, Watch
+from conv_cli.fitting.diagnosis import explained_shares, follows_a_rule
 from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared
 from conv_cli.fitting.result import Fit, Method
+from conv_cli.fitting.search import (
+    Found,
+    Settings,
+    Task,
+    Watch,
+    by_descent,
+    certainty_of,
+    search,
+    stated,
+)
 from conv_cli.fitting.verdict import SURE, VERDICTS, Verdict, graded, lacking, unexplained
 
 Array = npt.NDArray[Any]
@@ -203,12 +212,12 @@ def _fitted(
     whole = target.dtype.kind in "bui"
     spread = 0.0 if whole else max(pair.spread() for pair in pairs)
     floor = _ROUNDING * level if whole else _FLOAT_FLOOR * (spread or 1.0)
-    learner = Learner(pairs, settings, floor, recode and Coder(recode, planes))
-    if not any(pair.varies() for pair in learner.given):
-        return _flat(learner, settings, len(planes))
-    best = learner.best()
-    verdict, reason = _verdict(learner, best, settings)
-    fit = _told(learner, best, verdict, reason, len(planes))
+    task = stated(pairs, settings, floor)
+    if not any(pair.varies() for pair in task.pairs):
+        return _flat(task, len(planes))
+    found = search(task, recode and Coder(recode, planes))
+    verdict, reason = _verdict(found, settings)
+    fit = _told(found, settings, verdict, reason, len(planes))
     peak = _unit(target.dtype) if whole else spread
     fit = replace(fit, psnr=_decibels(peak, fit.rmse))
     if settings.method == "exact":
@@ -216,8 +225,9 @@ def _fitted(
     units = _unit(before.dtype), _unit(target.dtype)
     if before.dtype.kind == target.dtype.kind == "u":
         units = units[1], units[1]  # as `prepared` counts them
-    end, losses = learner.descended(best, units)
-    other = _told(learner, end, verdict, f"by least squares, {reason}", len(planes))
+    end, losses = by_descent(found, settings, units)
+    reason = f"by least squares, {reason}"
+    other = _told(found._replace(best=end), settings, verdict, reason, len(planes))
     return replace(
         other,
         method="gd",
@@ -237,38 +247,40 @@ def _unit(dtype: np.dtype[Any]) -> float:
     return white(dtype) if dtype.kind == "u" and dtype.itemsize <= 2 else 1.0
 
 
-def _verdict(learner: Learner, best: Learned, settings: Settings) -> tuple[Verdict, str]:
+def _verdict(found: Found, settings: Settings) -> tuple[Verdict, str]:
     """Return the verdict and its reason."""
-    least = 1 if settings.size or learner.valid else _LEAST_SIDE
-    sure = learner.certainty(best.around)
-    lack = lacking(best.around, sure, learner.floor, bias=settings.bias, least=least)
+    best = found.best
+    least = 1 if settings.size or found.valid else _LEAST_SIDE
+    sure = certainty_of(found, best.around, settings)
+    lack = lacking(best.around, sure, found.floor, bias=settings.bias, least=least)
     if lack:
         return "underdetermined", lack
-    if learner.curved:
+    if found.curved:
         return "poor", f"{_CURVED}; {_words('poor', best.r2)}"
-    verdict = graded(best.rmse, learner.floor)
+    verdict = graded(best.rmse, found.floor)
     against = (
-        unexplained(learner.given, learner.pairs, best.window, best.solution, learner.floor)
+        unexplained(found.given, found.pairs, best.window, best.solution, found.floor)
         if verdict in SURE
         else ""
     )
     if against:
         return "poor", against
-    lost = _lost(learner, best.window)
-    if verdict in SURE and (against := _no_stray_pixels(learner, best)):
+    lost = _lost(found, best.window)
+    if verdict in SURE and (against := _no_stray_pixels(found)):
         return "poor", against
     left_out = f"; {lost * 100:.3g} % of the pixels are left out, which no kernel made"
     return verdict, _words(verdict, best.r2) + (left_out if lost > _NOTED else "")
 
 
-def _no_stray_pixels(learner: Learner, best: Learned) -> str:
+def _no_stray_pixels(found: Found) -> str:
     """Return why what a kernel does not make are no stray pixels; "" if they may be."""
-    error = max(best.rmse, learner.floor)
-    shares = explained_shares(learner.given, best.window, best.solution, error)
+    best = found.best
+    error = max(best.rmse, found.floor)
+    shares = explained_shares(found.given, best.window, best.solution, error)
     worst = int(np.argmin(shares))
     if shares[worst] < _LEAST_EXPLAINED:
-        pair = learner.given[worst]
-        number = sum(other.name == pair.name for other in learner.given[:worst])
+        pair = found.given[worst]
+        number = sum(other.name == pair.name for other in found.given[:worst])
         names = {1: ("the picture",), 3: ("red", "green", "blue")}
         each = names.get(pair.planes, [f"channel {n}" for n in range(1, pair.planes + 1)])
         rest = "" if pair.planes == 1 else ", so it was made in another way than the others"
@@ -276,7 +288,7 @@ def _no_stray_pixels(learner: Learner, best: Learned) -> str:
             f"{pair.name}: the kernel makes {shares[worst] * 100:.3g} % of the pixels of "
             f"{each[number % len(each)]}{rest}"
         )
-    rule = follows_a_rule(learner.given, learner.pairs, best.window, best.solution, error)
+    rule = follows_a_rule(found.given, found.pairs, best.window, best.solution, error)
     return f"pixels differ, and just {rule}" if rule else ""
 
 
@@ -289,60 +301,62 @@ def _words(verdict: Verdict, r2: float) -> str:
     return f"the best linear kernel explains {share:.3g} % of the target's variance, and no more"
 
 
-def _told(learner: Learner, best: Learned, verdict: Verdict, reason: str, images: int) -> Fit:
+def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, images: int) -> Fit:
     """Return all that can be said of a kernel."""
-    window, given = best.window, learner.given
+    best, window, given = found.best, found.best.window, found.given
     single = len(given[0].x) == len(given[0].y) == 1
     shape = window.size if single else (len(given[0].y), len(given[0].x), *window.size)
     weights = best.solution.weights.T.reshape(shape)
-    sure = learner.certainty(best.normal)
+    sure = certainty_of(found, best.normal, settings)
     known = np.isfinite(sure.variances)
     spread = np.where(known, np.sqrt(np.where(known, sure.variances, 0)) * best.rmse, math.inf)
     errors = np.broadcast_to(spread, best.solution.weights.T.shape).reshape(shape).copy()
-    origin, shift = _origin(window, learner.valid is not None)
+    origin, shift = _origin(window, found.valid is not None)
     fit = Fit(
         weights=weights,
         bias=float(best.solution.bias[0]) if single else tuple(best.solution.bias.tolist()),
         origin=origin,
         rmse=best.rmse,
         r2=best.r2,
-        noise_floor=learner.floor,
+        noise_floor=found.floor,
         verdict=verdict,
         reason=reason,
         condition=sure.condition,
         stderr=errors,
         clipped=_clipped(given),
-        rejected=_lost(learner, window),
+        rejected=_lost(found, window),
         shift=shift,
         pairs=images,
-        pixels=_count(learner.pairs, window),
-        valid=learner.valid is not None,
+        pixels=_count(found.pairs, window),
+        valid=found.valid is not None,
         sizes=best.sizes,
         window=window,
     )
-    return _read(fit, learner, best) if fit.explains else fit
+    return _read(fit, found) if fit.explains else fit
 
 
-def _read(fit: Fit, learner: Learner, best: Learned) -> Fit:
+def _read(fit: Fit, found: Found) -> Fit:
     """Return the fit with what its weights and the rim of the target can be read as."""
+    best = found.best
     border = None
     if not fit.valid:
-        tolerance = 4 * max(learner.floor, best.rmse)
-        border = reading.border(learner.given, best.window, best.solution, tolerance)
+        tolerance = 4 * max(found.floor, best.rmse)
+        border = reading.border(found.given, best.window, best.solution, tolerance)
     if fit.weights.ndim != 2:
         return replace(fit, border=border)
     unmoved = fit.window._replace(top=-fit.origin[0], left=-fit.origin[1])
     # Halves that are rounded up move the mean by a quarter, truncation moves it by a half.
-    match, turned = reading.match(
-        fit.weights, fit.stderr, unmoved, float(best.solution.bias[0]), 2 * learner.floor
+    match, flipped = reading.match(
+        fit.weights, fit.stderr, unmoved, float(best.solution.bias[0]), 2 * found.floor
     )
     fractions = reading.rational(fit.weights, fit.stderr)
-    return replace(fit, border=border, match=match, turned_match=turned, rational=fractions)
+    return replace(fit, border=border, match=match, turned_match=flipped, rational=fractions)
 
 
-def _flat(learner: Learner, settings: Settings, images: int) -> Fit:
+def _flat(task: Task, images: int) -> Fit:
     """Return what a target tells in which all usable pixels are alike: nothing."""
-    given, size = learner.given, settings.size or (1, 1)
+    given, settings = task.pairs, task.settings
+    size = settings.size or (1, 1)
     values = [float(pair.y[:, pair.usable].mean()) for pair in given if pair.usable.any()]
     why = "the target is flat" if values else "all pixels of the target are saturated or no numbers"
     return Fit(
@@ -351,7 +365,7 @@ def _flat(learner: Learner, settings: Settings, images: int) -> Fit:
         origin=(0, 0),
         rmse=0.0,
         r2=math.nan,
-        noise_floor=learner.floor,
+        noise_floor=task.floor,
         verdict="underdetermined",
         reason=f"{why}, so any kernel may have made it; use a pair with detail in both pictures",
         condition=math.inf,
@@ -368,11 +382,11 @@ def _clipped(pairs: Sequence[Pair]) -> float:
     return ends / sum(pair.ends.size for pair in pairs)
 
 
-def _lost(learner: Learner, window: Window) -> float:
+def _lost(found: Found, window: Window) -> float:
     """Return the share of usable pixels that were found to be made by no kernel."""
-    if learner.pairs is learner.given:
+    if found.pairs is found.given:
         return 0.0
-    return 1 - _count(learner.pairs, window) / max(_count(learner.given, window), 1)
+    return 1 - _count(found.pairs, window) / max(_count(found.given, window), 1)
 
 
 def _count(pairs: Sequence[Pair], window: Window) -> int:

@@ -6,15 +6,14 @@ what the others have to say comes in by ``refine``, which needs no matrix.
 """
 
 import math
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.fitting.pairs import HELD_OUT, Pair, Window
-from conv_cli.parallel.threads import share
+from conv_cli.parallel.threads import summed
 
 Array = npt.NDArray[Any]
 
@@ -56,13 +55,13 @@ class Normal(NamedTuple):
         """Return the equations of a smaller window."""
         shape = (self.channels, *self.window.size)
         numbers = np.arange(len(self.gram) - 1).reshape(shape)
-        kept = numbers[:, *window.within(self.window)].ravel()
-        return self.part(kept)._replace(window=window)
+        inner = numbers[:, *window.within(self.window)].ravel()
+        return self.part(inner)._replace(window=window)
 
     def part(self, features: Array) -> "Normal":
         """Return the equations of some features, in their order, and the constant."""
-        kept = np.append(features, len(self.gram) - 1)
-        return self._replace(gram=self.gram[np.ix_(kept, kept)], moments=self.moments[kept])
+        chosen = np.append(features, len(self.gram) - 1)
+        return self._replace(gram=self.gram[np.ix_(chosen, chosen)], moments=self.moments[chosen])
 
     def squared_error(self, weights: Array, bias: Array) -> float:
         """Return the mean squared error of weights (p-1, D) and a bias (D,)."""
@@ -72,14 +71,16 @@ class Normal(NamedTuple):
         return max(float(error.mean()) / max(self.pixels, 1), 0.0)
 
 
-def wanted_pixels(features: int, *, roughly: bool = False) -> int:
+def sample_size(features: int, *, roughly: bool = False) -> int:
     """Return how many pixels a sample takes for so many features."""
     if roughly:
         return _FEWEST_PER_WEIGHT * features
     return int(min(_MOST_PIXELS, max(_FEWEST_PER_WEIGHT * features, _WORK / features**2)))
 
 
-def sampled(pairs: Sequence[Pair], window: Window, *, held: bool, roughly: bool = False) -> Normal:
+def sampled(
+    pairs: Sequence[Pair], window: Window, *, held_out: bool, roughly: bool = False
+) -> Normal:
     """Return the normal equations over an even sample of the pixels, of those held out or not.
 
     Where there are no more pixels than a sample takes, it takes all. A rough sample is the least
@@ -87,54 +88,48 @@ def sampled(pairs: Sequence[Pair], window: Window, *, held: bool, roughly: bool 
     """
     channels, outputs = len(pairs[0].x), len(pairs[0].y)
     features = channels * window.rows * window.columns + 1
-    wanted = wanted_pixels(features, roughly=roughly)
+    count = sample_size(features, roughly=roughly)
     size = _CHUNK * min(max(_PARTS[0] // features**2, 1), _PARTS[1])
     pieces = [
         (pair, some[start : start + size])
-        for pair, some in chosen(pairs, window, wanted, held=held)
+        for pair, some in chosen(pairs, window, count, held_out=held_out)
         for start in range(0, len(some), size)
     ]
-    sums = (np.zeros((features, features)), np.zeros((features, outputs)), np.zeros(outputs))
-    lock = threading.Lock()
-
-    def worker(waiting: Iterator[tuple[Pair, Array]]) -> None:
-        for pair, some in waiting:
-            products = _products(*gathered(pair, window, some))
-            with lock:
-                for total, part in zip(sums, products, strict=True):
-                    total += part
-
-    share(worker, pieces, None)
-    return Normal(*sums, sum(len(some) for _, some in pieces), window, channels)
+    gram, moments, energy = summed(
+        lambda piece: _products(*gathered(piece[0], window, piece[1])), pieces
+    ) or (np.zeros((features, features)), np.zeros((features, outputs)), np.zeros(outputs))
+    return Normal(gram, moments, energy, sum(len(some) for _, some in pieces), window, channels)
 
 
 def chosen(
-    pairs: Sequence[Pair], window: Window, wanted: int, *, held: bool | None
+    pairs: Sequence[Pair], window: Window, count: int, *, held_out: bool | None
 ) -> list[tuple[Pair, Array]]:
     """Return an even sample of each pair's pixels, by their numbers over the whole target.
 
     Parameters
     ----------
-    wanted : int
+    count : int
         About how many pixels are taken of all pairs together; all, if there are fewer.
-    held : bool or None
+    held_out : bool or None
         Take those that are held out, those that are not, or both.
     """
-    share_of = {None: 1.0, True: 1 / HELD_OUT, False: 1 - 1 / HELD_OUT}[held]
+    share_of = {None: 1.0, True: 1 / HELD_OUT, False: 1 - 1 / HELD_OUT}[held_out]
     there = sum(int(pair.usable[pair.region(window)].sum()) for pair in pairs) * share_of
-    step = max(1.0, there / max(wanted, 1))
-    return [(pair, _every(pair, window, step, held)) for pair in pairs]
+    step = max(1.0, there / max(count, 1))
+    return [(pair, _every(pair, window, step, held_out)) for pair in pairs]
 
 
-def _every(pair: Pair, window: Window, step: float, held: bool | None) -> Array:
+def _every(pair: Pair, window: Window, step: float, held_out: bool | None) -> Array:
     rows, columns = pair.region(window)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     total = height * width
     numbers = (np.arange(math.ceil(total / step)) * step).astype(np.intp)
     row, column = np.divmod(numbers[numbers < total], max(width, 1))
     places = (row + rows.start) * pair.y.shape[2] + column + columns.start
-    taken = pair.usable.ravel()[places]
-    return places[taken if held is None else taken & (pair.held.ravel()[places] == held)]
+    usable = pair.usable.ravel()[places]
+    if held_out is not None:
+        usable &= pair.held_out.ravel()[places] == held_out
+    return places[usable]
 
 
 def gathered(pair: Pair, window: Window, places: Array) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ Size = tuple[int, int]
 Place = tuple[slice, slice]
 
 HELD_OUT = 4
-"""One target pixel of so many is not learned from, but kept to be foretold."""
+"""One target pixel of so many is not learned from, but held out."""
 _LARGEST = 1e100
 _FEWEST_VALUES = 8, 64
 """Fewer values than these may lie a step apart by chance, as those of a threshold do: where the
@@ -80,7 +80,7 @@ class Pair(NamedTuple):
     usable : ndarray of bool, shape (H', W')
         Target pixels that are numbers, and not at an end of their range, where clipping has put
         what would have lain beyond.
-    held : ndarray of bool, shape (H', W')
+    held_out : ndarray of bool, shape (H', W')
         Those that are not learned from: a quarter of all.
     ends : ndarray of bool, shape (H', W')
         Target pixels at an end of their range.
@@ -95,7 +95,7 @@ class Pair(NamedTuple):
     x: Array
     y: Array
     usable: Array
-    held: Array
+    held_out: Array
     ends: Array
     planes: int
     limits: tuple[float, float] = (-math.inf, math.inf)
@@ -193,7 +193,7 @@ def prepared(
     before = _in_units(before, after.dtype)
     dtype = np.float32 if _few_bits(before) and _few_bits(after) else np.float64
     shown = seen & opaque if seen.shape == opaque.shape else seen
-    held = _held_out(after.shape[1], after.shape[2], seed)
+    held_out = _held_out(after.shape[1], after.shape[2], seed)
     pairs = []
     for channel in [slice(None)] if mixed else [slice(c, c + 1) for c in range(len(after))]:
         target, limits = after[channel], _limits(after.dtype, level)
@@ -208,7 +208,7 @@ def prepared(
                 np.ascontiguousarray(before if mixed else before[channel], dtype),
                 np.ascontiguousarray(target, dtype),
                 usable,
-                held,
+                held_out,
                 ends,
                 1 if mixed else len(after),
                 limits,

@@ -36,14 +36,14 @@ def rational(weights: Array, errors: Array) -> Rational | None:
     if not np.isfinite(errors).all():
         return None
     largest = max(1.0, float(np.abs(weights).max()))
-    reach = _ERRORS * errors + max(min(_ALIKE, 10 * float(errors.max())), 1e-6) * largest
+    allowed = _ERRORS * errors + max(min(_ALIKE, 10 * float(errors.max())), 1e-6) * largest
     for divisor in range(1, _MOST):
         numerators = np.rint(weights * divisor)
-        off = np.abs(weights - numerators / divisor) / reach
+        off = np.abs(weights - numerators / divisor) / allowed
         # No weight may be far off, nor all of them by half as much.
         if off.max() <= 1 and np.square(off).mean() <= 0.25:
             return Rational(numerators + 0.0, divisor)  # -0 is 0
-        if 2 * reach.min() * divisor > _BY_CHANCE:
+        if 2 * allowed.min() * divisor > _BY_CHANCE:
             break
     return None
 
@@ -51,7 +51,7 @@ def rational(weights: Array, errors: Array) -> Rational | None:
 def match(
     weights: Array, errors: Array, window: Window, bias: float, tolerance: float
 ) -> tuple[str | None, str | None]:
-    """Return the built-in with these weights, and the one that has them turned by 180°, or None.
+    """Return the built-in with these weights, and the one that has them flipped, or None.
 
     Parameters
     ----------
@@ -63,16 +63,16 @@ def match(
     if not np.isfinite(errors).all():
         return None, None
     found = Kernel(weights, bias, _inside(window), "found")
-    reach = _ERRORS * np.pad(errors, 0) + _ALIKE * max(1.0, float(np.abs(weights).max()))
-    turned = None
+    allowed = _ERRORS * np.pad(errors, 0) + _ALIKE * max(1.0, float(np.abs(weights).max()))
+    flipped = None
     for name, kernel in _candidates(found):
         if abs(kernel.bias - bias) > tolerance:
             continue
-        if _same(found, reach, kernel, window):
+        if _same(found, allowed, kernel, window):
             return name, None
-        if turned is None and _same(found, reach, kernel.flipped(), window):
-            turned = name
-    return None, turned
+        if flipped is None and _same(found, allowed, kernel.flipped(), window):
+            flipped = name
+    return None, flipped
 
 
 def _inside(window: Window) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def _inside(window: Window) -> tuple[int, int]:
     return min(max(row, 0), window.rows - 1), min(max(column, 0), window.columns - 1)
 
 
-def _same(found: Kernel, reach: Array, other: Kernel, window: Window) -> bool:
+def _same(found: Kernel, allowed: Array, other: Kernel, window: Window) -> bool:
     """Tell whether two kernels have the same weights at the same places, zeros left out."""
     top, left = -other.origin[0], -other.origin[1]
     first = min(top, window.top), min(left, window.left)
@@ -91,13 +91,13 @@ def _same(found: Kernel, reach: Array, other: Kernel, window: Window) -> bool:
     if max(last[0] - first[0], last[1] - first[1]) > 4 * max(*other.shape, *window.size):
         return False
     difference = np.zeros((last[0] - first[0], last[1] - first[1]))
-    allowed = np.full(difference.shape, float(reach.max()))
+    limits = np.full(difference.shape, float(allowed.max()))
     mine = window.within(Window(*first, *difference.shape))
     theirs = Window(top, left, *other.shape).within(Window(*first, *difference.shape))
     difference[mine] += found.weights
-    allowed[mine] = reach
+    limits[mine] = allowed
     difference[theirs] -= other.weights
-    return bool((np.abs(difference) <= allowed).all())
+    return bool((np.abs(difference) <= limits).all())
 
 
 def _candidates(found: Kernel) -> Iterator[tuple[str, Kernel]]:
@@ -159,17 +159,17 @@ def border(
     tolerance : float
         How far off a pixel may be.
     """
-    reach = with_own_place(window)
-    rims = [rim for pair in pairs for rim in _rims(pair, reach)]
+    extent = with_own_place(window)
+    rims = [rim for pair in pairs for rim in _rims(pair, extent)]
     if not rims:
         return NAMES[0]
-    weights = np.zeros((len(pairs[0].y), len(pairs[0].x), *reach.size))
+    weights = np.zeros((len(pairs[0].y), len(pairs[0].x), *extent.size))
     shape = (len(pairs[0].y), len(pairs[0].x), *window.size)
-    weights[:, :, *window.within(reach)] = solution.weights.T.reshape(shape)
+    weights[:, :, *window.within(extent)] = solution.weights.T.reshape(shape)
     shares = {}
-    for mode in (*NAMES, _constant(rims, reach, weights, solution.bias)):
+    for mode in (*NAMES, _constant(rims, extent, weights, solution.bias)):
         if mode is not None and mode not in shares:
-            shares[mode] = _explained(rims, reach, weights, solution.bias, mode, tolerance)
+            shares[mode] = _explained(rims, extent, weights, solution.bias, mode, tolerance)
     best = max(shares, key=lambda mode: shares[mode])
     return best if shares[best] >= _RIM else None
 
@@ -189,11 +189,11 @@ def with_own_place(window: Window) -> Window:
     return Window(top, left, bottom - top, right - left)
 
 
-def _rims(pair: Pair, reach: Window) -> Iterator[_Rim]:
+def _rims(pair: Pair, extent: Window) -> Iterator[_Rim]:
     height, width = pair.y.shape[1:]
     # As wide on both sides: a tool that leaves a rim as it was does so all around.
-    down = max(-reach.top, reach.top + reach.rows - 1)
-    across = max(-reach.left, reach.left + reach.columns - 1)
+    down = max(-extent.top, extent.top + extent.rows - 1)
+    across = max(-extent.left, extent.left + extent.columns - 1)
     top, bottom = min(down, height), max(height - down, 0)
     left, right = min(across, width), max(width - across, 0)
     for rows, columns in (
@@ -206,43 +206,43 @@ def _rims(pair: Pair, reach: Window) -> Iterator[_Rim]:
             yield _Rim(pair, rows, columns)
 
 
-def _foretold(rim: _Rim, reach: Window, weights: Array, bias: Array, mode: str) -> Array:
+def _predicted(rim: _Rim, extent: Window, weights: Array, bias: Array, mode: str) -> Array:
     """Return what the kernel makes of a rim (D, h, w) with a border."""
     padding = (
-        (-reach.top, reach.top + reach.rows - 1),
-        (-reach.left, reach.left + reach.columns - 1),
+        (-extent.top, extent.top + extent.rows - 1),
+        (-extent.left, extent.left + extent.columns - 1),
     )
     padded = PaddedImage(rim.pair.x[None], padding, Border.named(mode))
-    rows = rim.rows.start, rim.rows.stop + reach.rows - 1
-    columns = rim.columns.start, rim.columns.stop + reach.columns - 1
+    rows = rim.rows.start, rim.rows.stop + extent.rows - 1
+    columns = rim.columns.start, rim.columns.stop + extent.columns - 1
     read = np.empty((1, len(rim.pair.x), rows[1] - rows[0], columns[1] - columns[0]))
     padded.read(rows, columns, read)
     return conv2d(read[0], weights, bias)
 
 
 def _explained(
-    rims: Sequence[_Rim], reach: Window, weights: Array, bias: Array, mode: str, tolerance: float
+    rims: Sequence[_Rim], extent: Window, weights: Array, bias: Array, mode: str, tolerance: float
 ) -> float:
     """Return the share of the rims' pixels that a border explains."""
     near = count = 0
     for rim in rims:
         target = rim.pair.y[:, rim.rows, rim.columns]
         ends = rim.pair.ends[rim.rows, rim.columns]
-        difference = _foretold(rim, reach, weights, bias, mode) - target
-        # Where the target was clipped, what is foretold may lie beyond.
+        difference = _predicted(rim, extent, weights, bias, mode) - target
+        # Where the target was clipped, what is predicted may lie beyond.
         beyond = ends & (np.sign(difference) == np.where(target > 0, 1, -1))
         near += int(((np.abs(difference) <= tolerance) | beyond).sum())
         count += difference.size
     return near / count
 
 
-def _constant(rims: Sequence[_Rim], reach: Window, weights: Array, bias: Array) -> str | None:
+def _constant(rims: Sequence[_Rim], extent: Window, weights: Array, bias: Array) -> str | None:
     """Return the constant border that fits best, as the name of a border."""
     slopes, rests = [], []
     for rim in rims:
         usable = rim.pair.usable[rim.rows, rim.columns]
-        none = _foretold(rim, reach, weights, bias, "0")
-        slopes.append((_foretold(rim, reach, weights, bias, "1") - none)[:, usable].ravel())
+        none = _predicted(rim, extent, weights, bias, "0")
+        slopes.append((_predicted(rim, extent, weights, bias, "1") - none)[:, usable].ravel())
         rests.append((rim.pair.y[:, rim.rows, rim.columns] - none)[:, usable].ravel())
     slope, rest = np.concatenate(slopes), np.concatenate(rests)
     energy = float(slope @ slope)

@@ -5,19 +5,19 @@ step of Newton's method or two then reach the weights that equations of all pixe
 k·k multiply-adds a pixel in place of their square.
 """
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.correlation.fft_sizes import fft_side
 from conv_cli.fitting.normal import Normal
-from conv_cli.fitting.pairs import Pair, Place, Window
+from conv_cli.fitting.pairs import Pair, Place, Size, Window
 from conv_cli.fitting.solve import Solution, inverse
 from conv_cli.layers import conv2d
-from conv_cli.parallel.threads import share
+from conv_cli.parallel.threads import summed
 
 Array = npt.NDArray[Any]
 
@@ -30,7 +30,7 @@ _TILES = 256, 512
 
 
 def predicted(pair: Pair, window: Window, solution: Solution) -> tuple[Array, Place]:
-    """Return the foretold target (D, h, w) and the region that it covers, as `Pair.region` does."""
+    """Return the predicted target (D, h, w) and the region that it covers."""
     rows, columns = pair.region(window)
     weights = solution.weights.T.reshape(len(pair.y), len(pair.x), *window.size)
     height, width = rows.stop - rows.start, columns.stop - columns.start
@@ -49,7 +49,7 @@ class Error(NamedTuple):
     Attributes
     ----------
     squares : float
-        Σ (target - foretold)².
+        Σ (target - prediction)².
     deviations : float
         Σ (target - its mean)², each channel by itself: what a bias alone would leave.
     numbers : int
@@ -66,44 +66,43 @@ class Error(NamedTuple):
         return self.squares / self.numbers if self.numbers else float("nan")
 
 
-def error(pairs: Sequence[Pair], window: Window, solution: Solution, *, held: bool) -> Error:
+def error(pairs: Sequence[Pair], window: Window, solution: Solution, *, held_out: bool) -> Error:
     """Return the error over the usable pixels that are held out, or those that are not."""
-    outputs = len(pairs[0].y)
-    sums, lock = np.zeros((4, outputs)), threading.Lock()
-    for pair in pairs:
-        foretold, region = predicted(pair, window, solution)
-        add = partial(_add_errors, pair, foretold, region, held, sums, lock)
-        share(add, range(0, foretold.shape[1], _STRIP), None)
-    squares, totals, energy, counts = sums
+    sums = over_pairs(partial(_errors, window, solution, held_out), pairs)
+    squares, totals, energy, counts = sums[0]
     if not counts.any():
         return Error(0.0, 0.0, 0)
     deviations = energy - totals**2 / counts
     return Error(float(squares.sum()), max(float(deviations.sum()), 0.0), int(counts.sum()))
 
 
-def _add_errors(
-    pair: Pair,
-    foretold: Array,
-    region: Place,
-    held: bool,
-    sums: Array,
-    lock: threading.Lock,
-    waiting: Iterator[int],
-) -> None:
-    """Add Σ (y - ŷ)², Σ y, Σ y² and the count of some strips, for every channel."""
-    own, rows, columns = np.zeros_like(sums), *region
-    for start in waiting:
-        stop = min(start + _STRIP, foretold.shape[1])
+def over_pairs(work: Callable[[Pair], Sequence[Array]], pairs: Sequence[Pair]) -> list[Array]:
+    """Return the sums of what the work makes of each pair: every pass over pixels is one of these.
+
+    The work sees one pair at a time, and the sums are added in the order of the pairs.
+    """
+    return [np.sum(parts, axis=0) for parts in zip(*map(work, pairs), strict=True)]
+
+
+def _errors(window: Window, solution: Solution, held_out: bool, pair: Pair) -> list[Array]:
+    """Return Σ (y - ŷ)², Σ y, Σ y² and the count, for every channel (4, D)."""
+    made, (rows, columns) = predicted(pair, window, solution)
+    outputs, height, _ = made.shape
+
+    def of_strip(start: int) -> list[Array]:
+        stop = min(start + _STRIP, height)
         there = slice(rows.start + start, rows.start + stop), columns
-        counted = (pair.usable[there] & (pair.held[there] == held)).ravel()
-        target = pair.y[:, *there].reshape(len(foretold), -1)[:, counted].astype(np.float64)
-        off = target - foretold[:, start:stop].reshape(len(foretold), -1)[:, counted]
-        own[0] += np.square(off).sum(axis=1)
-        own[1] += target.sum(axis=1)
-        own[2] += np.square(target).sum(axis=1)
-        own[3] += counted.sum()
-    with lock:
-        sums += own
+        counted = (pair.usable[there] & (pair.held_out[there] == held_out)).ravel()
+        target = pair.y[:, *there].reshape(outputs, -1)[:, counted].astype(np.float64)
+        off = target - made[:, start:stop].reshape(outputs, -1)[:, counted]
+        return [
+            np.stack([
+                np.square(off).sum(axis=1), target.sum(axis=1), np.square(target).sum(axis=1),
+                np.full(outputs, counted.sum()),
+            ])
+        ]  # fmt: skip
+
+    return summed(of_strip, range(0, height, _STRIP)) or [np.zeros((4, outputs))]
 
 
 def refined(
@@ -117,8 +116,7 @@ def refined(
         Equations of a sample of them, whose solution is the start.
     """
     window = normal.window
-    counted = [_counted(pair, window) for pair in pairs]
-    count = sum(int(np.count_nonzero(mask)) for mask in counted)
+    count = sum(int(np.count_nonzero(_counted(pair, window))) for pair in pairs)
     if count <= normal.pixels:
         return solution
     penalty = ridge * count * np.eye(len(normal.gram))
@@ -134,7 +132,7 @@ def refined(
     share_of_step, left = (1 - ratio) ** 2 / (1 + ratio), 2 * np.sqrt(ratio) / (1 + ratio)
     before, least = solution, np.inf
     for _ in range(_STEPS):
-        slope, squares = _slope(pairs, counted, window, solution)
+        slope, squares = _slope(pairs, window, solution)
         if squares > least:  # a sample that tells too little; what was there is better
             return before
         before, least = solution, squares
@@ -150,76 +148,52 @@ def refined(
 
 def _counted(pair: Pair, window: Window) -> Array:
     region = pair.region(window)
-    return pair.usable[region] & ~pair.held[region]
+    return pair.usable[region] & ~pair.held_out[region]
 
 
-def _slope(
-    pairs: Sequence[Pair], counted: Sequence[Array], window: Window, solution: Solution
-) -> tuple[Array, float]:
+def _slope(pairs: Sequence[Pair], window: Window, solution: Solution) -> tuple[Array, float]:
     """Return Σ φ eᵀ (p, D) over the pixels that count, and Σ e² of a channel.
 
     Errors are cut into tiles. Spectra of tiles and of the input under them are multiplied and
     summed, and only the sum is transformed back.
     """
     side = _TILES[max(window.size) * 16 > _TILES[0]]
-    size = _good_size(side + window.rows - 1), _good_size(side + window.columns - 1)
-    outputs = len(pairs[0].y)
-    parts = []
-    for pair, mask in zip(pairs, counted, strict=True):
-        sums = _Sums(pair, mask, window, solution, size)
-        share(sums.add, sums.tiles(side), None)
-        parts.append(sums)
-    spectrum = np.sum([sums.spectrum for sums in parts], axis=0)
+    size = fft_side(side + window.rows - 1), fft_side(side + window.columns - 1)
+    work = partial(_products, window, solution, side, size)
+    spectrum, totals, squares = over_pairs(work, pairs)
     lags = np.fft.irfft2(spectrum, size)[..., : window.rows, : window.columns]
-    lags = lags.transpose(0, 2, 3, 1).reshape(-1, outputs) * np.prod(size)  # see `_spectra`
-    totals = np.sum([sums.totals for sums in parts], axis=0)
-    return np.vstack([lags, totals]), sum(sums.squares for sums in parts) / outputs
+    lags = lags.transpose(0, 2, 3, 1).reshape(-1, len(totals)) * np.prod(size)  # see `_spectra`
+    return np.vstack([lags, totals]), float(squares) / len(totals)
 
 
-class _Sums:
-    """Σ of the products of spectra, Σ e and Σ e² over the tiles of a pair, from any thread."""
+def _products(window: Window, solution: Solution, side: int, size: Size, pair: Pair) -> list[Array]:
+    """Return Σ of the products of spectra (C, D, rows, columns), Σ e (D,) and Σ e² of a pair."""
+    made, region = predicted(pair, window, solution)
+    counted = _counted(pair, window)
+    top, left = (part.start + first for part, first in zip(region, window[:2], strict=True))
+    target, (height, width) = pair.y[:, *region], counted.shape
+    outputs = len(pair.y)
 
-    def __init__(
-        self, pair: Pair, mask: Array, window: Window, solution: Solution, size: tuple[int, int]
-    ) -> None:
-        foretold, region = predicted(pair, window, solution)
-        (top, bottom), (left, right) = (
-            (part.start + first, part.stop + first + length - 1)
-            for part, first, length in zip(region, window[:2], window.size, strict=True)
-        )
-        self._read = pair.x[:, top:bottom, left:right]
-        self._target, self._foretold, self._mask = pair.y[:, *region], foretold, mask
-        self._window, self._size, self._lock = window, size, threading.Lock()
-        channels, outputs = len(pair.x), len(pair.y)
-        self.spectrum = np.zeros((channels, outputs, size[0], size[1] // 2 + 1), np.complex128)
-        self.totals, self.squares = np.zeros(outputs), 0.0
-
-    def tiles(self, side: int) -> list[Place]:
-        height, width = self._mask.shape
-        return [
-            (slice(row, min(row + side, height)), slice(column, min(column + side, width)))
-            for row in range(0, height, side)
-            for column in range(0, width, side)
-        ]
-
-    def add(self, waiting: Iterator[Place]) -> None:
-        spectrum, totals, squares = np.zeros_like(self.spectrum), np.zeros_like(self.totals), 0.0
-        for rows, columns in waiting:
-            errors = self._target[:, rows, columns] - self._foretold[:, rows, columns]
-            errors *= self._mask[rows, columns]
-            bottom, right = (
-                rows.stop + self._window.rows - 1,
-                columns.stop + self._window.columns - 1,
-            )
-            under = self._read[:, rows.start : bottom, columns.start : right]
-            products = np.conj(_spectra(errors, self._size))
-            spectrum += _spectra(under, self._size)[:, None] * products[None]
+    def of_tiles(row: int) -> list[Array]:
+        """Sum over the tiles side by side that begin in a row."""
+        bottom = min(row + side, height)
+        spectrum = np.zeros((len(pair.x), outputs, size[0], size[1] // 2 + 1), np.complex128)
+        totals, squares = np.zeros(outputs), 0.0
+        for column in range(0, width, side):
+            right = min(column + side, width)
+            errors = target[:, row:bottom, column:right] - made[:, row:bottom, column:right]
+            errors *= counted[row:bottom, column:right]
+            under = pair.x[
+                :,
+                top + row : top + bottom + window.rows - 1,
+                left + column : left + right + window.columns - 1,
+            ]
+            spectrum += _spectra(under, size)[:, None] * np.conj(_spectra(errors, size))[None]
             totals += errors.sum(axis=(1, 2))
             squares += float(np.vdot(errors, errors))
-        with self._lock:
-            self.spectrum += spectrum
-            self.totals += totals
-            self.squares += squares
+        return [spectrum, totals, np.array(squares)]
+
+    return summed(of_tiles, range(0, height, side)) or of_tiles(0)
 
 
 def _spectra(planes: Array, size: tuple[int, int]) -> Array:
@@ -229,8 +203,3 @@ def _spectra(planes: Array, size: tuple[int, int]) -> Array:
     """
     rows = np.fft.rfft(planes, size[1], norm="ortho")
     return np.fft.fft(rows, size[0], axis=1, norm="ortho")
-
-
-def _good_size(least: int) -> int:
-    """Return the least even product of few small primes that is not below a length."""
-    return min(size for a in range(3, 14) for n in (2, 3, 5) if (size := n << a) >= least)

@@ -56,7 +56,7 @@ class Fit:
     rational : Rational or None
         The weights as whole numbers with one divisor.
     match, turned_match : str or None
-        The built-in with these weights; the one that has them turned by 180°.
+        The built-in with these weights; the one that has them flipped in both directions.
     shift : (row, column)
         What the target is moved by against the input.
     pairs, pixels : int
@@ -128,13 +128,13 @@ class Fit:
         """The kernel that makes the target of the input, shift included, by zeros around it."""
         if self.shift == (0, 0):
             return self.kernel
-        reach = with_own_place(self.window)
-        return Kernel(self._within(reach), self.kernel.bias, (-reach.top, -reach.left), "fit")
+        extent = with_own_place(self.window)
+        return Kernel(self._within(extent), self.kernel.bias, (-extent.top, -extent.left), "fit")
 
-    def _within(self, reach: Window) -> Array:
+    def _within(self, extent: Window) -> Array:
         """Return the weights with zeros around them, up to a larger window."""
-        weights = np.zeros((*self.weights.shape[:-2], *reach.size))
-        weights[..., *self.window.within(reach)] = self.weights
+        weights = np.zeros((*self.weights.shape[:-2], *extent.size))
+        weights[..., *self.window.within(extent)] = self.weights
         return weights
 
     def like_input(self, x: Array, y: Array) -> Array:

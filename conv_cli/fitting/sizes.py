@@ -58,8 +58,8 @@ class Scores:
         roughly: bool = False,
     ) -> None:
         self.window, self.floor, self._planes = window, floor, pairs[0].planes
-        self.train = sampled(pairs, window, held=False, roughly=roughly)
-        self._test = sampled(pairs, window, held=True, roughly=roughly)
+        self.train = sampled(pairs, window, held_out=False, roughly=roughly)
+        self._test = sampled(pairs, window, held_out=True, roughly=roughly)
         self._bias, self._ridge = bias, ridge
 
     def errors(self, windows: Sequence[Window]) -> list[float]:

@@ -108,9 +108,9 @@ def unexplained(
     Parameters
     ----------
     before, pairs : sequence of Pair
-        As they were given, and without their wild pixels.
+        As they were given, and without their outliers.
     """
-    kept, lost = [], []
+    used, lost = [], []
     left_out = sum(
         int(np.count_nonzero(given.ends)) + int(np.count_nonzero(given.usable & ~pair.usable))
         for given, pair in zip(before, pairs, strict=True)
@@ -118,14 +118,14 @@ def unexplained(
     if left_out <= _SOME * sum(pair.ends.size for pair in pairs):
         return ""
     for given, pair in zip(before, pairs, strict=True):
-        foretold, region = predicted(pair, window, solution)
-        foretold, target = foretold[0], given.y[0, *region]
+        made, region = predicted(pair, window, solution)
+        made, target = made[0], given.y[0, *region]
         ends, usable = given.ends[region], pair.usable[region]
-        limited = np.clip(foretold, target.min(), target.max())
+        limited = np.clip(made, target.min(), target.max())
         off = np.abs(limited - target) > 6 * floor
-        kept.append(foretold[usable])
-        lost.append(foretold[off & (ends | (given.usable[region] & ~usable))])
-    good, bad = np.concatenate(kept), np.concatenate(lost)
+        used.append(made[usable])
+        lost.append(made[off & (ends | (given.usable[region] & ~usable))])
+    good, bad = np.concatenate(used), np.concatenate(lost)
     if len(bad) <= _SOME * (len(good) + len(bad)) or not len(good):
         return ""
     low, high = np.percentile(good, [1, 99])

@@ -5,7 +5,10 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 Piece = TypeVar("Piece")
 
@@ -72,6 +75,32 @@ def share(
         ended.get()
     if rest.failures:
         raise rest.failures[0]
+
+
+def summed(
+    work: Callable[[Piece], Sequence[npt.NDArray[Any]]], pieces: Sequence[Piece]
+) -> list[npt.NDArray[Any]]:
+    """Return the sums of what the work makes of all pieces, on several threads.
+
+    They are added in the order of the pieces, so that every number of threads gives the same bits.
+    """
+    totals: list[npt.NDArray[Any]] = []
+
+    def add(parts: Sequence[npt.NDArray[Any]]) -> None:
+        if not totals:
+            totals.extend(np.array(part) for part in parts)
+            return
+        for total, part in zip(totals, parts, strict=True):
+            total += part
+
+    order = InOrder[Sequence[npt.NDArray[Any]]](add)
+
+    def worker(waiting: Iterator[tuple[int, Piece]]) -> None:
+        for number, piece in waiting:
+            order.give(number, number + 1, work(piece))
+
+    share(worker, list(enumerate(pieces)))
+    return totals
 
 
 class _Pieces(Generic[Piece]):

@@ -1,7 +1,8 @@
-"""What was set aside, and whether that was right: stray pixels are no rule of the picture's.
+"""What explains a pair in place of a kernel, or the pixels that were set aside.
 
-Dust, a watermark or a corner that was painted over lie anywhere. A filter that changes just those
-pixels that have detail, or one channel of three, is another filter and no set of stray pixels.
+A curve changes each pixel by its own value alone: levels, gamma, a threshold. And dust, a watermark
+or a corner that was painted over lie anywhere: a filter that changes just those pixels that have
+detail, or one channel of three, is another filter and no set of stray pixels.
 """
 
 from collections.abc import Sequence
@@ -19,9 +20,9 @@ Array = npt.NDArray[Any]
 _TOLERANCE = 4.0
 """Up to so many times the error of the used pixels, a pixel is as the kernel makes it."""
 _BLOCK = 32
-"""Rows and columns within which pixels that are set aside are held against their neighbours."""
+"""Rows and columns within which pixels that are set aside are compared with their neighbours."""
 _FEWEST_BLOCKS, _MOST_BLOCKS = 12, 100
-_FEWEST_LOST, _FEWEST_KEPT = 4, 100
+_FEWEST_LOST, _FEWEST_USED = 4, 100
 """Pixels of a block. Under a plate, a few are by chance as the kernel makes them: those of its
 brightness."""
 _LIKELY = 0.75
@@ -34,6 +35,33 @@ _SOME = 0.001
 """Fewer pixels tell no rule."""
 _OFTEN = 0.3
 """By chance alone a usual row has as many pixels set aside as another."""
+_PIXELS = 300_000
+"""An even sample of about so many tells."""
+_PIXELS_PER_VALUE = 50
+"""With fewer, values that come once predict any target."""
+_NOTHING = 0.17
+"""By the target's own error: what may be left of it once the input's value is known."""
+
+
+def depends_on_value_alone(pairs: Sequence[Pair], floor: float) -> bool:
+    """Tell whether every target pixel is a function of the one input pixel in its place.
+
+    ``floor`` is the target's own error, root mean square.
+    """
+    return all(_is_curve(pair, floor) for pair in pairs)
+
+
+def _is_curve(pair: Pair, floor: float) -> bool:
+    if not pair.same_size or len(pair.x) != len(pair.y):
+        return False
+    step = max(pair.y.size // _PIXELS, 1)
+    before, after = (planes.ravel()[::step] for planes in (pair.x, pair.y))
+    _, values, counts = np.unique(before, return_inverse=True, return_counts=True)
+    if len(before) < _PIXELS_PER_VALUE * len(counts):
+        return False
+    means = np.bincount(values, after) / counts
+    # About the mean, so that large squares do not cancel.
+    return float(np.square(after - means[values]).mean()) <= (_NOTHING * floor) ** 2
 
 
 def explained_shares(
@@ -64,7 +92,7 @@ def _near(pair: Pair, window: Window, solution: Solution, error: float) -> tuple
 def follows_a_rule(
     before: Sequence[Pair], pairs: Sequence[Pair], window: Window, solution: Solution, error: float
 ) -> str:
-    """Return where pixels are set aside, if the picture or their place foretells that; or "".
+    """Return where pixels are set aside, if the picture or their place predicts that; or "".
 
     Saturated pixels are set aside where the kernel makes something else.
     """
@@ -91,7 +119,7 @@ def follows_a_rule(
 def _is_periodic(lost: Array, counted: Array) -> bool:
     """Tell whether pixels are set aside in every n-th row, column or diagonal, all over.
 
-    Each row is held against the mean about it, and of all that are n apart the median is taken: a
+    Each row is compared with the mean about it, and of all that are n apart the median is taken: a
     few that are dead, and the rim of a mark, are no rule.
     """
     places: Array = np.indices(lost.shape, np.int32)
@@ -108,7 +136,7 @@ def _is_periodic(lost: Array, counted: Array) -> bool:
     return False
 
 
-def _within_blocks(x: Array, lost: Array, kept: Array) -> list[Array]:
+def _within_blocks(x: Array, lost: Array, used: Array) -> list[Array]:
     """Return, for up to some hundred blocks of both kinds of pixels, the chance of each feature."""
     height, width = lost.shape
     corners = [
@@ -119,8 +147,8 @@ def _within_blocks(x: Array, lost: Array, kept: Array) -> list[Array]:
     tone, chances = float(np.median(x[lost])), []
     for row, column in np.random.default_rng(0).permutation(corners)[: 10 * _MOST_BLOCKS]:
         place = slice(row, row + _BLOCK), slice(column, column + _BLOCK)
-        here, there = lost[place], kept[place]
-        if here.sum() >= _FEWEST_LOST and there.sum() >= _FEWEST_KEPT:
+        here, there = lost[place], used[place]
+        if here.sum() >= _FEWEST_LOST and there.sum() >= _FEWEST_USED:
             features = _features(x, row, column, tone)
             chances.append(_chance(features[:, here], features[:, there]))
         if len(chances) == _MOST_BLOCKS:

@@ -34,10 +34,10 @@ _NEAR, _FAR = 2.1, 6.6
 _BETWEEN = 0.06
 """At most so many pixels, for one that is near, may lie between near and far."""
 _LEAST_SHARE = 0.3
-_REACHES = 12, 6, 3, 2.3, 2.3, 2.3
+_DISTANCES = 12, 6, 3, 2.3, 2.3, 2.3
 """What counts as near, round by round, while a first guess settles."""
 _SETTLED = 2
-"""So many of the guesses, those that foretell most pixels, are followed up."""
+"""So many of the guesses, those that predict most pixels, are followed up."""
 _SOFT = 1.1
 """A kernel that is nearly right takes in pixels that are off by this much more."""
 
@@ -47,10 +47,10 @@ class _Sample(NamedTuple):
     targets: Array
 
 
-def without_wild(
+def without_outliers(
     pairs: Sequence[Pair], floor: float, centre: Size, size: Size
 ) -> list[Pair] | None:
-    """Return the pairs with their wild pixels marked as not usable, or None if that explains none.
+    """Return the pairs with their outliers marked as not usable, or None if that explains none.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def without_wild(
         if sample.features.shape[1] < 10 * weights:
             break
         starts = [_nearer(sample, start) for start in _starts(pairs, window, sample, blocks)]
-        starts.sort(key=lambda start: _near(sample, start, _REACHES[2] * floor).mean())
+        starts.sort(key=lambda start: _near(sample, start, _DISTANCES[2] * floor).mean())
         for start in starts[-_SETTLED:]:
             solution = _settled(sample, start, floor)
             if solution is not None and _explains(sample, solution, floor):
@@ -76,10 +76,10 @@ def without_wild(
     return None
 
 
-def _sample(pairs: Sequence[Pair], window: Window, wanted: int) -> _Sample:
+def _sample(pairs: Sequence[Pair], window: Window, count: int) -> _Sample:
     parts = [
         gathered(pair, window, some)
-        for pair, some in chosen(pairs, window, wanted, held=None)
+        for pair, some in chosen(pairs, window, count, held_out=None)
         if len(some)
     ]
     if not parts:
@@ -92,7 +92,7 @@ def _sample(pairs: Sequence[Pair], window: Window, wanted: int) -> _Sample:
 
 def _starts(pairs: Sequence[Pair], window: Window, sample: _Sample, blocks: int) -> Iterator[Array]:
     """Yield first guesses: of all pixels, by the sum of absolute errors; of the brighter and of the
-    darker than that foretells, as a mark that shines through makes two kernels; and of blocks."""
+    darker than that predicts, as a mark that shines through makes two kernels; and of blocks."""
     weights = len(sample.features)
     solution = _solved(sample, np.ones(sample.features.shape[1], bool))
     for _ in range(_ROUNDS):
@@ -111,12 +111,12 @@ def _starts(pairs: Sequence[Pair], window: Window, sample: _Sample, blocks: int)
 
 def _nearer(sample: _Sample, solution: Array) -> Array:
     """Return the solution over the nearer pixels, again and again, fewer each time."""
-    reach = 4 * float(np.median(_distance(sample, solution)))
+    most = 4 * float(np.median(_distance(sample, solution)))
     for _ in range(_ROUNDS):
-        near = _near(sample, solution, reach)
+        near = _near(sample, solution, most)
         if near.mean() < _LEAST_SHARE:
             break
-        solution, reach = _solved(sample, near), reach / 2
+        solution, most = _solved(sample, near), most / 2
     return solution
 
 
@@ -135,7 +135,7 @@ def _blocks(pair: Pair, window: Window, count: int) -> Iterator[Pair]:
             x=np.ascontiguousarray(pair.x[:, top:bottom, left:right]),
             y=np.ascontiguousarray(pair.y[:, down, across]),
             usable=pair.usable[down, across],
-            held=pair.held[down, across],
+            held_out=pair.held_out[down, across],
             ends=pair.ends[down, across],
         )
 
@@ -158,15 +158,15 @@ def _distance(sample: _Sample, solution: Array) -> Array:
     return np.abs(sample.targets - solution.T @ sample.features).max(axis=0)
 
 
-def _near(sample: _Sample, solution: Array, reach: float) -> Array:
-    """Return which pixels are foretold to within a reach."""
-    return _distance(sample, solution) <= reach
+def _near(sample: _Sample, solution: Array, most: float) -> Array:
+    """Return which pixels are predicted to within a distance."""
+    return _distance(sample, solution) <= most
 
 
 def _settled(sample: _Sample, solution: Array, floor: float) -> Array | None:
     """Return the solution over the pixels near it, by ever stricter ideas of near."""
-    for reach in _REACHES:
-        near = _near(sample, solution, reach * floor)
+    for distance in _DISTANCES:
+        near = _near(sample, solution, distance * floor)
         if near.mean() < _LEAST_SHARE / 2:
             return None
         solution = _solved(sample, near)
@@ -187,9 +187,9 @@ def _explains(sample: _Sample, solution: Array, floor: float) -> bool:
 
 
 def _marked(pair: Pair, window: Window, solution: Array, floor: float) -> Pair:
-    """Return the pair without the pixels that lie far from what the solution foretells."""
-    foretold, region = predicted(pair, window, Solution(solution[:-1], solution[-1]))
-    near = np.abs(pair.y[:, *region] - foretold).max(axis=0) <= _NEAR * _SOFT * floor
+    """Return the pair without the pixels that lie far from what the solution predicts."""
+    made, region = predicted(pair, window, Solution(solution[:-1], solution[-1]))
+    near = np.abs(pair.y[:, *region] - made).max(axis=0) <= _NEAR * _SOFT * floor
     usable = np.zeros_like(pair.usable)
     usable[region] = pair.usable[region] & near
     return pair._replace(usable=usable)
