@@ -21,6 +21,8 @@ _CHUNK = 256
 """Pixels whose products are summed in float32: 256 · 255² is below 2²⁴, so 8-bit sums are exact."""
 _PARTS = 1 << 22, 32
 """Numbers in the partial sums of one product, and how many partial sums at most."""
+_BLOCKS = 8
+"""So many products are summed by one thread before they are added to those of the others."""
 _MOST_PIXELS = 600_000
 _FEWEST_PER_WEIGHT = 12
 _WORK = 9e10
@@ -91,13 +93,23 @@ def sampled(
     count = sample_size(features, roughly=roughly)
     size = _CHUNK * min(max(_PARTS[0] // features**2, 1), _PARTS[1])
     pieces = [
-        (pair, some[start : start + size])
+        (pair, some[start : start + _BLOCKS * size])
         for pair, some in chosen(pairs, window, count, held_out=held_out)
-        for start in range(0, len(some), size)
+        for start in range(0, len(some), _BLOCKS * size)
     ]
-    gram, moments, energy = summed(
-        lambda piece: _products(*gathered(piece[0], window, piece[1])), pieces
-    ) or (np.zeros((features, features)), np.zeros((features, outputs)), np.zeros(outputs))
+
+    def of_piece(piece: tuple[Pair, Array]) -> list[Array]:
+        pair, some = piece
+        total = _products(*gathered(pair, window, some[:size]))
+        for start in range(size, len(some), size):
+            for sums, more in zip(
+                total, _products(*gathered(pair, window, some[start : start + size])), strict=True
+            ):
+                sums += more
+        return total
+
+    zeros = [np.zeros((features, features)), np.zeros((features, outputs)), np.zeros(outputs)]
+    gram, moments, energy = summed(of_piece, pieces) or zeros
     return Normal(gram, moments, energy, sum(len(some) for _, some in pieces), window, channels)
 
 
@@ -145,7 +157,7 @@ def gathered(pair: Pair, window: Window, places: Array) -> tuple[Array, Array]:
     return features, pair.y.reshape(len(pair.y), -1)[:, places]
 
 
-def _products(features: Array, targets: Array) -> tuple[Array, Array, Array]:
+def _products(features: Array, targets: Array) -> list[Array]:
     """Return Σ φ φᵀ, Σ φ yᵀ and Σ y² in float64."""
     stacked = np.concatenate([features, targets])
     if stacked.dtype == np.float64:
@@ -157,4 +169,5 @@ def _products(features: Array, targets: Array) -> tuple[Array, Array, Array]:
         rest = stacked[:, whole:]
         product += rest @ rest.T
     count = len(features)
-    return product[:count, :count], product[:count, count:], np.diag(product)[count:].copy()
+    energy = np.diag(product)[count:].copy()
+    return [product[:count, :count], product[:count, count:], energy]
