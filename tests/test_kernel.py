@@ -32,11 +32,11 @@ def test_origin_is_the_upper_left_of_the_middle_by_default(
 
 def test_turning_moves_weights_and_origin_and_twice_is_none() -> None:
     kernel = Kernel(np.array(ASYMMETRIC), bias=3, origin=(0, 2), name="turn me")
-    turned = kernel.turned()
+    turned = kernel.flipped()
     np.testing.assert_array_equal(turned.weights, [[32, 16, 8], [4, 2, 1]])
     assert turned.origin == (1, 0)
     assert (turned.bias, turned.name) == (3, "turn me")
-    again = turned.turned()
+    again = turned.flipped()
     np.testing.assert_array_equal(again.weights, ASYMMETRIC)
     assert again.origin == (0, 2)
 

@@ -340,7 +340,7 @@ def test_imagemagick_shows_the_kernels_that_are_read(text):
     kernels = load_kernels(f"imagemagick:{text}")
     assert len(shown) == len(kernels)
     for (weights, origin), kernel in zip(shown, kernels, strict=True):
-        kernel = kernel.turned()  # as it is written, and not as Convolve uses it
+        kernel = kernel.flipped()  # as it is written, and not as Convolve uses it
         assert kernel.origin == origin
         np.testing.assert_allclose(
             kernel.weights, weights, rtol=0, atol=2e-6 * np.abs(weights).max()

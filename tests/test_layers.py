@@ -208,7 +208,7 @@ class TestLaws:
     @given(pixels, small)
     def test_convolution_is_correlation_with_the_turned_kernel(self, x, k):
         scipy_signal = pytest.importorskip("scipy.signal")
-        turned = Kernel(k).turned().weights.astype(int)
+        turned = Kernel(k).flipped().weights.astype(int)
         np.testing.assert_array_equal(
             corr2d(x, turned),
             scipy_signal.convolve2d(x.astype(np.int64), k.astype(np.int64), "valid"),

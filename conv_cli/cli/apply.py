@@ -189,7 +189,7 @@ def _filter(options: dict[str, Any]) -> "Filter":
     kernels = [kernel for several in options["kernels"] for kernel in several]
     kernels = [kernel.normalized(options["normalize"]) for kernel in kernels]
     if options["convolve"]:
-        kernels = [kernel.turned() for kernel in kernels]
+        kernels = [kernel.flipped() for kernel in kernels]
     return Filter(
         tuple(kernels),
         **sliding(options),

@@ -127,7 +127,7 @@ def _rule(options: dict[str, Any]) -> "tuple[Kernel, Filter]":
         )
     (kernel,) = (kernel.normalized(options["normalize"]) for kernel in kernels)
     rule = Filter(
-        (kernel.turned() if options["convolve"] else kernel,),
+        (kernel.flipped() if options["convolve"] else kernel,),
         **sliding(options),
         white=options["white"],
     )

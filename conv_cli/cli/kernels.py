@@ -193,7 +193,7 @@ def _changed(kernels: "list[Kernel]", options: dict[str, Any]) -> "list[Kernel]"
 
     kernels = [kernel.normalized(options["normalize"]) for kernel in kernels]
     if options["convolve"]:
-        kernels = [kernel.turned() for kernel in kernels]
+        kernels = [kernel.flipped() for kernel in kernels]
     if options["bias"] is not None:
         kernels = [replace(kernel, bias=options["bias"]) for kernel in kernels]
     return kernels

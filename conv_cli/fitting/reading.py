@@ -70,7 +70,7 @@ def match(
             continue
         if _same(found, reach, kernel, window):
             return name, None
-        if turned is None and _same(found, reach, kernel.turned(), window):
+        if turned is None and _same(found, reach, kernel.flipped(), window):
             turned = name
     return None, turned
 

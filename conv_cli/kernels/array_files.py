@@ -5,17 +5,14 @@ header announces, and by what is taken from a stream.
 """
 
 import io
-import math
-import warnings
-from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from conv_cli.errors import ConvError, KernelError
+from conv_cli.io.npy import parse_npy
+from conv_cli.io.text import shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
-from conv_cli.kernels.text import shown
 
 if TYPE_CHECKING:
     import zipfile
@@ -38,35 +35,6 @@ def read_npy(contents: bytes, label: str) -> Kernel:
     except ConvError as error:
         raise KernelError(f"kernel {label}: {error}") from None
     return Kernel(weights, name=label)
-
-
-def parse_npy(
-    contents: bytes, check: Callable[[tuple[int, ...], np.dtype], None]
-) -> npt.NDArray[Any]:
-    """Return the array in the bytes of a .npy file, read-only, once its header is approved.
-
-    Parameters
-    ----------
-    check : callable
-        Is given the shape and the dtype, and raises ConvError for what is not wanted: objects in
-        any case.
-
-    Raises
-    ------
-    ConvError
-        The reason alone, if the bytes are damaged or too few.
-    """
-    stream = io.BytesIO(contents)
-    try:
-        shape, in_columns, dtype = _header(stream)
-    except Exception:  # a header is read as Python text, and whatever that may raise comes through
-        raise ConvError("its .npy header is damaged; save the array again by numpy.save") from None
-    check(shape, dtype)
-    count, start = math.prod(shape), stream.tell()
-    if len(contents) - start < count * dtype.itemsize:
-        raise ConvError("cut short; save the array again by numpy.save")
-    array = np.frombuffer(contents, dtype, count, start)
-    return array.reshape(shape, order="F" if in_columns else "C")
 
 
 def read_npz(contents: bytes, label: str) -> list[Kernel]:
@@ -92,20 +60,6 @@ def read_npz(contents: bytes, label: str) -> list[Kernel]:
             f"kernel {label}: its archive is damaged ({shown(str(error))}); save it again by "
             "numpy.savez"
         ) from None
-
-
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Return shape, whether the first index runs fastest, and dtype from the head of a stream."""
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):  # a later one is only written for named fields
-        raise ValueError
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }[version]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about headers written by Python 2, which are read well
-        return read(stream)
 
 
 def _check_header(shape: tuple[int, ...], dtype: np.dtype) -> None:

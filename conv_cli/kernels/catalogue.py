@@ -6,6 +6,7 @@ from types import MappingProxyType
 from conv_cli.errors import KernelError
 
 # Imported for the built-ins that they register.
+from conv_cli.io.text import shown
 from conv_cli.kernels import (  # noqa: F401
     derivatives,
     detail,
@@ -15,7 +16,6 @@ from conv_cli.kernels import (  # noqa: F401
 )
 from conv_cli.kernels.family import BUILT_INS, Family, FamilySet, Parameter, Value
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.text import shown
 
 CATALOGUE: Mapping[str, Family | FamilySet] = MappingProxyType(BUILT_INS)
 """Every built-in by its name; each works without parameters."""

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.errors import KernelError
+from conv_cli.io.files import read_bounded
+from conv_cli.io.text import decode_text
 from conv_cli.kernels.array_files import read_npy, read_npz
-from conv_cli.kernels.documents import decode_text, named, read_bounded
 from conv_cli.kernels.json_files import read_json, write_json
-from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
+from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, named
 from conv_cli.kernels.text import lines, parse_table
 from conv_cli.kernels.tools.vips import read_mat, write_mat
 
@@ -132,8 +133,7 @@ def _write_npy(kernel: Kernel) -> bytes:
 
 def _plain(kernel: Kernel, ending: str) -> npt.NDArray[np.float64]:
     """Return the weights alone, if they are all there is to the kernel."""
-    rows, columns = kernel.shape
-    if kernel.bias != 0 or kernel.origin != ((rows - 1) // 2, (columns - 1) // 2):
+    if kernel.bias != 0 or not kernel.is_centred:
         raise KernelError(
             f"kernel {kernel.name}: a .{ending} file does not hold its bias {kernel.bias!r} and "
             f"origin {kernel.origin}; write .json"

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import NoReturn
 
 from conv_cli.errors import KernelError
-from conv_cli.kernels.documents import json_shown, named, parse_json
-from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
+from conv_cli.io.json import json_shown, parse_json
+from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, named
 from conv_cli.kernels.text import rectangle
 
 # JSON has one comma a weight, and these for whatever else the object may hold.

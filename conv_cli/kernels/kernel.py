@@ -1,13 +1,14 @@
 """Kernel: the weights that slide over an image, with their bias, origin and name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError, KernelError
 
 MAX_WEIGHTS = 4_194_304
 
@@ -44,8 +45,7 @@ class Kernel:
     def __post_init__(self) -> None:
         weights = _checked_weights(self.weights, self.name)
         rows, columns = weights.shape
-        origin = ((rows - 1) // 2, (columns - 1) // 2) if self.origin is None else self.origin
-        row, column = (int(i) for i in origin)
+        row, column = map(int, _middle((rows, columns)) if self.origin is None else self.origin)
         if not (0 <= row < rows and 0 <= column < columns):
             raise KernelError(
                 f"kernel {self.name}: origin ({row}, {column}) lies outside its {rows}x{columns} "
@@ -63,25 +63,53 @@ class Kernel:
         rows, columns = self.weights.shape
         return rows, columns
 
-    def turned(self) -> Self:
-        """Return the kernel turned by 180°, origin and all: o becomes k-1-o.
+    @property
+    def is_centred(self) -> bool:
+        """Whether the origin is the default: the middle, or the upper left of it."""
+        return self.origin == _middle(self.shape)
 
-        Correlating with the turned kernel is mathematical convolution with this one.
+    def flipped(self) -> Self:
+        """Return the kernel rotated by 180°, origin and all: o becomes k-1-o.
+
+        Correlating with the flipped kernel is mathematical convolution with this one.
         """
         (rows, columns), (row, column) = self.shape, self.origin
         return replace(
             self, weights=self.weights[::-1, ::-1], origin=(rows - 1 - row, columns - 1 - column)
         )
 
-    def centred(self) -> Self:
-        """Return the kernel with zeros around it, so that its origin is the middle of odd sides."""
-        (rows, columns), (row, column) = self.shape, self.origin
-        down, across = max(row, rows - 1 - row), max(column, columns - 1 - column)
-        weights = np.zeros((2 * down + 1, 2 * across + 1))
-        weights[down - row : down - row + rows, across - column : across - column + columns] = (
-            self.weights
-        )
-        return replace(self, weights=weights, origin=(down, across))
+    def framed(
+        self, shape: tuple[int, int], origin: tuple[int, int] | None = None, *, crop: bool = False
+    ) -> Self:
+        """Return the kernel with zeros around it, so that it has that shape and origin.
+
+        The origin is by default the shape's own. What does not fit into the frame is cut off with
+        `crop`, and a KernelError without.
+        """
+        origin = origin or _middle(shape)
+        lead = np.subtract(origin, self.origin)
+        trail = np.subtract(shape, self.shape) - lead
+        if min(*lead, *trail) < 0 and not crop:
+            raise KernelError(
+                f"kernel {self.name}: it does not fit into {shape[0]}x{shape[1]} around its origin"
+            )
+        (top, left), (bottom, right) = np.maximum(-lead, 0), self.shape + np.minimum(trail, 0)
+        around = np.maximum(np.stack([lead, trail], axis=1), 0)
+        weights = np.pad(self.weights[top:bottom, left:right], around)
+        return replace(self, weights=weights, origin=origin)
+
+    def centred(self, even: Literal["never", "upper", "lower"] = "never") -> Self:
+        """Return the kernel with the fewest zeros around it that put its origin into the middle.
+
+        even : whether sides may be even, and which of their two middles counts: the "upper",
+            (k-1)//2, which is the origin by default, or the "lower", k//2.
+        """
+        before = np.array(self.origin)
+        after = np.subtract(self.shape, 1) - before
+        shape = np.maximum(2 * before + (even != "lower"), 2 * after + (even != "upper"))
+        rows, columns = shape.tolist()
+        row, column = ((shape - (even != "lower")) // 2).tolist()
+        return self.framed((rows, columns), (row, column))
 
     def normalized(self, how: Normalization) -> Self:
         """Return the kernel divided by the sum of its weights ("sum") or of their sizes ("abs").
@@ -105,15 +133,24 @@ class Kernel:
 
 def common_frame(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:
     """Return the kernels with zeros around them, so that all have one shape and one origin."""
-    before = np.max([k.origin for k in kernels], axis=0)
-    after = np.max([np.subtract(k.shape, k.origin) for k in kernels], axis=0)
-    framed = []
-    for kernel in kernels:
-        lead = before - kernel.origin
-        trail = before + after - lead - kernel.shape
-        weights = np.pad(kernel.weights, np.stack([lead, trail], axis=1))
-        framed.append(replace(kernel, weights=weights, origin=tuple(before)))
-    return tuple(framed)
+    row, column = np.max([k.origin for k in kernels], axis=0).tolist()
+    below, right = np.max([np.subtract(k.shape, k.origin) for k in kernels], axis=0).tolist()
+    return tuple(k.framed((row + below, column + right), (row, column)) for k in kernels)
+
+
+@contextmanager
+def named(label: str) -> Iterator[None]:
+    """Put the name of a kernel before whatever is wrong with its file."""
+    try:
+        yield
+    except KernelError:
+        raise
+    except ConvError as error:
+        raise KernelError(f"kernel {label}: {error}") from None
+
+
+def _middle(shape: tuple[int, int]) -> tuple[int, int]:
+    return (shape[0] - 1) // 2, (shape[1] - 1) // 2
 
 
 def _checked_weights(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:

@@ -1,17 +1,14 @@
-"""Kernels made from kernels: one for a chain of them, one turned, one in a larger frame."""
+"""Kernels made from kernels: one for a chain of them, one rotated."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 
 import numpy as np
 
 from conv_cli.errors import KernelError
 from conv_cli.kernels.family import Weights, limited
 from conv_cli.kernels.kernel import Kernel
-
-Pair = tuple[int, int]
 
 _DIRECT_STEPS = 1 << 28
 """Multiplications up to which a product is summed directly, exact for whole numbers."""
@@ -64,46 +61,6 @@ def rotated(kernel: Kernel, steps: int) -> Kernel:
     return replace(
         kernel, weights=kernel.weights.ravel()[places], origin=(int(here[0]), int(here[1]))
     )
-
-
-def framed(kernel: Kernel, shape: Pair, origin: Pair) -> Kernel:
-    """Return the kernel with zeros around it, so that it has that shape and origin.
-
-    Raises
-    ------
-    KernelError
-        If the kernel does not fit into the frame.
-    """
-    lead = np.subtract(origin, kernel.origin)
-    trail = np.subtract(shape, kernel.shape) - lead
-    if min(*lead, *trail) < 0:
-        raise KernelError(
-            f"kernel {kernel.name}: it does not fit into {shape[0]}x{shape[1]} around its origin"
-        )
-    weights = np.pad(kernel.weights, np.stack([lead, trail], axis=1))
-    return replace(kernel, weights=weights, origin=origin)
-
-
-def recentred(kernel: Kernel, middle: Callable[[int], int]) -> Kernel:
-    """Return the kernel in the least frame of zeros whose origin is `middle` of both its sizes."""
-    frame = []
-    for size, origin in zip(kernel.shape, kernel.origin, strict=True):
-        after = size - 1 - origin
-        least = next(n for n in count(size) if middle(n) >= origin and n - 1 - middle(n) >= after)
-        frame.append((least, middle(least)))
-    (rows, row), (columns, column) = frame
-    return framed(kernel, (rows, columns), (row, column))
-
-
-def cropped(kernel: Kernel, shape: Pair, origin: Pair) -> Kernel:
-    """Return what of the kernel lies in a frame of that shape around its origin, framed."""
-    (top, left), (bottom, right) = (
-        np.maximum(0, np.subtract(kernel.origin, origin)),
-        np.add(kernel.origin, np.subtract(shape, origin)),
-    )
-    weights = kernel.weights[top:bottom, left:right]
-    row, column = np.subtract(kernel.origin, (top, left)).tolist()
-    return framed(replace(kernel, weights=weights, origin=(row, column)), shape, origin)
 
 
 def _convolved(a: Weights, b: Weights) -> Weights:

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.errors import KernelError
+from conv_cli.io.text import shown
 from conv_cli.kernels.catalogue import built_in, is_built_in, suggestion
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.text import brief_name, parse_number, parse_table, shown
+from conv_cli.kernels.text import brief_name, parse_number, parse_table
 
 _NUMERIC = frozenset("0123456789+-.eE/,; \t\r\n")
 

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.errors import KernelError
+from conv_cli.io.text import shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS
 
 # Narrower than float(): no nan, inf, 1_000 or digits of other scripts. No two parts of it can
 # match the same digits, so a long bad text costs one pass and not their square.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
-_LONGEST_SHOWN = 40
 _LONGEST_NAME = 40
 
 
@@ -114,14 +114,6 @@ def brief_name(name: str, weights: npt.NDArray[np.float64], kind: str) -> str:
     return (
         f"{kind}-{rows}x{columns}-{hashlib.blake2b(weights.tobytes(), digest_size=4).hexdigest()}"
     )
-
-
-def shown(text: str) -> str:
-    """Return the text on one line and short enough for an error; "empty" for an empty one."""
-    squeezed = " ".join(text.split())
-    if len(squeezed) > _LONGEST_SHOWN:
-        return squeezed[:_LONGEST_SHOWN] + "…"
-    return squeezed or "empty"
 
 
 def _parse_row(texts: Sequence[str], row: int, label: str) -> list[float]:

@@ -1,4 +1,4 @@
-"""ffmpeg's ``convolution`` filter: whole numbers, times rdiv, plus bias; not turned, centred.
+"""ffmpeg's ``convolution`` filter: whole numbers, times rdiv, plus bias; not flipped, centred.
 
 Without rdiv it divides by the sum of the numbers, or by 1 if that is 0. ffmpeg up to 5.1 does so
 even with an rdiv, so none is written: what cannot be said without one is refused.
@@ -13,7 +13,6 @@ import numpy as np
 from conv_cli.errors import KernelError
 from conv_cli.kernels.family import Weights
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.operations import cropped, framed
 from conv_cli.kernels.rational import as_rational
 from conv_cli.kernels.text import format_number
 from conv_cli.kernels.tools.typed import Typed
@@ -64,7 +63,12 @@ def write_ffmpeg(kernel: Kernel) -> str:
             f"kernel {kernel.name}: its bias is {kernel.bias:g}, and ffmpeg takes none below 0"
         )
     mode, shape = _frame(kernel)
-    matrix = " ".join(map(format_number, _whole(_framed(kernel, shape)).ravel().tolist()))
+    matrix = " ".join(
+        map(
+            format_number,
+            _whole(kernel.framed(shape)).ravel().tolist(),
+        )
+    )
     parts = [f"{plane}m={matrix}" for plane in range(_COLOURS)]
     if mode != "square":
         parts += [f"{plane}mode={mode}" for plane in range(_COLOURS)]
@@ -84,7 +88,7 @@ def approximate_ffmpeg(kernel: Kernel) -> Kernel:
     total = _total(kernel)
     tall, wide = kernel.centred().shape
     shape = (min(tall, _LONGEST), min(wide, _LONGEST)) if 1 in (tall, wide) else (7, 7)
-    part = cropped(kernel, shape, ((shape[0] - 1) // 2, (shape[1] - 1) // 2))
+    part = kernel.framed(shape, crop=True)
     left = float(part.weights.sum())
     if total == 1 and left > 0:
         weights = part.weights / left
@@ -202,10 +206,6 @@ def _frame(kernel: Kernel) -> tuple[str, tuple[int, int]]:
             "or 24 in a single row or column; use --approximate to cut it down"
         )
     return "square", (side, side)
-
-
-def _framed(kernel: Kernel, shape: tuple[int, int]) -> Kernel:
-    return framed(kernel, shape, ((shape[0] - 1) // 2, (shape[1] - 1) // 2))
 
 
 def _whole(kernel: Kernel) -> Weights:

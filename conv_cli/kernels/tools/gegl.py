@@ -1,12 +1,15 @@
-"""GEGL's ``gegl:convolution-matrix``: five by five, not turned, centred, times 1/divisor + offset.
+"""GEGL's ``gegl:convolution-matrix``: five by five, not flipped, centred, times 1/divisor + offset.
 
 GEGL works in linear light there, so two casts around it make it work on the picture's own values.
 The letter of a weight is its column, the digit its row (checked with GEGL 0.4.42).
 """
 
+from dataclasses import replace
+
+import numpy as np
+
 from conv_cli.errors import KernelError
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.operations import cropped, framed
 from conv_cli.kernels.rational import as_rational
 from conv_cli.kernels.text import format_number
 
@@ -25,7 +28,8 @@ def write_gegl(kernel: Kernel) -> str:
     KernelError
         If the kernel reaches further than two pixels, or its bias further than from black to white.
     """
-    if max(*kernel.origin, *(k - 1 - o for k, o in _sides(kernel))) > _SIDE // 2:
+    below, right = np.subtract(kernel.shape, kernel.origin) - 1
+    if max(*kernel.origin, below, right) > _SIDE // 2:
         raise KernelError(
             f"kernel {kernel.name}: GEGL's matrix is 5x5, and this one reaches further than 2 "
             "pixels from its origin; use --approximate to cut it down"
@@ -34,7 +38,7 @@ def write_gegl(kernel: Kernel) -> str:
         raise KernelError(
             f"kernel {kernel.name}: its bias is {kernel.bias:g}, and GEGL takes none beyond 255"
         )
-    weights, divisor = framed(kernel, (_SIDE, _SIDE), _MIDDLE).weights, 1
+    weights, divisor = kernel.framed((_SIDE, _SIDE)).weights, 1
     if whole := as_rational(weights, _MOST_DIVISOR):
         weights, divisor = whole
     places = [
@@ -55,12 +59,8 @@ def write_gegl(kernel: Kernel) -> str:
 def approximate_gegl(kernel: Kernel) -> Kernel:
     """Return what of the kernel lies in the five by five around its origin, of the same sum."""
     total = float(kernel.weights.sum())
-    part = cropped(kernel, (_SIDE, _SIDE), _MIDDLE)
+    part = kernel.framed((_SIDE, _SIDE), crop=True)
     left = float(part.weights.sum())
     if left * total <= 0:
         return part
-    return Kernel(part.weights * (total / left), kernel.bias, part.origin, kernel.name)
-
-
-def _sides(kernel: Kernel) -> zip:
-    return zip(kernel.shape, kernel.origin, strict=True)
+    return replace(part, weights=part.weights * (total / left))

@@ -1,10 +1,9 @@
-"""G'MIC's matrices, as ``correlate`` means them: not turned, origin ((h-1)//2, (w-1)//2)."""
+"""G'MIC's matrices, as ``correlate`` means them: not flipped, origin ((h-1)//2, (w-1)//2)."""
 
 import re
 
 from conv_cli.errors import KernelError
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.operations import recentred
 from conv_cli.kernels.text import format_number, rectangle
 from conv_cli.kernels.tools.typed import Typed
 
@@ -50,6 +49,6 @@ def write_gmic(kernel: Kernel) -> str:
             f"kernel {kernel.name}: a matrix of G'MIC's holds no bias, and this one has "
             f"{kernel.bias:g}; use --bias 0, and say add {kernel.bias:g} there"
         )
-    centred = recentred(kernel, lambda size: (size - 1) // 2)
+    centred = kernel.centred("upper")
     rows = (",".join(map(format_number, row)) for row in centred.weights.tolist())
     return f"({';'.join(rows)})"

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from conv_cli.errors import KernelError
+from conv_cli.io.text import shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
 from conv_cli.kernels.operations import rotated
-from conv_cli.kernels.text import format_number, shown
+from conv_cli.kernels.text import format_number
 from conv_cli.kernels.tools.geometry import given, read_geometry
 from conv_cli.kernels.tools.magick_names import NAMES, PATTERNS, magick_kernels
 from conv_cli.kernels.tools.typed import Typed
@@ -40,7 +41,7 @@ def read_imagemagick(typed: Typed) -> list[Kernel]:
     pieces = [piece for piece in typed.split(";") if piece.text.strip()]
     if not pieces:
         raise typed.fault(len(typed.text), "WxH: and its numbers, or one of ImageMagick's names")
-    return [kernel.turned() for piece in pieces for kernel in _read_one(piece)]
+    return [kernel.flipped() for piece in pieces for kernel in _read_one(piece)]
 
 
 def write_imagemagick(kernel: Kernel) -> str:
@@ -57,9 +58,9 @@ def write_imagemagick(kernel: Kernel) -> str:
             f"kernel {kernel.name}: ImageMagick's strings hold no bias, and this one has "
             f"{kernel.bias:g}; use --bias 0, and say -define convolve:bias={percent:.6g}% there"
         )
-    turned = kernel.turned()
-    (height, width), (y, x) = turned.shape, turned.origin
-    rows = " ".join(",".join(map(format_number, row)) for row in turned.weights.tolist())
+    flipped = kernel.flipped()
+    (height, width), (y, x) = flipped.shape, flipped.origin
+    rows = " ".join(",".join(map(format_number, row)) for row in flipped.weights.tolist())
     return f"{width}x{height}+{x}+{y}: {rows}"
 
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from conv_cli.errors import KernelError
+from conv_cli.io.text import shown
 from conv_cli.kernels.formats import dump_kernel
-from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.operations import framed
-from conv_cli.kernels.text import brief_name, shown
+from conv_cli.kernels.kernel import Kernel, common_frame
+from conv_cli.kernels.text import brief_name
 from conv_cli.kernels.tools.ffmpeg import approximate_ffmpeg, read_ffmpeg, write_ffmpeg
 from conv_cli.kernels.tools.gegl import approximate_gegl, write_gegl
 from conv_cli.kernels.tools.gmic import read_gmic, write_gmic
@@ -135,10 +135,7 @@ def _bytes(written: str | bytes) -> bytes:
 
 def _largest_difference(one: Kernel, other: Kernel) -> float:
     """Return by how much the results of two kernels can differ on an 8-bit image."""
-    before = np.maximum(one.origin, other.origin)
-    after = np.maximum(np.subtract(one.shape, one.origin), np.subtract(other.shape, other.origin))
-    (rows, columns), (row, column) = (before + after).tolist(), before.tolist()
-    a, b = (framed(kernel, (rows, columns), (row, column)).weights for kernel in (one, other))
-    difference = a - b
+    a, b = common_frame((one, other))
+    difference = a.weights - b.weights
     up, down = np.maximum(difference, 0).sum(), np.maximum(-difference, 0).sum()
     return 255 * float(max(up, down))

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from conv_cli.errors import KernelError
-from conv_cli.kernels.text import parse_decimal, shown
+from conv_cli.io.text import shown
+from conv_cli.kernels.text import parse_decimal
 
 _WORD = re.compile(r"[^\s,;:|()=^]+|\S")
 _GAPS = re.compile(r"(?:^|,)\s*,|,\s*$")

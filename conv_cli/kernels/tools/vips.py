@@ -6,10 +6,10 @@ Line 1 is ``WIDTH HEIGHT [SCALE [OFFSET]]``, the rows follow.
 import numpy as np
 
 from conv_cli.errors import KernelError
+from conv_cli.io.text import shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
-from conv_cli.kernels.operations import recentred
 from conv_cli.kernels.rational import as_rational
-from conv_cli.kernels.text import format_number, lines, parse_number, parse_table, shown
+from conv_cli.kernels.text import format_number, lines, parse_number, parse_table
 
 _MOST_SCALE = 1_000_000
 
@@ -39,7 +39,7 @@ def read_mat(text: str, label: str) -> Kernel:
 
 def write_mat(kernel: Kernel) -> str:
     """Return the matrix; zeros put another origin into its middle, a scale keeps numbers whole."""
-    kernel = recentred(kernel, lambda size: size // 2)
+    kernel = kernel.centred("lower")
     weights, scale = kernel.weights, 1
     whole = as_rational(weights, _MOST_SCALE)
     if whole is not None and np.array_equal(whole.numerators / whole.divisor, weights):
