@@ -91,6 +91,7 @@ MALFORMED = [
     ("imagemagick:Blur:9999999x1", "more than 4,194,304 weights"),
     ("imagemagick:Disk:999999999", "more than 4,194,304 weights"),
     ("imagemagick:Rectangle:3x3+5+5", "origin (5, 5) lies outside"),
+    ("imagemagick:Euclidean:3,-1!", "Euclidean: its scale is -1!, which divides by zero"),
     ("imagemagick:Binomial:11", "its radius is 11, expected at most 10"),
     ("imagemagick:Edges", "Edges is a pattern of ImageMagick's for hit-and-miss"),
     ("imagemagick:Skeleton:3", "is a pattern of ImageMagick's"),

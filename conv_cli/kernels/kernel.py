@@ -12,6 +12,8 @@ from conv_cli.errors import ConvError, KernelError
 
 MAX_WEIGHTS = 4_194_304
 
+Weights = npt.NDArray[np.float64]
+Size = tuple[int, int]
 Normalization = Literal["none", "sum", "abs"]
 
 
@@ -19,8 +21,6 @@ Normalization = Literal["none", "sum", "abs"]
 class Kernel:
     """A 2-D kernel for cross-correlation.
 
-    Attributes
-    ----------
     weights : ndarray, shape (kh, kw), float64, read-only
         Finite; at most 4,194,304 of them.
     bias : float
@@ -30,35 +30,33 @@ class Kernel:
     name : str
         What messages and file names call the kernel.
 
-    Raises
-    ------
-    KernelError
-        If the weights are not a finite, real, rectangular matrix within the limit, the bias is not
-        finite, or the origin lies outside.
+    Raises KernelError if the weights are not a finite, real, rectangular matrix within the limit,
+    the bias is not finite, or the origin lies outside.
     """
 
-    weights: npt.NDArray[np.float64]
+    weights: Weights
     bias: float = 0.0
-    origin: tuple[int, int] = field(default=None)  # type: ignore[assignment]  # set below
+    origin: Size = field(default=None)  # type: ignore[assignment]  # set below
     name: str = "kernel"
 
     def __post_init__(self) -> None:
-        weights = _checked_weights(self.weights, self.name)
-        rows, columns = weights.shape
-        row, column = map(int, _middle((rows, columns)) if self.origin is None else self.origin)
-        if not (0 <= row < rows and 0 <= column < columns):
-            raise KernelError(
-                f"kernel {self.name}: origin ({row}, {column}) lies outside its {rows}x{columns} "
-                "weights; count rows and columns from 0"
-            )
-        if not np.isfinite(self.bias):
-            raise KernelError(f"kernel {self.name}: bias {self.bias} is not a finite number")
+        with named(self.name):
+            weights = _checked_weights(self.weights)
+            rows, columns = weights.shape
+            row, column = map(int, _middle((rows, columns)) if self.origin is None else self.origin)
+            if not (0 <= row < rows and 0 <= column < columns):
+                raise ConvError(
+                    f"origin ({row}, {column}) lies outside its {rows}x{columns} weights; count "
+                    "rows and columns from 0"
+                )
+            if not np.isfinite(self.bias):
+                raise ConvError(f"bias {self.bias} is not a finite number")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "origin", (row, column))
         object.__setattr__(self, "bias", float(self.bias))
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> Size:
         """Rows and columns of the weights."""
         rows, columns = self.weights.shape
         return rows, columns
@@ -78,9 +76,7 @@ class Kernel:
             self, weights=self.weights[::-1, ::-1], origin=(rows - 1 - row, columns - 1 - column)
         )
 
-    def framed(
-        self, shape: tuple[int, int], origin: tuple[int, int] | None = None, *, crop: bool = False
-    ) -> Self:
+    def framed(self, shape: Size, origin: Size | None = None, *, crop: bool = False) -> Self:
         """Return the kernel with zeros around it, so that it has that shape and origin.
 
         The origin is by default the shape's own. What does not fit into the frame is cut off with
@@ -114,10 +110,7 @@ class Kernel:
     def normalized(self, how: Normalization) -> Self:
         """Return the kernel divided by the sum of its weights ("sum") or of their sizes ("abs").
 
-        Raises
-        ------
-        KernelError
-            If that sum is zero, to the rounding of the weights themselves.
+        Raises KernelError if that sum is zero, to the rounding of the weights themselves.
         """
         if how == "none":
             return self
@@ -140,7 +133,7 @@ def common_frame(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:
 
 @contextmanager
 def named(label: str) -> Iterator[None]:
-    """Put the name of a kernel before whatever is wrong with its file."""
+    """Put the name of a kernel before a reason that a ConvError holds alone: a KernelError then."""
     try:
         yield
     except KernelError:
@@ -149,35 +142,29 @@ def named(label: str) -> Iterator[None]:
         raise KernelError(f"kernel {label}: {error}") from None
 
 
-def _middle(shape: tuple[int, int]) -> tuple[int, int]:
+def _middle(shape: Size) -> Size:
     return (shape[0] - 1) // 2, (shape[1] - 1) // 2
 
 
-def _checked_weights(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
-    """Return a read-only float64 copy of the weights if they are a matrix, or raise KernelError."""
+def _checked_weights(values: npt.ArrayLike) -> Weights:
+    """Return a read-only float64 copy of the weights if they are a matrix, or raise ConvError."""
     try:
         raw = np.asarray(values)
     except ValueError:
-        raise KernelError(
-            f"kernel {name}: not a matrix of numbers with rows of equal length"
-        ) from None
+        raise ConvError("not a matrix of numbers with rows of equal length") from None
     if raw.dtype.kind not in "buif":
-        raise KernelError(f"kernel {name}: weights must be real numbers, not {raw.dtype}")
+        raise ConvError(f"weights must be real numbers, not {raw.dtype}")
     if raw.ndim != 2 or raw.size == 0:
-        raise KernelError(
-            f"kernel {name}: weights have shape {raw.shape}, expected (rows, columns)"
-        )
+        raise ConvError(f"weights have shape {raw.shape}, expected (rows, columns)")
     if raw.size > MAX_WEIGHTS:
-        raise KernelError(
-            f"kernel {name}: {raw.size:,} weights, at most {MAX_WEIGHTS:,} are allowed"
-        )
-    with np.errstate(over="ignore"):  # a wider float than float64 may overflow; told below
+        raise ConvError(f"{raw.size:,} weights, at most {MAX_WEIGHTS:,} are allowed")
+    with np.errstate(over="ignore"):  # a wider float than float64 may overflow; refused below
         weights = raw.astype(np.float64)
     if not np.isfinite(weights).all():
         row, column = np.argwhere(~np.isfinite(weights))[0] + 1
-        raise KernelError(
-            f"kernel {name}: row {row}, column {column} is {weights[row - 1, column - 1]}, "
-            "expected a finite number"
+        raise ConvError(
+            f"row {row}, column {column} is {weights[row - 1, column - 1]}, expected a finite "
+            "number"
         )
     weights.flags.writeable = False
     return weights

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from conv_cli.errors import KernelError
-from conv_cli.kernels.family import Weights, limited
-from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.family import limited
+from conv_cli.kernels.kernel import Kernel, Weights, named
 
 _DIRECT_STEPS = 1 << 28
 """Multiplications up to which a product is summed directly, exact for whole numbers."""
@@ -21,30 +21,26 @@ def composed(kernels: Sequence[Kernel]) -> Kernel:
     rounded or limited between two steps is not in it. The weights are the full convolution of all,
     the origins add up, and a bias is weighed by the sums of the kernels that come after it.
 
-    Raises
-    ------
-    KernelError
-        If the kernel would have more than 4,194,304 weights.
+    Raises KernelError if the kernel would have more than 4,194,304 weights.
     """
     first, *rest = kernels
     for after in rest:
-        weights = _convolved(first.weights, after.weights)
+        name = f"{first.name}, {after.name}"
+        with named(name):
+            weights = _convolved(first.weights, after.weights)
         row, column = (a + b for a, b in zip(first.origin, after.origin, strict=True))
         bias = first.bias * float(after.weights.sum()) + after.bias
-        first = Kernel(weights, bias, (row, column), f"{first.name}, {after.name}")
+        first = Kernel(weights, bias, (row, column), name)
     return first
 
 
 def rotated(kernel: Kernel, steps: int) -> Kernel:
-    """Return the kernel turned clockwise by so many times 45°, origin and all.
+    """Return the kernel rotated clockwise by so many times 45°, origin and all.
 
-    Any kernel can be turned by 90°. By 45° every ring of an odd square is shifted along itself by
+    Any kernel can be rotated by 90°. By 45° every ring of an odd square is shifted along itself by
     an eighth of its length, which leaves its weights as they are.
 
-    Raises
-    ------
-    KernelError
-        For an odd number of steps and a kernel that is no odd square.
+    Raises KernelError for an odd number of steps and a kernel that is no odd square.
     """
     rows, columns = kernel.shape
     if steps % 2 and (rows != columns or rows % 2 == 0):
@@ -52,15 +48,13 @@ def rotated(kernel: Kernel, steps: int) -> Kernel:
             f"kernel {kernel.name}: it is {rows}x{columns}, and only odd squares can be turned by "
             "45°; turn it by 90°"
         )
-    # Its places are turned as its weights are, so the origin is where its own number has gone.
+    # Its places are rotated as its weights are, so the origin is where its own number has gone.
     places = np.arange(rows * columns).reshape(rows, columns)
     places = np.rot90(places, -(steps // 2))
     if steps % 2:
-        places = _turned_rings(places)
-    here = np.argwhere(places == kernel.origin[0] * columns + kernel.origin[1])[0]
-    return replace(
-        kernel, weights=kernel.weights.ravel()[places], origin=(int(here[0]), int(here[1]))
-    )
+        places = _rotated_rings(places)
+    row, column = np.argwhere(places == kernel.origin[0] * columns + kernel.origin[1])[0].tolist()
+    return replace(kernel, weights=kernel.weights.ravel()[places], origin=(row, column))
 
 
 def _convolved(a: Weights, b: Weights) -> Weights:
@@ -77,13 +71,13 @@ def _convolved(a: Weights, b: Weights) -> Weights:
         return result
 
 
-def _turned_rings(places: np.ndarray) -> np.ndarray:
+def _rotated_rings(places: np.ndarray) -> np.ndarray:
     """Return an odd square with every ring shifted clockwise by an eighth of its length."""
-    middle, turned = len(places) // 2, places.copy()
+    middle, result = len(places) // 2, places.copy()
     for radius in range(1, middle + 1):
         ring = _ring(middle, radius)
-        turned[ring] = np.roll(places[ring], radius)
-    return turned
+        result[ring] = np.roll(places[ring], radius)
+    return result
 
 
 def _ring(middle: int, radius: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,13 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.kernels.rational import as_rational
 from conv_cli.kernels.text import format_number
 
 _SIDE = 5
-_MIDDLE = (_SIDE // 2, _SIDE // 2)
 _WHITE = 255
 _MOST_DIVISOR = 1000
 _ENCODED, _LINEAR = "\"R'G'B'A float\"", '"RGBA float"'
@@ -23,21 +22,17 @@ _ENCODED, _LINEAR = "\"R'G'B'A float\"", '"RGBA float"'
 def write_gegl(kernel: Kernel) -> str:
     """Return the operations for ``gegl in.png -o out.png --``.
 
-    Raises
-    ------
-    KernelError
-        If the kernel reaches further than two pixels, or its bias further than from black to white.
+    Raises ConvError if the kernel reaches further than two pixels, or its bias further than from
+    black to white.
     """
     below, right = np.subtract(kernel.shape, kernel.origin) - 1
     if max(*kernel.origin, below, right) > _SIDE // 2:
-        raise KernelError(
-            f"kernel {kernel.name}: GEGL's matrix is 5x5, and this one reaches further than 2 "
-            "pixels from its origin; use --approximate to cut it down"
+        raise ConvError(
+            "GEGL's matrix is 5x5, and this one reaches further than 2 pixels from its origin; use "
+            "--approximate to cut it down"
         )
     if abs(kernel.bias) > _WHITE:
-        raise KernelError(
-            f"kernel {kernel.name}: its bias is {kernel.bias:g}, and GEGL takes none beyond 255"
-        )
+        raise ConvError(f"its bias is {kernel.bias:g}, and GEGL takes none beyond 255")
     weights, divisor = kernel.framed((_SIDE, _SIDE)).weights, 1
     if whole := as_rational(weights, _MOST_DIVISOR):
         weights, divisor = whole
@@ -45,7 +40,7 @@ def write_gegl(kernel: Kernel) -> str:
         f"{letter}{row + 1}={format_number(weights[row, column])}"
         for row in range(_SIDE)
         for column, letter in enumerate("abcde")
-        if weights[row, column] or (row, column) == _MIDDLE  # whose own default is 1
+        if weights[row, column] or row == column == _SIDE // 2  # whose own default is 1
     ]
     return (
         f"gegl:cast-format input-format={_ENCODED} output-format={_LINEAR} "
