@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from conv_cli import Kernel, load_kernel, load_kernels
 from conv_cli.errors import KernelError
-from conv_cli.kernels.operations import composed, cropped, framed, recentred, rotated
+from conv_cli.kernels.operations import composed, rotated
 from conv_cli.kernels.rational import as_rational
 from conv_cli.kernels.tools.strings import READERS, TARGETS, convert
 
@@ -91,6 +91,7 @@ MALFORMED = [
     ("imagemagick:Blur:9999999x1", "more than 4,194,304 weights"),
     ("imagemagick:Disk:999999999", "more than 4,194,304 weights"),
     ("imagemagick:Rectangle:3x3+5+5", "origin (5, 5) lies outside"),
+    ("imagemagick:Euclidean:3,-1!", "Euclidean: its scale is -1!, which divides by zero"),
     ("imagemagick:Binomial:11", "its radius is 11, expected at most 10"),
     ("imagemagick:Edges", "Edges is a pattern of ImageMagick's for hit-and-miss"),
     ("imagemagick:Skeleton:3", "is a pattern of ImageMagick's"),
@@ -205,7 +206,7 @@ def test_weights_come_back_bit_for_bit(target, drawn, tmp_path_factory):
     kernel = Kernel(drawn, name="drawn")
     back = read_back(target, convert(kernel, target).data, tmp_path_factory.getbasetemp())
     lead = tuple(np.subtract(back.origin, kernel.origin))  # vips has its origin elsewhere
-    np.testing.assert_array_equal(back.weights, framed(kernel, back.shape, back.origin).weights)
+    np.testing.assert_array_equal(back.weights, kernel.framed(back.shape, back.origin).weights)
     assert target == "vips" or lead == (0, 0)
 
 
@@ -214,7 +215,7 @@ def test_every_origin_comes_back(target, tmp_path):
     for row, column in np.ndindex(ASYMMETRIC.shape):
         kernel = Kernel(ASYMMETRIC, origin=(row, column))
         back = read_back(target, convert(kernel, target).data, tmp_path)
-        np.testing.assert_array_equal(back.weights, framed(kernel, back.shape, back.origin).weights)
+        np.testing.assert_array_equal(back.weights, kernel.framed(back.shape, back.origin).weights)
 
 
 @pytest.mark.parametrize("numbers", ["1 2 1 2 4 2 1 2 1", "1 2 3 4 5 6 7 8 9", "-1 0 1 -2 0 2 -1 0 1"])  # fmt: skip
@@ -331,15 +332,15 @@ def test_two_turns_of_45_degrees_are_one_of_90_for_every_odd_square():
 
 def test_framing_and_cropping_keep_the_weights_under_the_origin():
     kernel = Kernel(ASYMMETRIC, origin=(0, 2))
-    wide = framed(kernel, (5, 6), (2, 3))
+    wide = kernel.framed((5, 6), (2, 3))
     assert wide.weights[2:4, 1:4].tolist() == ASYMMETRIC.tolist()
     assert np.count_nonzero(wide.weights) == 6
-    back = cropped(wide, (2, 3), (0, 2))
+    back = wide.framed((2, 3), (0, 2), crop=True)
     np.testing.assert_array_equal(back.weights, ASYMMETRIC)
-    assert cropped(kernel, (1, 1), (0, 0)).weights.tolist() == [[4.0]]
+    assert kernel.framed((1, 1), (0, 0), crop=True).weights.tolist() == [[4.0]]
     with pytest.raises(KernelError, match="does not fit"):
-        framed(kernel, (2, 2), (0, 1))
-    assert recentred(kernel, lambda size: (size - 1) // 2).shape == (2, 5)
+        kernel.framed((2, 2), (0, 1))
+    assert kernel.centred("upper").shape == (2, 5)
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def _end(stream: BinaryIO, format: str, start: int) -> int | None:
         size: int = struct.unpack("<4xI", stream.read(8))[0]
         return start + 8 + size + size % 2
     if format == "npy":
-        array = npy.read_header(stream)
+        array = npy.read_image_header(stream)
         return stream.tell() + array.nbytes
     if format in ("pnm", "pfm"):
         header = pnm.read_header(stream, start)

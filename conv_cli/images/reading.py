@@ -198,7 +198,7 @@ def _with_others_named(image: Image, stream: BinaryIO) -> Image:
 
 
 def _open_npy(stream: BinaryIO, max_pixels: int) -> Opened:
-    header = npy.read_header(stream)
+    header = npy.read_image_header(stream)
     height, width = header.shape[:2]
     check_size(width, height, max_pixels)
     info = ImageInfo(height, width, header.channels, False, header.dtype, "npy")

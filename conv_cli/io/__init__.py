@@ -1,1 +1,1 @@
-"""Files whole or not at all, and the formats that carry numbers."""
+"""Files read within bounds and written whole or not at all; text, JSON and arrays in them."""

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all. The one place where output files are made."""
+"""Files read within a bound, and written whole or not at all: the one place where any is made."""
 
 import contextlib
 import errno
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
-from conv_cli.errors import ImageError
+from conv_cli.errors import ConvError, ImageError
 
 T = TypeVar("T")
 _REASONS = {
@@ -32,6 +32,35 @@ _HIDDEN = ".conv-cli-{}-{}.tmp"  # the number of the process that writes it, and
 _ALL_MAY = 0o666  # less the umask
 _CAN_BE_NAMELESS = hasattr(os, "O_TMPFILE") and Path("/proc/self/fd").is_dir()
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)  # from such a file system or kernel
+
+
+def read_bounded(file: Path, limit: int, what: str) -> bytes:
+    """Return the bytes of a regular file of at most `limit` of them.
+
+    No pipe or device is read, as it could stall the reader. Raises ConvError, the reason alone, if
+    the file is missing, unreadable, not regular, or larger than any of the kind `what` ("kernel")
+    needs to be.
+    """
+    too_large = ConvError(f"larger than {limit:,} bytes, which no {what} needs")
+    try:
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ConvError(f"not a regular file; give the path of a {what} file")
+        if status.st_size > limit:
+            raise too_large
+        with file.open("rb") as stream:
+            contents = stream.read(limit + 1)
+    except ConvError:
+        raise
+    except FileNotFoundError:
+        raise ConvError("no such file; check the path") from None
+    except OSError as error:
+        raise ConvError(f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ConvError("no file can have this name; check the path") from None
+    if len(contents) > limit:  # it grew, or did not tell its size
+        raise too_large
+    return contents
 
 
 def write_atomically(

@@ -1,30 +1,31 @@
-"""Arrays as images: .npy files in and out, .npz out. They carry pixels and no meaning."""
+"""NumPy's files: .npy in and out, .npz out. Only headers and plain numbers are read, no pickles."""
 
+import io
 import math
 import os
-from io import BufferedReader, BytesIO
+import warnings
+from collections.abc import Callable
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from conv_cli.errors import ImageError
+from conv_cli.errors import ConvError, ImageError
 
-_MAX_HEADER = 10_000
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 
-class Header(NamedTuple):
+class NpyHeader(NamedTuple):
     """What a .npy file says of its array; `order` is "C" for rows first, "F" for columns."""
 
     shape: tuple[int, ...]
-    order: str
+    order: Literal["C", "F"]
     stored: np.dtype[Any]
 
     @property
     def channels(self) -> int:
-        """How many there are; a last axis of 1 is none of its own."""
+        """How many an image has; a last axis of 1 is none of its own."""
         return 1 if len(self.shape) == 2 else self.shape[2]
 
     @property
@@ -34,42 +35,62 @@ class Header(NamedTuple):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As it is read: in this machine's byte order, truth values as 0 and 255."""
+        """As pixels are read: in this machine's byte order, truth values as 0 and 255."""
         return np.dtype(np.uint8) if self.stored.kind == "b" else self.stored.newbyteorder("=")
 
+    def array(self, contents: bytes, start: int = 0) -> NDArray[Any]:
+        """Return the array, read-only, whose numbers lie in the bytes from `start` on."""
+        flat = np.frombuffer(contents, self.stored, math.prod(self.shape), start)
+        return flat.reshape(self.shape, order=self.order)
 
-def read_header(stream: BinaryIO) -> Header:
-    """Read the header and leave the stream behind it.
 
-    Raises ImageError for an array that is no image.
+def read_header(stream: BinaryIO) -> NpyHeader:
+    """Read the header of any array, and leave the stream behind it.
+
+    Raises ImageError for the later format of arrays with named fields; for a damaged header
+    whatever Python's parser raises, as that is what it is read by.
     """
     version = npy_format.read_magic(stream)
     if version not in _HEADERS:
         raise ImageError("holds records, not an array of numbers; save one image as (H, W, C)")
-    shape, by_columns, dtype = _HEADERS[version](stream, max_header_size=_MAX_HEADER)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about headers written by Python 2, which are read well
+        shape, by_columns, dtype = _HEADERS[version](stream)
+    return NpyHeader(shape, "F" if by_columns else "C", dtype)
+
+
+def read_image_header(stream: BinaryIO) -> NpyHeader:
+    """Read the header of an array of pixels, and leave the stream behind it.
+
+    Raises ImageError for an array that is no image; else as `read_header` does.
+    """
+    header = read_header(stream)
+    shape, _, dtype = header
     if dtype.hasobject or dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ImageError(f"holds {dtype}, not numbers that pixels can be; save it as float32")
     if len(shape) not in (2, 3) or min(shape) < 1 or shape[2:] > (4,):
         raise ImageError(f"has the shape {shape}; save one image as (H, W) or (H, W, 1 to 4)")
-    return Header(shape, "F" if by_columns else "C", dtype)
+    return header
 
 
-def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
+def read_pixels(stream: BinaryIO, header: NpyHeader) -> NDArray[Any]:
     """Read the array behind the header: (H, W) for one channel, else (H, W, C).
 
-    Raises ImageError if the file is too short for it, before memory is taken.
+    Raises ImageError if the file is too short for it, before memory is allocated.
     """
     start, length = stream.tell(), header.nbytes
     if stream.seek(0, os.SEEK_END) - start < length:
         raise ImageError("cannot be read: truncated or damaged (too few bytes for its shape)")
     stream.seek(start)
-    order: Literal["C", "F"] = "F" if header.order == "F" else "C"
-    if isinstance(stream, BufferedReader) and header.stored == header.dtype and order == "C":
+    if (
+        isinstance(stream, io.BufferedReader)
+        and header.stored == header.dtype
+        and header.order == "C"
+    ):
         # The system reads the pages of a file as they are used, and drops them as it likes.
         array = np.asarray(np.memmap(stream, header.stored, "r", start, header.shape))
     else:
-        array = np.frombuffer(stream.read(length), header.stored)
-        array = array.reshape(header.shape, order=order)
+        array = header.array(stream.read(length))
     if header.channels == 1:
         array = array.reshape(header.shape[:2])
     if header.stored.kind == "b":
@@ -77,9 +98,29 @@ def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
     return np.ascontiguousarray(array, header.dtype)
 
 
+def parse_npy(
+    contents: bytes, check: Callable[[tuple[int, ...], np.dtype[Any]], None]
+) -> NDArray[Any]:
+    """Return the array in the bytes of a .npy file, read-only, once its header is approved.
+
+    `check` is given the shape and the dtype, and raises ConvError for what it does not allow:
+    objects in any case. Raises ConvError, the reason alone, if the bytes are damaged or too few.
+    """
+    stream = io.BytesIO(contents)
+    try:
+        header = read_header(stream)
+    except Exception:  # a header is read as Python text, and whatever that may raise comes through
+        raise ConvError("its .npy header is damaged; save the array again by numpy.save") from None
+    check(header.shape, header.stored)
+    start = stream.tell()
+    if len(contents) - start < header.nbytes:
+        raise ConvError("cut short; save the array again by numpy.save")
+    return header.array(contents, start)
+
+
 def head_of(pixels: NDArray[Any]) -> bytes:
     """Return what comes before the rows of an array in a .npy file."""
-    head = BytesIO()
+    head = io.BytesIO()
     npy_format.write_array_header_1_0(head, npy_format.header_data_from_array_1_0(pixels))
     return head.getvalue()
 

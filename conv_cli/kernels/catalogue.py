@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError
 
-# Imported for the built-ins that they register.
+# The files of built-ins: importing one registers what is in it.
+from conv_cli.io.text import shown
 from conv_cli.kernels import derivatives, detail, directional, pillow_filters, smoothing  # noqa: F401
-from conv_cli.kernels.family import BUILT_INS, Family, FamilySet, Parameter, Value
-from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.text import shown
+from conv_cli.kernels.family import BUILT_INS, Family, FamilySet, Value
+from conv_cli.kernels.kernel import Kernel, named
 
 CATALOGUE: Mapping[str, Family | FamilySet] = MappingProxyType(BUILT_INS)
 """Every built-in by its name; each works without parameters."""
@@ -23,23 +23,18 @@ def is_built_in(spec: str) -> bool:
 def built_in(spec: str) -> list[Kernel]:
     """Return what a built-in's spec stands for: one kernel, or all members of a set.
 
-    Parameters
-    ----------
-    spec : str
-        ``sobel-x``, ``gaussian:2``, ``gaussian:sigma=2,size=13``, ``kirsch``, ``kirsch:n``; case
+    spec : ``sobel-x``, ``gaussian:2``, ``gaussian:sigma=2,size=13``, ``kirsch``, ``kirsch:n``; case
         and white space do not matter. The name must be one of the catalogue.
 
-    Raises
-    ------
-    KernelError
-        If a parameter is unknown, given twice, too many or outside its range.
+    Raises KernelError if a parameter is unknown, given twice, too many or outside its range.
     """
     name, arguments = _split(spec)
     entry = CATALOGUE[name]
-    if isinstance(entry, FamilySet):
-        names = entry.members if arguments is None else (_member(entry, arguments),)
-        return [kernel for member in names for kernel in built_in(member)]
-    values = {} if arguments is None else _values(entry, arguments)
+    with named(name):
+        if isinstance(entry, FamilySet):
+            names = entry.members if arguments is None else (_member(entry, arguments),)
+            return [kernel for member in names for kernel in built_in(member)]
+        values = {} if arguments is None else _values(entry, arguments)
     return [entry.kernel(values, name if arguments is None else f"{name}:{arguments}")]
 
 
@@ -59,54 +54,35 @@ def _split(spec: str) -> tuple[str, str | None]:
 def _member(entry: FamilySet, ending: str) -> str:
     member = f"{entry.name}-{ending}"
     if member not in entry.members:
-        raise KernelError(
-            f"kernel {entry.name}: it has no member {shown(ending)}; "
-            f"it is the set of {', '.join(entry.members)}"
+        raise ConvError(
+            f"it has no member {shown(ending)}; it is the set of {', '.join(entry.members)}"
         )
     return member
 
 
 def _values(entry: Family, arguments: str) -> dict[str, Value]:
     """Return the parameters given as ``2,13`` or ``sigma=2,size=13``, by their names."""
+    by_name = {parameter.name: parameter for parameter in entry.parameters}
+    expected = f"it takes {', '.join(by_name) or 'none'}"
     values: dict[str, Value] = {}
-    named = False
+    has_name = False
     for place, argument in enumerate(arguments.split(",")):
-        first, equals, second = argument.partition("=")
-        if named and not equals:
-            raise KernelError(
-                f"kernel {entry.name}: {shown(argument)} has no name but follows a parameter that "
-                "has one; name it too"
+        name, equals, text = argument.partition("=")
+        if has_name and not equals:
+            raise ConvError(
+                f"{shown(argument)} has no name but follows a parameter that has one; name it too"
             )
-        named = bool(equals)
-        parameter = _named(entry, first) if named else _placed(entry, place)
-        if parameter.name in values:
-            raise KernelError(f"kernel {entry.name}: {parameter.name} is given twice")
-        values[parameter.name] = _read(entry, parameter, second if named else first)
+        has_name = bool(equals)
+        if not has_name:
+            if place >= len(by_name):
+                raise ConvError(f"too many parameters; {expected}")
+            name, text = list(by_name)[place], argument
+        if name not in by_name:
+            raise ConvError(f"no parameter is named {shown(name)}; {expected}")
+        if name in values:
+            raise ConvError(f"{name} is given twice")
+        try:
+            values[name] = by_name[name].read(text)
+        except ValueError:
+            raise ConvError(f"{name} is {shown(text)}, expected {by_name[name].expected}") from None
     return values
-
-
-def _named(entry: Family, name: str) -> Parameter:
-    for parameter in entry.parameters:
-        if parameter.name == name:
-            return parameter
-    raise KernelError(f"kernel {entry.name}: no parameter is named {shown(name)}; {_takes(entry)}")
-
-
-def _placed(entry: Family, place: int) -> Parameter:
-    if place >= len(entry.parameters):
-        raise KernelError(f"kernel {entry.name}: too many parameters; {_takes(entry)}")
-    return entry.parameters[place]
-
-
-def _takes(entry: Family) -> str:
-    names = ", ".join(parameter.name for parameter in entry.parameters)
-    return f"it takes {names or 'none'}"
-
-
-def _read(entry: Family, parameter: Parameter, text: str) -> Value:
-    try:
-        return parameter.read(text)
-    except ValueError:
-        raise KernelError(
-            f"kernel {entry.name}: {parameter.name} is {shown(text)}, expected {parameter.expected}"
-        ) from None

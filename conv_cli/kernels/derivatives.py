@@ -6,21 +6,15 @@ right, -y where it grows brighter downwards. Only edge and roberts keep the text
 
 import numpy as np
 
-from conv_cli.kernels.family import Weights, choice, family, family_set, fixed
+from conv_cli.kernels.family import choice, family, family_set, fixed
+from conv_cli.kernels.kernel import Weights
 
 _DIFFERENCE = np.array([-1.0, 0.0, 1.0])
 
 # Farid & Simoncelli, "Differentiation of discrete multidimensional signals", IEEE Transactions on
 # Image Processing 13(4), 2004: the 5-tap pair of smoother and first derivative.
-_FARID_SMOOTH = np.array(
-    [
-        0.0376593171958126,
-        0.249153396177344,
-        0.426374573253687,
-        0.249153396177344,
-        0.0376593171958126,
-    ]
-)
+_FARID_SIDE, _FARID_NEXT, _FARID_MIDDLE = 0.0376593171958126, 0.249153396177344, 0.426374573253687
+_FARID_SMOOTH = np.array([_FARID_SIDE, _FARID_NEXT, _FARID_MIDDLE, _FARID_NEXT, _FARID_SIDE])
 _FARID_DIFFERENCE = np.array(
     [-0.109603762960254, -0.276690988455557, 0, 0.276690988455557, 0.109603762960254]
 )

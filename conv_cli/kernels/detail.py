@@ -4,14 +4,13 @@ import math
 
 import numpy as np
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError
 from conv_cli.kernels.derivatives import laplacian
 from conv_cli.kernels.family import (
-    Size,
-    Weights,
     direction,
     family,
     fixed,
+    impulse,
     limited,
     mesh,
     number,
@@ -19,8 +18,8 @@ from conv_cli.kernels.family import (
     offsets,
     size,
 )
-from conv_cli.kernels.kernel import MAX_WEIGHTS
-from conv_cli.kernels.smoothing import SIGMA, bell, gaussian, identity
+from conv_cli.kernels.kernel import MAX_WEIGHTS, Size, Weights
+from conv_cli.kernels.smoothing import SIGMA, bell, gaussian
 
 _AMOUNT = number("amount", 1.0, "strength; 0 changes nothing")
 # The samples of a narrower one no longer resemble the function.
@@ -41,15 +40,14 @@ def sharpen(amount: float) -> Weights:
     -1  5 -1
     0 -1  0
     """
-    return identity((3, 3)) - amount * laplacian(4)
+    return impulse(3, 3) - amount * laplacian(4)
 
 
 @family("unsharp", SIGMA, _AMOUNT)
 def unsharp(sigma: float, amount: float) -> Weights:
     """Unsharp masking: the image plus `amount` times what a Gaussian blur takes away."""
     blur = gaussian(sigma, None)
-    rows, columns = blur.shape
-    return (1 + amount) * identity((rows, columns)) - amount * blur
+    return (1 + amount) * impulse(*blur.shape) - amount * blur
 
 
 @family(
@@ -89,7 +87,7 @@ def dog(sigma1: float, sigma2: float | None) -> Weights:
     if sigma2 is None:
         sigma2 = 1.6 * sigma1
     if sigma1 == sigma2:
-        raise KernelError(f"sigma1 and sigma2 are both {sigma1:g}, which leaves nothing")
+        raise ConvError(f"sigma1 and sigma2 are both {sigma1:g}, which leaves nothing")
     side = odd_side(3 * max(sigma1, sigma2))
     return gaussian(sigma1, (side, side)) - gaussian(sigma2, (side, side))
 
@@ -109,7 +107,7 @@ def gabor(sigma: float, theta: float, wavelength: float, gamma: float, psi: floa
     standard deviations (Daugman, 1985). It is not forced to sum to 0.
     """
     cosine, sine = direction(theta)
-    along, across = (min(reach, MAX_WEIGHTS) for reach in (3 * sigma, 3 * sigma / gamma))
+    along, across = (min(extent, MAX_WEIGHTS) for extent in (3 * sigma, 3 * sigma / gamma))
     x, y = mesh(
         odd_side(max(along * abs(sine), across * abs(cosine))),
         odd_side(max(along * abs(cosine), across * abs(sine))),

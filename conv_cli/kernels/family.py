@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from conv_cli.errors import KernelError
-from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
+from conv_cli.errors import ConvError
+from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, Size, Weights, named
 from conv_cli.kernels.text import parse_number
 
-Weights = npt.NDArray[np.float64]
-Size = tuple[int, int]
 Value = float | Size | None
 Builder = Callable[..., Weights]
 
@@ -21,10 +18,6 @@ Builder = Callable[..., Weights]
 class Parameter(NamedTuple):
     """One parameter of a family.
 
-    Attributes
-    ----------
-    name : str
-        As it is typed before the "=".
     default : float, (rows, columns) or None
         None where the family derives it from the other parameters.
     meaning : str
@@ -45,10 +38,6 @@ class Parameter(NamedTuple):
 class Family(NamedTuple):
     """A built-in that is one kernel for every choice of its parameters.
 
-    Attributes
-    ----------
-    name, summary : str
-        The name on the command line, and one line about it.
     weights : callable
         From one keyword argument per parameter to the weights.
     parameters : tuple of Parameter
@@ -66,17 +55,12 @@ class Family(NamedTuple):
     def kernel(self, values: Mapping[str, Value], name: str) -> Kernel:
         """Return the kernel called `name` for the values given, defaults for the rest.
 
-        Raises
-        ------
-        KernelError
-            If the values do not go together, or ask for more than 4,194,304 weights.
+        Raises KernelError if the values do not go together, or ask for more than 4,194,304 weights.
         """
         defaults = {parameter.name: parameter.default for parameter in self.parameters}
-        try:
-            with np.errstate(over="ignore"):  # Kernel refuses what is not finite
-                weights = self.weights(**{**defaults, **values})
-        except KernelError as error:
-            raise KernelError(f"kernel {self.name}: {error}") from None
+        # What is not finite Kernel refuses.
+        with named(self.name), np.errstate(over="ignore"):
+            weights = self.weights(**{**defaults, **values})
         return Kernel(weights, bias=self.bias, name=name)
 
 
@@ -95,7 +79,7 @@ def family(name: str, *parameters: Parameter) -> Callable[[Builder], Builder]:
     """Register the decorated function as the built-in `name`; its docstring opens with the summary.
 
     The function takes one keyword per parameter. Values that do not go together it refuses by a
-    KernelError with the bare reason, which gets the name of the family in front.
+    ConvError with the bare reason, which gets the name of the family in front.
     """
 
     def register(weights: Builder) -> Builder:
@@ -121,19 +105,19 @@ def number(
     default: float | None,
     meaning: str,
     *,
-    above: float | None = None,
-    at_least: float | None = None,
+    above: float = -math.inf,
+    at_least: float = -math.inf,
 ) -> Parameter:
     """Return a parameter that is a finite number, above or not below a limit if one is given."""
     expected = "a number"
-    if above is not None:
+    if math.isfinite(above):
         expected = f"a number above {above:g}"
-    if at_least is not None:
+    if math.isfinite(at_least):
         expected = f"a number of at least {at_least:g}"
 
     def read(text: str) -> float:
         value = parse_number(text)
-        if (above is not None and value <= above) or (at_least is not None and value < at_least):
+        if value <= above or value < at_least:
             raise ValueError
         return value
 
@@ -160,13 +144,12 @@ def size(
 
 def choice(name: str, default: int, meaning: str, options: tuple[int, ...]) -> Parameter:
     """Return a parameter that is one of a few whole numbers."""
-
-    allowed = tuple(str(option) for option in options)
+    allowed = {str(option): option for option in options}
 
     def read(text: str) -> float:
         if text not in allowed:
             raise ValueError
-        return int(text)
+        return allowed[text]
 
     return Parameter(name, default, meaning, " or ".join(allowed), read)
 
@@ -174,22 +157,19 @@ def choice(name: str, default: int, meaning: str, options: tuple[int, ...]) -> P
 def limited(rows: int, columns: int) -> Size:
     """Return the size if a kernel may have it: every family asks before it makes an array.
 
-    Raises
-    ------
-    KernelError
-        If it has more than 4,194,304 weights.
+    Raises ConvError, the bare reason, if it has more than 4,194,304 weights.
     """
     if rows * columns > MAX_WEIGHTS:
-        raise KernelError(
+        raise ConvError(
             f"it would have more than {MAX_WEIGHTS:,} weights; choose smaller parameters"
         )
     return rows, columns
 
 
-def odd_side(reach: float) -> int:
-    """Return the side of the smallest odd kernel that reaches so many pixels from its centre."""
+def odd_side(extent: float) -> int:
+    """Return the side of the smallest odd kernel with so many pixels on each side of its centre."""
     # Beyond the limit one side is as good as another: it will be refused, and ceil(inf) is none.
-    return 2 * math.ceil(min(reach, MAX_WEIGHTS)) + 1
+    return 2 * math.ceil(min(extent, MAX_WEIGHTS)) + 1
 
 
 def offsets(count: int) -> Weights:
@@ -206,7 +186,14 @@ def mesh(rows: int, columns: int) -> tuple[Weights, Weights]:
     return offsets(columns)[np.newaxis, :], -offsets(rows)[:, np.newaxis]
 
 
+def impulse(rows: int, columns: int) -> Weights:
+    """Return zeros with a 1 at the default origin."""
+    weights = np.zeros((rows, columns))
+    weights[(rows - 1) // 2, (columns - 1) // 2] = 1
+    return weights
+
+
 def direction(angle: float) -> tuple[float, float]:
     """Return (cos, sin) of an angle in degrees, exact for quarter turns."""
-    turned = math.radians(math.fmod(angle, 360))
-    return round(math.cos(turned), 15), round(math.sin(turned), 15)
+    radians = math.radians(math.fmod(angle, 360))
+    return round(math.cos(radians), 15), round(math.sin(radians), 15)

@@ -1,28 +1,42 @@
 """Kernel files: which formats there are, and how each is read and written.
 
-A file is bounded before it is read, and must be a regular one, so that no pipe or device can stall
-the reader. Every fault is a KernelError that names the file as it was given.
+The private readers and writers raise ConvError with the reason alone; `named` puts the file or the
+kernel before it.
 """
 
 import io
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
-from conv_cli.errors import KernelError
-from conv_cli.kernels.array_files import read_npy, read_npz
-from conv_cli.kernels.documents import decode_text, named, read_bounded
-from conv_cli.kernels.json_files import read_json, write_json
-from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
-from conv_cli.kernels.text import lines, parse_table
+from conv_cli.errors import ConvError
+from conv_cli.io.files import read_bounded
+from conv_cli.io.json import json_shown, parse_json
+from conv_cli.io.npy import parse_npy
+from conv_cli.io.text import decode_text, shown
+from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, Size, Weights, named
+from conv_cli.kernels.text import lines, parse_table, rectangle
 from conv_cli.kernels.tools.vips import read_mat, write_mat
 
 MAX_BYTES = 32 * MAX_WEIGHTS
-"""No kernel file may be larger: the most weights, at up to 25 characters and what parts them."""
+"""No kernel file may be larger, nor a bank unpack to more: the most weights, at up to 25 characters
+and what parts them."""
+_MAX_BANK_KERNELS = 65_536
+# JSON has one comma a weight, and these for whatever else the object may hold.
+_SPARE_COMMAS = 100_000
+_KEYS = ("kernel", "weights", "bias", "origin", "name")
+FIT_KEYS = frozenset(
+    {"size", "rmse", "r2", "psnr", "noise_floor", "verdict", "reason", "noise", "condition"}
+    | {"stderr", "clipped", "rejected", "border", "rational", "match", "turned_match", "cause"}
+    | {"next", "stride", "tone", "linear", "channels", "shift", "pairs", "pixels", "method"}
+    | {"losses"}
+)
+"""What the object that ``fit`` writes says of its kernel, beside what a kernel is."""
 
 
 def read_kernels(path: str | os.PathLike[str]) -> list[Kernel]:
@@ -34,94 +48,168 @@ def read_kernels(path: str | os.PathLike[str]) -> list[Kernel]:
       optionally "bias" and "origin" ([row, column] from 0), or what ``fit`` writes.
     - .csv: rows of numbers split by commas. .txt: by white space. Both take fractions, and lines
       that begin with # are comments.
-    - .npy: a real matrix. .npz: any number of them, in the archive's order.
+    - .npy: a real matrix of any dtype and byte order. .npz: any number of them, in the archive's
+      order.
     - .mat: the text matrix of libvips. Line 1 is "WIDTH HEIGHT [SCALE [OFFSET]]", the rows follow;
       weights are divided by the scale, the offset is the bias, the origin (height//2, width//2).
 
     The kernel of edge.json is called edge, those of bank.npz bank-1, bank-2 and so on.
 
-    Raises
-    ------
-    KernelError
-        If the file is missing, unreadable, not regular, of no known format, too large or malformed.
+    Raises KernelError, which names the file as it was given, if that is missing, unreadable, not
+    regular, of no known format, too large or malformed.
     """
-    label = os.fspath(path)
-    file = Path(path)
-    contents = _contents(file, label)
+    label, file = os.fspath(path), Path(path)
     ending = file.suffix.lower()
-    if ending == ".npz":
-        bank = read_npz(contents, label)
-        return [replace(kernel, name=f"{file.stem}-{i}") for i, kernel in enumerate(bank, 1)]
-    # Named by its file while it is checked, so that errors name that.
-    return [replace(_READERS[ending](contents, label), name=file.stem)]
+    # Kernels are named by their file while they are checked, so that errors name that.
+    with named(label):
+        contents = read_bounded(file, MAX_BYTES, "kernel")
+        if ending not in READABLE:
+            raise ConvError(f"no known kernel format; use {', '.join(sorted(READABLE))}")
+        if ending == ".npz":
+            bank = _read_npz(contents, label)
+            return [replace(kernel, name=f"{file.stem}-{i}") for i, kernel in enumerate(bank, 1)]
+        if ending == ".npy":
+            kernel = _read_npy(contents, label)
+        else:
+            kernel = _TEXT_READERS[ending](decode_text(contents), label)
+    return [replace(kernel, name=file.stem)]
 
 
 def dump_kernel(kernel: Kernel, ending: str) -> bytes:
     """Return the bytes of a kernel file of the format that `ending` (".json") names.
 
-    Raises
-    ------
-    KernelError
-        If the format is not written, or cannot hold this kernel's bias or origin.
+    Raises KernelError if the format is not written, or cannot hold this kernel's bias or origin.
     """
-    write = _WRITERS.get(ending.lower())
-    if write is None:
-        raise KernelError(
-            f"kernel {kernel.name}: kernels are not written as {ending or 'files without ending'}; "
-            f"use {', '.join(_WRITERS)}"
-        )
-    return write(kernel)
+    with named(kernel.name):
+        if ending.lower() not in _WRITERS:
+            raise ConvError(
+                f"kernels are not written as {ending or 'files without ending'}; "
+                f"use {', '.join(_WRITERS)}"
+            )
+        return _WRITERS[ending.lower()](kernel)
 
 
-def _contents(file: Path, label: str) -> bytes:
-    """Return the bytes of a regular file of a known format and size."""
-    with named(label):
-        contents = read_bounded(file, MAX_BYTES, "kernel")
-    if file.suffix.lower() not in READABLE:
-        raise KernelError(
-            f"kernel {label}: no known kernel format; use {', '.join(sorted(READABLE))}"
-        )
-    return contents
-
-
-def _text(contents: bytes, label: str) -> str:
-    with named(label):
-        return decode_text(contents)
-
-
-def _rows(contents: bytes, label: str) -> Iterator[str]:
+def _rows(text: str) -> Iterator[str]:
     """Yield the lines of a text file that are no comments."""
-    return (line for line in lines(_text(contents, label)) if not line.startswith("#"))
+    return (line for line in lines(text) if not line.startswith("#"))
 
 
-def _read_csv(contents: bytes, label: str) -> Kernel:
+def _read_csv(text: str, label: str) -> Kernel:
     # No further than the limit, so that one endless line cannot fill the memory.
     rows = (
         [cell.strip() for cell in line.split(",", MAX_WEIGHTS)] if line else []
-        for line in _rows(contents, label)
+        for line in _rows(text)
     )
-    return Kernel(parse_table(rows, label), name=label)
+    return Kernel(parse_table(rows), name=label)
 
 
-def _read_txt(contents: bytes, label: str) -> Kernel:
-    rows = (line.split(None, MAX_WEIGHTS) for line in _rows(contents, label))
-    return Kernel(parse_table(rows, label), name=label)
+def _read_txt(text: str, label: str) -> Kernel:
+    return Kernel(parse_table(line.split(None, MAX_WEIGHTS) for line in _rows(text)), name=label)
 
 
-def _read_json(contents: bytes, label: str) -> Kernel:
-    return read_json(_text(contents, label), label)
+def _read_json(text: str, label: str) -> Kernel:
+    """Return the kernel of a nested list of rows, or of an object that holds one."""
+    if text.count(",") > MAX_WEIGHTS + _SPARE_COMMAS:
+        raise ConvError(f"more than {MAX_WEIGHTS:,} weights")
+    value = parse_json(text, "give a list of rows")
+    members = value if isinstance(value, dict) else {"kernel": value}
+    if unknown := [key for key in members if key not in _KEYS and key not in FIT_KEYS]:
+        meant = unknown[0].lower()
+        advice = 'it may hold "bias" and "origin" beside its rows under "kernel"'
+        advice = f'did you mean "{meant}"?' if meant in _KEYS else advice
+        raise ConvError(f"its key {json_shown(unknown[0])} is not known; {advice}")
+    present = [key for key in ("kernel", "weights") if key in members]
+    if len(present) != 1:
+        found = "both" if present else "neither"
+        raise ConvError(
+            f'the object has {found} of "kernel" and "weights"; give its rows under one of them'
+        )
+    bias = members.get("bias", 0.0)
+    if not isinstance(bias, float):
+        raise ConvError(f"its bias is {json_shown(bias)}, expected a number")
+    kernel = Kernel(rectangle(_json_rows(members[present[0]])), bias=bias, name=label)
+    if "origin" in members:
+        return replace(kernel, origin=_json_origin(members["origin"]))
+    return kernel
 
 
-def _read_mat(contents: bytes, label: str) -> Kernel:
-    return read_mat(_text(contents, label), label)
+def _json_rows(value: object) -> list[list[float]]:
+    if not isinstance(value, list):
+        _refuse_rows(f"it is {json_shown(value)}")
+    for number, row in enumerate(value, 1):
+        if not isinstance(row, list):
+            _refuse_rows(f"row {number} is {json_shown(row)}")
+        for column, weight in enumerate(row, 1):
+            if not isinstance(weight, float):
+                shown_weight = json_shown(weight)
+                raise ConvError(
+                    f"row {number}, column {column} is {shown_weight}, expected a number"
+                )
+    return value
 
 
-def _write_csv(kernel: Kernel) -> bytes:
-    return _table(_plain(kernel, "csv"), ",")
+def _refuse_rows(what: str) -> NoReturn:
+    raise ConvError(f"{what}, expected rows of numbers as in [[1, 0], [0, -1]]")
 
 
-def _write_txt(kernel: Kernel) -> bytes:
-    return _table(_plain(kernel, "txt"), " ")
+def _json_origin(value: object) -> Size:
+    match value:
+        case [float(row), float(column)] if row.is_integer() and column.is_integer():
+            return int(row), int(column)
+    raise ConvError(
+        f"its origin is {json_shown(value)}, expected [row, column] in whole numbers from 0"
+    )
+
+
+def _read_npy(contents: bytes, label: str) -> Kernel:
+    return Kernel(parse_npy(contents, _check_header), name=label)
+
+
+def _check_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "buif":
+        raise ConvError(f"its weights are {dtype}, expected real numbers")
+    if len(shape) != 2 or min(shape) < 1:
+        raise ConvError(f"its shape is {shape}, expected (rows, columns)")
+    if shape[0] * shape[1] > MAX_WEIGHTS:
+        raise ConvError(f"{shape[0]}x{shape[1]} are more than {MAX_WEIGHTS:,} weights")
+
+
+def _read_npz(contents: bytes, label: str) -> list[Kernel]:
+    """Return the kernels of a bank; sizes are bounded by what it announces and by what is read."""
+    import zipfile
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(contents)) as archive:
+            members = archive.infolist()
+            if not members:
+                raise ConvError("the bank is empty")
+            if len(members) > _MAX_BANK_KERNELS:
+                raise ConvError(f"more than {_MAX_BANK_KERNELS:,} kernels in one bank")
+            if sum(member.file_size for member in members) > MAX_BYTES:
+                raise ConvError(f"it unpacks to more than {MAX_BYTES:,} bytes")
+            bank = []
+            for member in members:
+                own_label = f"{label}, array {member.filename.removesuffix('.npy')}"
+                with archive.open(member) as stream, named(own_label):
+                    # Not more than announced, whatever the data would unpack to. The name of a
+                    # member is never used as a path.
+                    bank.append(_read_npy(stream.read(member.file_size), own_label))
+            return bank
+    except ConvError:
+        raise
+    except Exception as error:  # damage, encryption, unknown methods: each unpacker raises its own
+        raise ConvError(
+            f"its archive is damaged ({shown(str(error))}); save it again by numpy.savez"
+        ) from None
+
+
+def _write_json(kernel: Kernel) -> bytes:
+    members = {
+        "kernel": kernel.weights.tolist(),
+        "bias": kernel.bias,
+        "origin": list(kernel.origin),
+    }
+    return f"{json.dumps(members)}\n".encode()
 
 
 def _write_npy(kernel: Kernel) -> bytes:
@@ -130,36 +218,34 @@ def _write_npy(kernel: Kernel) -> bytes:
     return stream.getvalue()
 
 
-def _plain(kernel: Kernel, ending: str) -> npt.NDArray[np.float64]:
+def _plain(kernel: Kernel, ending: str) -> Weights:
     """Return the weights alone, if they are all there is to the kernel."""
-    rows, columns = kernel.shape
-    if kernel.bias != 0 or kernel.origin != ((rows - 1) // 2, (columns - 1) // 2):
-        raise KernelError(
-            f"kernel {kernel.name}: a .{ending} file does not hold its bias {kernel.bias!r} and "
-            f"origin {kernel.origin}; write .json"
+    if kernel.bias != 0 or not kernel.is_centred:
+        raise ConvError(
+            f"a .{ending} file does not hold its bias {kernel.bias!r} and origin {kernel.origin}; "
+            "write .json"
         )
     return kernel.weights
 
 
-def _table(weights: npt.NDArray[np.float64], separator: str) -> bytes:
+def _table(weights: Weights, separator: str) -> bytes:
     # repr() of a float is the shortest text that reads back as the same number.
-    lines = (separator.join(map(repr, row)) for row in weights.tolist())
-    return "".join(f"{line}\n" for line in lines).encode()
+    rows = (separator.join(map(repr, row)) for row in weights.tolist())
+    return "".join(f"{row}\n" for row in rows).encode()
 
 
-_READERS: dict[str, Callable[[bytes, str], Kernel]] = {
+_TEXT_READERS: dict[str, Callable[[str, str], Kernel]] = {
     ".json": _read_json,
     ".csv": _read_csv,
     ".txt": _read_txt,
-    ".mat": _read_mat,
-    ".npy": read_npy,
+    ".mat": read_mat,
 }
 _WRITERS: dict[str, Callable[[Kernel], bytes]] = {
-    ".json": lambda kernel: write_json(kernel).encode(),
-    ".csv": _write_csv,
-    ".txt": _write_txt,
+    ".json": _write_json,
+    ".csv": lambda kernel: _table(_plain(kernel, "csv"), ","),
+    ".txt": lambda kernel: _table(_plain(kernel, "txt"), " "),
     ".mat": lambda kernel: write_mat(kernel).encode(),
     ".npy": _write_npy,
 }
-READABLE = frozenset({*_READERS, ".npz"})
+READABLE = frozenset({*_TEXT_READERS, ".npy", ".npz"})
 """The endings of all kernel files that are read, in lower case."""

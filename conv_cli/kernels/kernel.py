@@ -1,16 +1,19 @@
 """Kernel: the weights that slide over an image, with their bias, origin and name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError, KernelError
 
 MAX_WEIGHTS = 4_194_304
 
+Weights = npt.NDArray[np.float64]
+Size = tuple[int, int]
 Normalization = Literal["none", "sum", "abs"]
 
 
@@ -18,8 +21,6 @@ Normalization = Literal["none", "sum", "abs"]
 class Kernel:
     """A 2-D kernel for cross-correlation.
 
-    Attributes
-    ----------
     weights : ndarray, shape (kh, kw), float64, read-only
         Finite; at most 4,194,304 of them.
     bias : float
@@ -29,67 +30,87 @@ class Kernel:
     name : str
         What messages and file names call the kernel.
 
-    Raises
-    ------
-    KernelError
-        If the weights are not a finite, real, rectangular matrix within the limit, the bias is not
-        finite, or the origin lies outside.
+    Raises KernelError if the weights are not a finite, real, rectangular matrix within the limit,
+    the bias is not finite, or the origin lies outside.
     """
 
-    weights: npt.NDArray[np.float64]
+    weights: Weights
     bias: float = 0.0
-    origin: tuple[int, int] = field(default=None)  # type: ignore[assignment]  # set below
+    origin: Size = field(default=None)  # type: ignore[assignment]  # set below
     name: str = "kernel"
 
     def __post_init__(self) -> None:
-        weights = _checked_weights(self.weights, self.name)
-        rows, columns = weights.shape
-        origin = ((rows - 1) // 2, (columns - 1) // 2) if self.origin is None else self.origin
-        row, column = (int(i) for i in origin)
-        if not (0 <= row < rows and 0 <= column < columns):
-            raise KernelError(
-                f"kernel {self.name}: origin ({row}, {column}) lies outside its {rows}x{columns} "
-                "weights; count rows and columns from 0"
-            )
-        if not np.isfinite(self.bias):
-            raise KernelError(f"kernel {self.name}: bias {self.bias} is not a finite number")
+        with named(self.name):
+            weights = _checked_weights(self.weights)
+            rows, columns = weights.shape
+            row, column = map(int, _middle((rows, columns)) if self.origin is None else self.origin)
+            if not (0 <= row < rows and 0 <= column < columns):
+                raise ConvError(
+                    f"origin ({row}, {column}) lies outside its {rows}x{columns} weights; count "
+                    "rows and columns from 0"
+                )
+            if not np.isfinite(self.bias):
+                raise ConvError(f"bias {self.bias} is not a finite number")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "origin", (row, column))
         object.__setattr__(self, "bias", float(self.bias))
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def shape(self) -> Size:
         """Rows and columns of the weights."""
         rows, columns = self.weights.shape
         return rows, columns
 
-    def flipped(self) -> Self:
-        """Return the kernel turned by 180°, origin and all: o becomes k-1-o.
+    @property
+    def is_centred(self) -> bool:
+        """Whether the origin is the default: the middle, or the upper left of it."""
+        return self.origin == _middle(self.shape)
 
-        Correlating with the turned kernel is mathematical convolution with this one.
+    def flipped(self) -> Self:
+        """Return the kernel rotated by 180°, origin and all: o becomes k-1-o.
+
+        Correlating with the flipped kernel is mathematical convolution with this one.
         """
         (rows, columns), (row, column) = self.shape, self.origin
         return replace(
             self, weights=self.weights[::-1, ::-1], origin=(rows - 1 - row, columns - 1 - column)
         )
 
-    def centred(self) -> Self:
-        """Return the kernel with zeros around it, so that its origin is the middle of odd sides."""
-        (rows, columns), (row, column) = self.shape, self.origin
-        down, across = max(row, rows - 1 - row), max(column, columns - 1 - column)
-        weights = np.zeros((2 * down + 1, 2 * across + 1))
-        weights[down - row : down - row + rows, across - column : across - column + columns] = (
-            self.weights
-        )
-        return replace(self, weights=weights, origin=(down, across))
+    def framed(self, shape: Size, origin: Size | None = None, *, crop: bool = False) -> Self:
+        """Return the kernel with zeros around it, so that it has that shape and origin.
+
+        The origin is by default the shape's own. What does not fit into the frame is cut off with
+        `crop`, and a KernelError without.
+        """
+        origin = origin or _middle(shape)
+        lead = np.subtract(origin, self.origin)
+        trail = np.subtract(shape, self.shape) - lead
+        if min(*lead, *trail) < 0 and not crop:
+            raise KernelError(
+                f"kernel {self.name}: it does not fit into {shape[0]}x{shape[1]} around its origin"
+            )
+        (top, left), (bottom, right) = np.maximum(-lead, 0), self.shape + np.minimum(trail, 0)
+        around = np.maximum(np.stack([lead, trail], axis=1), 0)
+        weights = np.pad(self.weights[top:bottom, left:right], around)
+        return replace(self, weights=weights, origin=origin)
+
+    def centred(self, even: Literal["never", "upper", "lower"] = "never") -> Self:
+        """Return the kernel with the fewest zeros around it that put its origin into the middle.
+
+        even : whether sides may be even, and which of their two middles counts: the "upper",
+            (k-1)//2, which is the origin by default, or the "lower", k//2.
+        """
+        before = np.array(self.origin)
+        after = np.subtract(self.shape, 1) - before
+        shape = np.maximum(2 * before + (even != "lower"), 2 * after + (even != "upper"))
+        rows, columns = shape.tolist()
+        row, column = ((shape - (even != "lower")) // 2).tolist()
+        return self.framed((rows, columns), (row, column))
 
     def normalized(self, how: Normalization) -> Self:
         """Return the kernel divided by the sum of its weights ("sum") or of their sizes ("abs").
 
-        Raises
-        ------
-        KernelError
-            If that sum is zero, to the rounding of the weights themselves.
+        Raises KernelError if that sum is zero, to the rounding of the weights themselves.
         """
         if how == "none":
             return self
@@ -105,42 +126,45 @@ class Kernel:
 
 def common_frame(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:
     """Return the kernels with zeros around them, so that all have one shape and one origin."""
-    before = np.max([k.origin for k in kernels], axis=0)
-    after = np.max([np.subtract(k.shape, k.origin) for k in kernels], axis=0)
-    framed = []
-    for kernel in kernels:
-        lead = before - kernel.origin
-        trail = before + after - lead - kernel.shape
-        weights = np.pad(kernel.weights, np.stack([lead, trail], axis=1))
-        framed.append(replace(kernel, weights=weights, origin=tuple(before)))
-    return tuple(framed)
+    row, column = np.max([k.origin for k in kernels], axis=0).tolist()
+    below, right = np.max([np.subtract(k.shape, k.origin) for k in kernels], axis=0).tolist()
+    return tuple(k.framed((row + below, column + right), (row, column)) for k in kernels)
 
 
-def _checked_weights(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
-    """Return a read-only float64 copy of the weights if they are a matrix, or raise KernelError."""
+@contextmanager
+def named(label: str) -> Iterator[None]:
+    """Put the name of a kernel before a reason that a ConvError holds alone: a KernelError then."""
+    try:
+        yield
+    except KernelError:
+        raise
+    except ConvError as error:
+        raise KernelError(f"kernel {label}: {error}") from None
+
+
+def _middle(shape: Size) -> Size:
+    return (shape[0] - 1) // 2, (shape[1] - 1) // 2
+
+
+def _checked_weights(values: npt.ArrayLike) -> Weights:
+    """Return a read-only float64 copy of the weights if they are a matrix, or raise ConvError."""
     try:
         raw = np.asarray(values)
     except ValueError:
-        raise KernelError(
-            f"kernel {name}: not a matrix of numbers with rows of equal length"
-        ) from None
+        raise ConvError("not a matrix of numbers with rows of equal length") from None
     if raw.dtype.kind not in "buif":
-        raise KernelError(f"kernel {name}: weights must be real numbers, not {raw.dtype}")
+        raise ConvError(f"weights must be real numbers, not {raw.dtype}")
     if raw.ndim != 2 or raw.size == 0:
-        raise KernelError(
-            f"kernel {name}: weights have shape {raw.shape}, expected (rows, columns)"
-        )
+        raise ConvError(f"weights have shape {raw.shape}, expected (rows, columns)")
     if raw.size > MAX_WEIGHTS:
-        raise KernelError(
-            f"kernel {name}: {raw.size:,} weights, at most {MAX_WEIGHTS:,} are allowed"
-        )
-    with np.errstate(over="ignore"):  # a wider float than float64 may overflow; told below
+        raise ConvError(f"{raw.size:,} weights, at most {MAX_WEIGHTS:,} are allowed")
+    with np.errstate(over="ignore"):  # a wider float than float64 may overflow; refused below
         weights = raw.astype(np.float64)
     if not np.isfinite(weights).all():
         row, column = np.argwhere(~np.isfinite(weights))[0] + 1
-        raise KernelError(
-            f"kernel {name}: row {row}, column {column} is {weights[row - 1, column - 1]}, "
-            "expected a finite number"
+        raise ConvError(
+            f"row {row}, column {column} is {weights[row - 1, column - 1]}, expected a finite "
+            "number"
         )
     weights.flags.writeable = False
     return weights

@@ -1,17 +1,14 @@
-"""Kernels made from kernels: one for a chain of them, one turned, one in a larger frame."""
+"""Kernels made from kernels: one for a chain of them, one rotated."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 
 import numpy as np
 
 from conv_cli.errors import KernelError
-from conv_cli.kernels.family import Weights, limited
-from conv_cli.kernels.kernel import Kernel
-
-Pair = tuple[int, int]
+from conv_cli.kernels.family import limited
+from conv_cli.kernels.kernel import Kernel, Weights, named
 
 _DIRECT_STEPS = 1 << 28
 """Multiplications up to which a product is summed directly, exact for whole numbers."""
@@ -24,30 +21,26 @@ def composed(kernels: Sequence[Kernel]) -> Kernel:
     rounded or limited between two steps is not in it. The weights are the full convolution of all,
     the origins add up, and a bias is weighed by the sums of the kernels that come after it.
 
-    Raises
-    ------
-    KernelError
-        If the kernel would have more than 4,194,304 weights.
+    Raises KernelError if the kernel would have more than 4,194,304 weights.
     """
     first, *rest = kernels
     for after in rest:
-        weights = _convolved(first.weights, after.weights)
+        name = f"{first.name}, {after.name}"
+        with named(name):
+            weights = _convolved(first.weights, after.weights)
         row, column = (a + b for a, b in zip(first.origin, after.origin, strict=True))
         bias = first.bias * float(after.weights.sum()) + after.bias
-        first = Kernel(weights, bias, (row, column), f"{first.name}, {after.name}")
+        first = Kernel(weights, bias, (row, column), name)
     return first
 
 
 def rotated(kernel: Kernel, steps: int) -> Kernel:
-    """Return the kernel turned clockwise by so many times 45°, origin and all.
+    """Return the kernel rotated clockwise by so many times 45°, origin and all.
 
-    Any kernel can be turned by 90°. By 45° every ring of an odd square is shifted along itself by
+    Any kernel can be rotated by 90°. By 45° every ring of an odd square is shifted along itself by
     an eighth of its length, which leaves its weights as they are.
 
-    Raises
-    ------
-    KernelError
-        For an odd number of steps and a kernel that is no odd square.
+    Raises KernelError for an odd number of steps and a kernel that is no odd square.
     """
     rows, columns = kernel.shape
     if steps % 2 and (rows != columns or rows % 2 == 0):
@@ -55,55 +48,13 @@ def rotated(kernel: Kernel, steps: int) -> Kernel:
             f"kernel {kernel.name}: it is {rows}x{columns}, and only odd squares can be turned by "
             "45°; turn it by 90°"
         )
-    # Its places are turned as its weights are, so the origin is where its own number has gone.
+    # Its places are rotated as its weights are, so the origin is where its own number has gone.
     places = np.arange(rows * columns).reshape(rows, columns)
     places = np.rot90(places, -(steps // 2))
     if steps % 2:
-        places = _turned_rings(places)
-    here = np.argwhere(places == kernel.origin[0] * columns + kernel.origin[1])[0]
-    return replace(
-        kernel, weights=kernel.weights.ravel()[places], origin=(int(here[0]), int(here[1]))
-    )
-
-
-def framed(kernel: Kernel, shape: Pair, origin: Pair) -> Kernel:
-    """Return the kernel with zeros around it, so that it has that shape and origin.
-
-    Raises
-    ------
-    KernelError
-        If the kernel does not fit into the frame.
-    """
-    lead = np.subtract(origin, kernel.origin)
-    trail = np.subtract(shape, kernel.shape) - lead
-    if min(*lead, *trail) < 0:
-        raise KernelError(
-            f"kernel {kernel.name}: it does not fit into {shape[0]}x{shape[1]} around its origin"
-        )
-    weights = np.pad(kernel.weights, np.stack([lead, trail], axis=1))
-    return replace(kernel, weights=weights, origin=origin)
-
-
-def recentred(kernel: Kernel, middle: Callable[[int], int]) -> Kernel:
-    """Return the kernel in the least frame of zeros whose origin is `middle` of both its sizes."""
-    frame = []
-    for size, origin in zip(kernel.shape, kernel.origin, strict=True):
-        after = size - 1 - origin
-        least = next(n for n in count(size) if middle(n) >= origin and n - 1 - middle(n) >= after)
-        frame.append((least, middle(least)))
-    (rows, row), (columns, column) = frame
-    return framed(kernel, (rows, columns), (row, column))
-
-
-def cropped(kernel: Kernel, shape: Pair, origin: Pair) -> Kernel:
-    """Return what of the kernel lies in a frame of that shape around its origin, framed."""
-    (top, left), (bottom, right) = (
-        np.maximum(0, np.subtract(kernel.origin, origin)),
-        np.add(kernel.origin, np.subtract(shape, origin)),
-    )
-    weights = kernel.weights[top:bottom, left:right]
-    row, column = np.subtract(kernel.origin, (top, left)).tolist()
-    return framed(replace(kernel, weights=weights, origin=(row, column)), shape, origin)
+        places = _rotated_rings(places)
+    row, column = np.argwhere(places == kernel.origin[0] * columns + kernel.origin[1])[0].tolist()
+    return replace(kernel, weights=kernel.weights.ravel()[places], origin=(row, column))
 
 
 def _convolved(a: Weights, b: Weights) -> Weights:
@@ -120,13 +71,13 @@ def _convolved(a: Weights, b: Weights) -> Weights:
         return result
 
 
-def _turned_rings(places: np.ndarray) -> np.ndarray:
+def _rotated_rings(places: np.ndarray) -> np.ndarray:
     """Return an odd square with every ring shifted clockwise by an eighth of its length."""
-    middle, turned = len(places) // 2, places.copy()
+    middle, result = len(places) // 2, places.copy()
     for radius in range(1, middle + 1):
         ring = _ring(middle, radius)
-        turned[ring] = np.roll(places[ring], radius)
-    return turned
+        result[ring] = np.roll(places[ring], radius)
+    return result
 
 
 def _ring(middle: int, radius: int) -> tuple[np.ndarray, np.ndarray]:

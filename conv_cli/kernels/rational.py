@@ -6,22 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from conv_cli.kernels.family import Weights
+from conv_cli.kernels.kernel import Weights
 
 _MOST_DISTINCT = 4096
 _TOLERANCE = 1e-12
 
 
 class Rational(NamedTuple):
-    """Whole numbers and what all of them are divided by.
-
-    Attributes
-    ----------
-    numerators : ndarray, shape (kh, kw), float64
-        Whole, without a common divisor with the divisor.
-    divisor : int
-        At least 1.
-    """
+    """Whole numbers as float64, without a common divisor, and what they are divided by, from 1."""
 
     numerators: Weights
     divisor: int

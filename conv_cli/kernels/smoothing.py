@@ -4,10 +4,9 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.kernels.family import (
-    Size,
-    Weights,
     direction,
     family,
+    impulse,
     limited,
     mesh,
     number,
@@ -15,6 +14,7 @@ from conv_cli.kernels.family import (
     offsets,
     size,
 )
+from conv_cli.kernels.kernel import Size, Weights
 
 SIGMA = number("sigma", 1.0, "standard deviation in pixels", above=0)
 
@@ -27,10 +27,7 @@ def identity(size: Size) -> Weights:
     0 1 0
     0 0 0
     """
-    rows, columns = limited(*size)
-    weights = np.zeros((rows, columns))
-    weights[(rows - 1) // 2, (columns - 1) // 2] = 1
-    return weights
+    return impulse(*limited(*size))
 
 
 @family("box", size("size", (3, 3), "rows and columns in pixels"))
@@ -41,8 +38,7 @@ def box(size: Size) -> Weights:
     1 1 1  / 9
     1 1 1
     """
-    rows, columns = limited(*size)
-    return np.full((rows, columns), 1 / (rows * columns))
+    return np.full(limited(*size), 1 / (size[0] * size[1]))
 
 
 @family("binomial", size("size", (3, 3), "rows and columns in pixels", at_most=1024))
@@ -83,8 +79,7 @@ def motion(length: float, angle: float) -> Weights:
     """
     cosine, sine = direction(angle)
     half = (length - 1) / 2
-    y_reach, x_reach = (half * abs(part) for part in (sine, cosine))
-    x, y = mesh(odd_side(y_reach), odd_side(x_reach))
+    x, y = mesh(odd_side(half * abs(sine)), odd_side(half * abs(cosine)))
     along = np.clip(x * cosine + y * sine, -half, half)
     distance = np.hypot(x - along * cosine, y - along * sine)
     return _to_sum_1(np.maximum(0, 1 - distance))
@@ -124,14 +119,9 @@ def ring(radius: float, width: float) -> Weights:
 
 
 def bell(sigma: float, count: int) -> Weights:
-    """Return a sampled 1-D Gaussian, shape (count,), that sums to 1.
+    """Return a 1-D Gaussian, shape (count,), sampled around its middle, that sums to 1.
 
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation in pixels, above 0.
-    count : int
-        Number of samples, at distance 1 around the middle.
+    sigma : the standard deviation in pixels, above 0.
     """
     # Below a hundredth of a pixel the samples are those at a hundredth, and nothing overflows.
     squares = (offsets(count) / max(sigma, 0.01)) ** 2

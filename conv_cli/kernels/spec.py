@@ -14,10 +14,11 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError, KernelError
+from conv_cli.io.text import shown
 from conv_cli.kernels.catalogue import built_in, is_built_in, suggestion
-from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.text import brief_name, parse_number, parse_table, shown
+from conv_cli.kernels.kernel import Kernel, Weights, named
+from conv_cli.kernels.text import brief_name, parse_number, parse_table
 
 _NUMERIC = frozenset("0123456789+-.eE/,; \t\r\n")
 
@@ -36,8 +37,6 @@ _DIVIDE = re.compile(r"(?<=\s)/|/(?=\s|$)|^/")
 def load_kernel(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> Kernel:
     """Return the one kernel that `spec` names.
 
-    Parameters
-    ----------
     spec : str, path, array_like of shape (rows, columns), or Kernel
         A string is a built-in with or without parameters (``sobel-x``, ``gaussian:2``,
         ``gaussian:sigma=2,size=13``), a matrix (``"1 0 -1; 2 0 -2; 1 0 -1"``, ``"1/9 1/9; 0 1"``,
@@ -45,11 +44,8 @@ def load_kernel(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> Kernel
         the path of a .json, .csv, .txt, .npy, .npz or .mat file, which a leading ``@`` sets apart
         from a built-in of the same name. A Kernel is returned as it is.
 
-    Raises
-    ------
-    KernelError
-        If there is no such kernel, it is malformed (with the row and column at fault, counted from
-        1), or it is a set of several; `load_kernels` reads those.
+    Raises KernelError if there is no such kernel, it is malformed (with the row and column at
+    fault, counted from 1), or it is a set of several; `load_kernels` reads those.
     """
     kernels = load_kernels(spec)
     if len(kernels) != 1:
@@ -75,7 +71,7 @@ def load_kernels(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> list[
         from conv_cli.kernels.formats import read_kernels
 
         return read_kernels(os.fspath(spec))
-    return [Kernel(cast("npt.NDArray[np.float64]", spec))]  # which checks that it is a matrix
+    return [Kernel(cast("Weights", spec))]  # which checks that it is a matrix
 
 
 def _load_text(spec: str) -> list[Kernel]:
@@ -111,22 +107,22 @@ def _is_matrix(spec: str) -> bool:
 
 def _inline(text: str) -> Kernel:
     """Return the kernel of an inline matrix; its name is its text with one space for each gap."""
-    label = _label(text)
-    squeezed = _without_brackets(_GAP.sub(" ", text).strip(), label)
-    matrix, divisor = _split_divisor(squeezed.removesuffix(";"), label)
-    lines = _ROW_END.split(matrix.strip())
-    for number, line in enumerate(lines, 1):
-        _refuse_mixed(line, number, label)
-    rows = [_NUMBER_END.split(line) if line else [] for line in lines]
-    weights = parse_table(rows, label)
-    name = "; ".join(" ".join(row) for row in rows)
-    if divisor is not None:
-        name = f"{name} / {divisor}"
-        weights = _divided(weights, divisor, label)
+    with named(_label(text)):
+        squeezed = _without_brackets(_GAP.sub(" ", text).strip())
+        matrix, divisor = _split_divisor(squeezed.removesuffix(";"))
+        lines = _ROW_END.split(matrix.strip())
+        for number, line in enumerate(lines, 1):
+            _refuse_mixed(line, number)
+        rows = [_NUMBER_END.split(line) if line else [] for line in lines]
+        weights = parse_table(rows)
+        name = "; ".join(" ".join(row) for row in rows)
+        if divisor is not None:
+            name = f"{name} / {divisor}"
+            weights = _divided(weights, divisor)
     return Kernel(weights, name=brief_name(name, weights, "matrix"))
 
 
-def _without_brackets(text: str, label: str) -> str:
+def _without_brackets(text: str) -> str:
     """Return a matrix of Python's, ``[[1, 2], [3, 4]]``, or MATLAB's, ``[1 2; 3 4]``, plain."""
     if "[" not in text and "]" not in text:
         return text
@@ -135,52 +131,47 @@ def _without_brackets(text: str, label: str) -> str:
         plain = "; ".join(_ROW.findall(rows)) if rows else body
         # Behind a bracket there is no number for it to be a fraction of.
         return plain if divisor is None else f"{plain} / {divisor}"
-    raise KernelError(
-        f"kernel {label}: its brackets do not hold rows of numbers; write [[1, 2], [3, 4]], "
-        "[1 2; 3 4] or 1 2; 3 4"
+    raise ConvError(
+        "its brackets do not hold rows of numbers; write [[1, 2], [3, 4]], [1 2; 3 4] or 1 2; 3 4"
     )
 
 
-def _refuse_mixed(line: str, number: int, label: str) -> None:
-    """Raise KernelError for commas and spaces in one row: they may be rows, or decimal commas."""
-    cells = [cell.strip() for cell in line.split(",")]
-    if len(cells) == 1 or not any(" " in cell for cell in cells):
+def _refuse_mixed(line: str, number: int) -> None:
+    """Raise ConvError for commas and spaces in one row: they may be rows, or decimal commas."""
+    if "," not in line or not any(" " in cell.strip() for cell in line.split(",")):
         return
     parts = re.sub(r"\s*,\s*", ",", line).split()
     commas = {part.count(",") for part in parts}
     if len(commas) == 1:
-        way = f'rows are split by semicolons: write "{"; ".join(parts)}"'
+        advice = f'rows are split by semicolons: write "{"; ".join(parts)}"'
     else:
-        way = (
-            f'write one row as "{" ".join(parts).replace(",", " ")}", and split rows by semicolons'
-        )
+        row = " ".join(parts).replace(",", " ")
+        advice = f'write one row as "{row}", and split rows by semicolons'
     if commas == {1}:
-        way += f', or with decimal points "{" ".join(parts).replace(",", ".")}"'
-    raise KernelError(
-        f"kernel {label}: row {number} mixes commas with spaces between numbers; {way}"
-    )
+        advice += f', or with decimal points "{" ".join(parts).replace(",", ".")}"'
+    raise ConvError(f"row {number} mixes commas with spaces between numbers; {advice}")
 
 
-def _split_divisor(text: str, label: str) -> tuple[str, str | None]:
+def _split_divisor(text: str) -> tuple[str, str | None]:
     parts = _DIVIDE.split(text)
     if len(parts) == 1:
         return text, None
     matrix, divisor = parts[0].strip().removesuffix(";"), parts[-1].strip()
     if len(parts) > 2 or _NUMBER_END.search(divisor) or ";" in divisor:
-        raise KernelError(
-            f"kernel {label}: a / with white space beside it divides the whole matrix, so it must "
-            "stand once, before one number at the end; write a fraction without spaces, as 1/9"
+        raise ConvError(
+            "a / with white space beside it divides the whole matrix, so it must stand once, "
+            "before one number at the end; write a fraction without spaces, as 1/9"
         )
     return matrix, divisor
 
 
-def _divided(weights: npt.NDArray[np.float64], divisor: str, label: str) -> npt.NDArray[np.float64]:
+def _divided(weights: Weights, divisor: str) -> Weights:
     try:
         number = parse_number(divisor)
     except ValueError as error:
-        raise KernelError(f"kernel {label}: its divisor is {error}") from None
+        raise ConvError(f"its divisor is {error}") from None
     if number == 0:
-        raise KernelError(f"kernel {label}: its divisor is {divisor}, expected any other number")
+        raise ConvError(f"its divisor is {divisor}, expected any other number")
     with np.errstate(over="ignore"):  # Kernel refuses what is not finite, and says where it is
         return weights / number
 

@@ -8,7 +8,7 @@ import numpy as np
 from conv_cli.borders import Border
 from conv_cli.correlation.params import Pair
 from conv_cli.errors import ConvError, ModelError
-from conv_cli.kernels.documents import json_shown
+from conv_cli.io.json import json_shown
 from conv_cli.kernels.kernel import Kernel, common_frame
 from conv_cli.kernels.spec import load_kernels
 from conv_cli.layers import as_pair, params_of
@@ -177,7 +177,8 @@ def _by_kernels(
     ]
     if not kernels:
         place.refuse('"kernel" is an empty list, expected at least one kernel')
-    framed = common_frame(_centred(kernels))
+    # A layer's window has no origin: "same" padding puts its middle on the output pixel.
+    framed = common_frame([kernel if kernel.is_centred else kernel.centred() for kernel in kernels])
     biases = np.array([kernel.bias for kernel in framed])
     return Convolution(
         **slide(framed[0].shape),
@@ -203,26 +204,6 @@ def _kernels(spec: object, place: Place) -> list[Kernel]:
     if isinstance(spec, str):
         return load_kernels(spec)
     return [Kernel(place.tensor(spec, "kernel", 2))]
-
-
-def _centred(kernels: list[Kernel]) -> list[Kernel]:
-    """Return kernels with zeros around those whose origin is not their middle.
-
-    A layer's window has no origin: "same" padding puts its middle on the output pixel.
-    """
-    centred = []
-    for kernel in kernels:
-        (before, after) = zip(
-            *((o, k - 1 - o) for o, k in zip(kernel.origin, kernel.shape, strict=True)), strict=True
-        )
-        reach = np.maximum(before, after)
-        if any(o != (k - 1) // 2 for o, k in zip(kernel.origin, kernel.shape, strict=True)):
-            around = np.stack([reach - before, reach - after], axis=1)
-            kernel = Kernel(
-                np.pad(kernel.weights, around), kernel.bias, tuple(reach.tolist()), kernel.name
-            )
-        centred.append(kernel)
-    return centred
 
 
 def _by_weights(

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from conv_cli.errors import ConvError, ModelError
-from conv_cli.io.files import write_atomically, write_bytes
-from conv_cli.kernels.array_files import parse_npy
-from conv_cli.kernels.documents import decode_text, json_shown, parse_json, read_bounded
+from conv_cli.io.files import read_bounded, write_atomically, write_bytes
+from conv_cli.io.json import json_shown, parse_json
+from conv_cli.io.npy import parse_npy
+from conv_cli.io.text import decode_text
 from conv_cli.networks.convolution import Convolution
 from conv_cli.networks.layer import Array, Layer
 from conv_cli.networks.model import Arrays, Model, as_model

@@ -8,7 +8,7 @@ import numpy as np
 
 from conv_cli.correlation.params import Pair
 from conv_cli.errors import ModelError
-from conv_cli.kernels.documents import json_shown
+from conv_cli.io.json import json_shown
 from conv_cli.layers import as_pair
 from conv_cli.networks.layer import Array
 

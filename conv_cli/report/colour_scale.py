@@ -18,18 +18,12 @@ _COLOURS = np.array(
 def diverging(values: npt.ArrayLike, limit: float | None = None) -> npt.NDArray[np.uint8]:
     """Return the colour of each value.
 
-    Parameters
-    ----------
-    values : array_like of any shape
-        Real and finite.
-    limit : float, optional
-        The magnitude that gets the strongest colours, as do all beyond; by default the largest
+    values : array_like of any shape, real and finite.
+    limit : the magnitude that gets the strongest colours, as do all beyond; by default the largest
         magnitude among the values.
 
-    Returns
-    -------
-    ndarray, shape (*values.shape, 3), uint8
-        Red, green and blue. All are the colour of zero where the limit is 0.
+    Returns red, green and blue, shape (*values.shape, 3), uint8; where the limit is 0 all have the
+    colour of zero.
     """
     array = np.asarray(values, np.float64)
     if limit is None:

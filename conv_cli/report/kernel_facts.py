@@ -30,21 +30,13 @@ _PASSED, _STOPPED = 0.99, 0.05
 class Response(NamedTuple):
     """How strongly waves come through, by their frequency.
 
-    Attributes
-    ----------
-    kind : str
-        "all-pass", "low-pass", "high-pass", "band-pass", "boost" for what keeps an even surface
+    kind : "all-pass", "low-pass", "high-pass", "band-pass", "boost" for what keeps an even surface
         and lifts finer waves, "band-stop" or "none".
-    mean : float
-        The gain of an even surface: the sum of the weights.
-    peak : float
-        The largest gain of any wave.
-    row_frequency, column_frequency : float
-        Of that wave, in cycles a pixel down and to the right, 0…0.5.
-    cutoff : float or None
-        For a low-pass, the frequency along the axis where the gain falls below half the peak.
-    turns : bool
-        Whether the gains are the same with rows and columns exchanged.
+    mean : the gain of an even surface: the sum of the weights.
+    peak : the largest gain of any wave.
+    row_frequency, column_frequency : of that wave, in cycles a pixel down and to the right, 0…0.5.
+    cutoff : for a low-pass, the frequency along the axis where the gain falls below half the peak.
+    turns : whether the gains are the same with rows and columns exchanged.
     """
 
     kind: str
@@ -66,8 +58,9 @@ class Response(NamedTuple):
             case "all-pass":
                 return f"all-pass: every wave times {self.peak:.4g}"
             case "low-pass":
-                half = "" if self.cutoff is None else f", half of it at {_period(self.cutoff)}"
-                return f"low-pass: {even}{half}"
+                if self.cutoff is None:
+                    return f"low-pass: {even}"
+                return f"low-pass: {even}, half of it at waves of {1 / self.cutoff:.3g} pixels"
             case "boost":
                 return f"boosts detail: {even}, {wave}"
             case "band-stop":
@@ -78,22 +71,14 @@ class Response(NamedTuple):
 class Facts(NamedTuple):
     """All that ``kernels show`` tells.
 
-    Attributes
-    ----------
-    sum, positive, negative : float
-        Of the weights, of those above and of those below 0.
-    low, high : float
-        The least and the greatest result for pixels of 0…255, bias included.
-    symmetry : tuple of str
-        What can be done to the weights without changing them, or changing their sign only.
-    rank : int
-        The least number of columns times rows that the kernel is a sum of.
-    factors : (column, row) or None
-        For rank 1: two 1-D kernels that do the same one after the other.
-    response : Response
-    costs : tuple of (strategy, milliseconds)
-        The planner's estimates for a grey 8-bit image of 4000×3000 on one core, cheapest first;
-        none for whole numbers so large that 64 bits do not hold the result.
+    sum, positive, negative : of the weights, of those above and of those below 0.
+    low, high : the least and the greatest result for pixels of 0…255, bias included.
+    symmetry : what leaves the weights as they are, or changes their sign only, in words.
+    rank : the least number of columns times rows that the kernel is a sum of.
+    factors : for rank 1, the column and the row that do the same one after the other.
+    costs : the planner's estimates for a grey 8-bit image of 4000×3000 on one core, by strategy in
+        milliseconds, cheapest first; none for whole numbers so large that 64 bits do not hold the
+        result.
     """
 
     sum: float
@@ -111,10 +96,7 @@ class Facts(NamedTuple):
 def kernel_facts(kernel: Kernel) -> Facts:
     """Return what there is to know of a kernel.
 
-    Raises
-    ------
-    KernelError
-        If its weights are so large that sums of them exceed float64.
+    Raises KernelError if its weights are so large that sums of them exceed float64.
     """
     weights = kernel.weights
     if np.abs(weights).max() > _LARGEST:
@@ -147,7 +129,7 @@ _MOVES: dict[str, Any] = {
 
 
 def symmetries(weights: Weights) -> tuple[str, ...]:
-    """Return in words which mirrorings and turns leave the weights, or only change their sign."""
+    """Return in words which mirrorings leave the weights, or only change their sign."""
     if not weights.any():
         return ("zero",)
     tolerance = _SAME * float(np.abs(weights).max())
@@ -165,29 +147,21 @@ def symmetries(weights: Weights) -> tuple[str, ...]:
 
 def frequency_response(weights: Weights) -> Response:
     """Return what the kernel lets through, judged on the gains of its Fourier transform."""
-    shape = _grid(weights.shape)
+    shape = tuple(max(_LEAST_GRID, size) if size > 1 else 1 for size in weights.shape)
+    if math.prod(shape) > _MOST_GRID:  # as many frequencies as weights are enough
+        shape = weights.shape
     gains = np.abs(np.fft.rfft2(weights, shape))
     rows = np.abs(np.fft.fftfreq(shape[0]))
     columns = np.fft.rfftfreq(shape[1])
     mean, peak = float(weights.sum()), float(gains.max())
-    row, column = np.unravel_index(int(_settled(gains).argmax()), gains.shape)
+    # Rounded, so that of equal gains the lowest frequency is found first.
+    first = int(np.round(gains / (peak or 1.0), 9).argmax())
+    row, column = np.unravel_index(first, gains.shape)
     frequencies = float(rows[row]), float(columns[column])
     kind = _kind(gains, np.maximum(rows[:, None], columns), frequencies)
     cutoff = _cutoff(gains, rows, columns) if kind == "low-pass" else None
     turns = any("across the diagonal" in words for words in symmetries(weights))
     return Response(kind, mean, peak, *frequencies, cutoff, turns)
-
-
-def _grid(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return how many frequencies are looked at down and across, few enough for the memory."""
-    fine = tuple(max(_LEAST_GRID, size) if size > 1 else 1 for size in shape)
-    return fine if math.prod(fine) <= _MOST_GRID else shape
-
-
-def _settled(gains: Weights) -> Weights:
-    """Return the gains rounded, so that of equal ones the lowest frequency is found first."""
-    most = float(gains.max()) or 1.0
-    return np.round(gains / most, 9)
 
 
 def _kind(gains: Weights, frequency: Weights, peak: tuple[float, float]) -> str:
@@ -206,37 +180,27 @@ def _kind(gains: Weights, frequency: Weights, peak: tuple[float, float]) -> str:
 
 
 def _cutoff(gains: Weights, rows: Weights, columns: Weights) -> float | None:
-    """Return the frequency at which the gain first falls to half along an axis, the lower of two.
+    """Return the lowest frequency along an axis at which the gain is less than half, None if none.
 
-    None if it falls to half along neither.
+    Every frequency down is there twice, mirrored, and that is as good.
     """
     half = gains[0, 0] / 2
-    down = gains[: len(rows) // 2 + 1, 0]
-    falls = [
-        float(frequencies[np.flatnonzero(line < half)[0]])
-        for line, frequencies in ((down, rows), (gains[0], columns))
-        if (line < half).any()
-    ]
-    return min(falls, default=None)
-
-
-def _period(frequency: float) -> str:
-    return f"waves of {1 / frequency:.3g} pixels"
+    low = [*rows[gains[:, 0] < half].tolist(), *columns[gains[0] < half].tolist()]
+    return min(low, default=None)
 
 
 def _direction(response: Response) -> str:
-    """Return the period of the strongest wave, and the way that it runs, in words."""
+    """Return the period of the strongest wave, and its direction, in words."""
     row, column = response.row_frequency, response.column_frequency
     frequency = float(np.hypot(row, column))
     if frequency == 0:
         return "of no end"
-    period = f"of {1 / frequency:.3g} pixels"
     if 0 in (row, column):
-        ways = ["from left to right", "from top to bottom"]
-        way = " or ".join(ways) if response.turns else ways[row > 0]
+        both = ["from left to right", "from top to bottom"]
+        direction = " or ".join(both) if response.turns else both[row > 0]
     else:
-        way = "across the diagonal" if row == column else "at a slant"
-    return f"{period} {way}"
+        direction = "across the diagonal" if row == column else "at a slant"
+    return f"of {1 / frequency:.3g} pixels {direction}"
 
 
 def _factors(weights: Weights) -> tuple[list[float], list[float]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from conv_cli.kernels.catalogue import CATALOGUE, built_in
-from conv_cli.kernels.family import Family, FamilySet, Parameter, Value
+from conv_cli.kernels.family import Family, FamilySet, Parameter
 from conv_cli.report.kernel_text import Colours, sketch
 
 _SKETCH = 11
@@ -33,7 +33,7 @@ def _details(entry: Family | FamilySet) -> dict[str, Any]:
     parameters = [
         {
             "name": parameter.name,
-            "default": _default(parameter),
+            "default": parameter.default,
             "meaning": parameter.meaning,
             "expected": parameter.expected,
         }
@@ -42,21 +42,19 @@ def _details(entry: Family | FamilySet) -> dict[str, Any]:
     return {"size": list(kernel.shape), "parameters": parameters}
 
 
-def _default(parameter: Parameter) -> Value | list[int] | str:
-    return list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
-
-
 def _usage(entry: Family | FamilySet) -> str:
     """Return the name with its parameters and their defaults, as it may be typed."""
     if isinstance(entry, FamilySet):
         return f"{entry.name} ({len(entry.members)})"
-    parts = [
-        parameter.name if default is None else f"{parameter.name}={_shown(default)}"
-        for parameter in entry.parameters
-        for default in [parameter.default]
-    ]
-    return ":".join([entry.name, ",".join(parts)] if parts else [entry.name])
+    parts = ",".join(map(_with_default, entry.parameters))
+    return f"{entry.name}:{parts}" if parts else entry.name
 
 
-def _shown(value: Value) -> str:
-    return "x".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
+def _with_default(parameter: Parameter) -> str:
+    match parameter.default:
+        case None:
+            return parameter.name
+        case (rows, columns):
+            return f"{parameter.name}={rows}x{columns}"
+        case number:
+            return f"{parameter.name}={number:g}"

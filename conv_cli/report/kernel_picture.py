@@ -27,14 +27,7 @@ _PAPER = 255
 def kernel_picture(kernel: Kernel, caption: str = "") -> Pixels:
     """Return a kernel as a heat map, blue below zero and red above, with a line of text below it.
 
-    Returns
-    -------
-    ndarray, shape (H, W, 3), uint8
-
-    Raises
-    ------
-    KernelError
-        If it has more than 8,192 rows or columns.
+    Shape (H, W, 3). Raises KernelError if it has more than 8,192 rows or columns.
     """
     if max(kernel.shape) > _MOST_PIXELS:
         raise KernelError(

@@ -14,14 +14,12 @@ _MOST_FACTORS = 12
 
 def told_lines(kernel: Kernel) -> Iterator[str]:
     """Yield a line for each thing there is to know of a kernel."""
-    for name, text in _told(kernel, kernel_facts(kernel)):
-        yield f"{name:<10} {text}"
+    yield from (f"{name:<10} {text}" for name, text in _words(kernel, kernel_facts(kernel)))
 
 
 def facts_of(kernel: Kernel) -> dict[str, Any]:
     """Return all there is to know of a kernel as an object for JSON."""
     facts = kernel_facts(kernel)
-    response = facts.response._asdict()
     return {
         "name": kernel.name,
         "size": list(kernel.shape),
@@ -34,7 +32,7 @@ def facts_of(kernel: Kernel) -> dict[str, Any]:
         "symmetry": list(facts.symmetry),
         "rank": facts.rank,
         "factors": facts.factors and dict(zip(("column", "row"), facts.factors, strict=True)),
-        "response": {**response, "words": facts.response.words},
+        "response": {**facts.response._asdict(), "words": facts.response.words},
         "costs": dict(facts.costs),
         "weights": kernel.weights.tolist(),
     }
@@ -43,12 +41,8 @@ def facts_of(kernel: Kernel) -> dict[str, Any]:
 def draw(kernel: Kernel, path: str, *, force: bool = False) -> None:
     """Draw a kernel as a heat map into a .png or .html file.
 
-    Raises
-    ------
-    KernelError
-        If the file is to be of another kind, or the kernel is too large to draw.
-    ImageError
-        If the file cannot be written.
+    Raises KernelError if the file is to be of another kind, or the kernel is too large to draw;
+    ImageError if the file cannot be written.
     """
     ending = Path(path).suffix.lower()
     if ending == ".png":
@@ -74,7 +68,7 @@ def _caption(kernel: Kernel) -> str:
     return f"{name}: {rows}x{columns}, sum {_tidy(float(kernel.weights.sum()))}{bias}"
 
 
-def _told(kernel: Kernel, facts: Facts) -> Iterator[tuple[str, str]]:
+def _words(kernel: Kernel, facts: Facts) -> Iterator[tuple[str, str]]:
     (rows, columns), (row, column) = kernel.shape, kernel.origin
     yield "name", kernel.name
     yield "size", f"{rows}x{columns}, origin at row {row}, column {column} (from 0)"

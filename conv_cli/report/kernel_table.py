@@ -26,18 +26,11 @@ def kernel_table(
 ) -> str:
     """Return a kernel as a ``<table class="kernel">``, coloured cell by cell.
 
-    Parameters
-    ----------
     weights : ndarray, shape (kh, kw)
-    origin : (row, column), optional
-        Of the cell to frame.
-    caption : str
-        Plain text below the table.
+    origin : of the cell to frame.
+    caption : plain text below the table.
 
-    Raises
-    ------
-    KernelError
-        If there are more than 10,000 weights.
+    Raises KernelError if there are more than 10,000 weights.
     """
     if weights.size > _MOST_CELLS:
         raise KernelError(

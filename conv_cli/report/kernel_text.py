@@ -1,4 +1,4 @@
-"""A kernel drawn as text: numbers in columns, aligned at the decimal point, shaded if wanted."""
+"""A kernel drawn as text: numbers in columns, aligned at the decimal point, shaded or plain."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from conv_cli.report.colour_scale import Rgb, diverging, ink
 Colours = Literal[0, 256, 16_777_216]
 """How many colours a terminal shows; 0 for plain text."""
 
-Kept = Sequence[int | None]
+Indices = Sequence[int | None]
+"""Of the rows or columns that are drawn, with None where some are left out."""
 
 _GAP = "…"
 _NARROWEST = 3
@@ -31,24 +32,20 @@ def kernel_lines(
 ) -> list[str]:
     """Return the lines of a drawn kernel.
 
-    Parameters
-    ----------
     weights : ndarray, shape (kh, kw), float64
-    width, height : int, optional
-        The most characters a line and the most lines that the drawing may take; rows and columns
-        in the middle of a larger one are left out for an ellipsis.
-    digits : int
-        Significant digits of the largest weight.
-    colours : 0, 256 or 16777216
-        With colours, every number stands on the colour of its value, by the codes of terminals.
+    width, height : the most characters a line and the most lines that the drawing may have; rows
+        and columns in the middle of a larger one are left out for an ellipsis.
+    digits : significant digits of the largest weight.
+    colours : where there are any, every number stands on the colour of its value, by the codes of
+        terminals.
     """
     limit = float(np.abs(weights).max())
-    rows = _kept(weights.shape[0], height)
-    columns: Kept = _kept(weights.shape[1], width)
+    rows = _drawn(weights.shape[0], height)
+    columns: Indices = _drawn(weights.shape[1], width)
     if width is not None:  # how wide a number is shows in those that may come to be drawn
-        columns = _kept(weights.shape[1], max(3, width // _NARROWEST))
+        columns = _drawn(weights.shape[1], max(3, width // _NARROWEST))
         widest = len(number_texts(_part(weights, rows, columns), digits, limit)[0][0])
-        columns = _kept(weights.shape[1], max(3, width // (widest + 2)))
+        columns = _drawn(weights.shape[1], max(3, width // (widest + 2)))
     part = _part(weights, rows, columns)
     texts = number_texts(part, digits, limit)
     gap = _GAP.center(len(texts[0][0]) + 2)
@@ -139,7 +136,7 @@ def _code(colour: Rgb, colours: Colours) -> str:
     return f"2;{';'.join(map(str, channels))}"
 
 
-def _kept(count: int, limit: int | None) -> Kept:
+def _drawn(count: int, limit: int | None) -> Indices:
     """Return the indices to draw, with None for those in the middle that do not fit."""
     if limit is None or count <= limit:
         return range(count)
@@ -148,12 +145,14 @@ def _kept(count: int, limit: int | None) -> Kept:
     return [*range(head), None, *range(count - tail, count)]
 
 
-def _part(weights: npt.NDArray[np.float64], rows: Kept, columns: Kept) -> npt.NDArray[np.float64]:
+def _part(
+    weights: npt.NDArray[np.float64], rows: Indices, columns: Indices
+) -> npt.NDArray[np.float64]:
     """Return the weights that are drawn."""
-    return weights[np.ix_(*([i for i in kept if i is not None] for kept in (rows, columns)))]
+    return weights[np.ix_(*([i for i in indices if i is not None] for indices in (rows, columns)))]
 
 
-def _laid_out(pieces: list[str], kept: Kept, gap: str) -> list[str]:
+def _laid_out(pieces: list[str], indices: Indices, gap: str) -> list[str]:
     """Return the pieces with a gap where some were left out."""
     rest = iter(pieces)
-    return [gap if index is None else next(rest) for index in kept]
+    return [gap if index is None else next(rest) for index in indices]

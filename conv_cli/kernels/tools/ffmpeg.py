@@ -1,4 +1,4 @@
-"""ffmpeg's ``convolution`` filter: whole numbers, times rdiv, plus bias; not turned, centred.
+"""ffmpeg's ``convolution`` filter: whole numbers, times rdiv, plus bias; not flipped, centred.
 
 Without rdiv it divides by the sum of the numbers, or by 1 if that is 0. ffmpeg up to 5.1 does so
 even with an rdiv, so none is written: what cannot be said without one is refused.
@@ -10,10 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from conv_cli.errors import KernelError
-from conv_cli.kernels.family import Weights
-from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.operations import cropped, framed
+from conv_cli.errors import ConvError
+from conv_cli.kernels.kernel import Kernel, Size, Weights
 from conv_cli.kernels.rational import as_rational
 from conv_cli.kernels.text import format_number
 from conv_cli.kernels.tools.typed import Typed
@@ -26,45 +24,35 @@ _SQUARES = {9: 3, 25: 5, 49: 7}
 _LONGEST = 49
 _MOST_SUM = 32_767
 """Of the numbers' magnitudes, so that sums of 16-bit pixels stay within 32 bits."""
-_NUMBER = "a whole number"
+_NUMBER, _FROM_0 = "a whole number", "a number from 0"
 
 
 def read_ffmpeg(typed: Typed) -> list[Kernel]:
     """Return the kernel of a filter, ``convolution=…`` with any of its options, or of a matrix.
 
-    Raises
-    ------
-    KernelError
-        With the place of what is malformed, and what was expected there; or if the planes of a
-        colour image are given different matrices.
+    Raises ConvError with the place of what is malformed, and what was expected there; or if the
+    planes of a colour image are given different matrices.
     """
     options = _options(typed)
     planes = [_plane(options, plane, typed) for plane in range(_COLOURS) if f"{plane}m" in options]
     if "0m" not in options:
         raise typed.fault(len(typed.text), "a matrix of 9, 25 or 49 whole numbers")
-    for plane in planes[1:]:
-        same = np.array_equal(plane.weights, planes[0].weights) and plane.bias == planes[0].bias
-        if not same:
-            raise KernelError(
-                f"kernel {typed.label}: its planes have different kernels; give one of them alone"
-            )
-    return planes[:1]
+    first, *others = planes
+    for plane in others:
+        if not np.array_equal(plane.weights, first.weights) or plane.bias != first.bias:
+            raise ConvError("its planes have different kernels; give one of them alone")
+    return [first]
 
 
 def write_ffmpeg(kernel: Kernel) -> str:
     """Return the filter, for grey and for all three colours.
 
-    Raises
-    ------
-    KernelError
-        If the filter cannot hold the kernel, with the reason.
+    Raises ConvError if the filter cannot hold the kernel, with the reason.
     """
     if kernel.bias < 0:
-        raise KernelError(
-            f"kernel {kernel.name}: its bias is {kernel.bias:g}, and ffmpeg takes none below 0"
-        )
+        raise ConvError(f"its bias is {kernel.bias:g}, and ffmpeg takes none below 0")
     mode, shape = _frame(kernel)
-    matrix = " ".join(map(format_number, _whole(_framed(kernel, shape)).ravel().tolist()))
+    matrix = " ".join(map(format_number, _whole(kernel.framed(shape)).ravel().tolist()))
     parts = [f"{plane}m={matrix}" for plane in range(_COLOURS)]
     if mode != "square":
         parts += [f"{plane}mode={mode}" for plane in range(_COLOURS)]
@@ -76,15 +64,12 @@ def write_ffmpeg(kernel: Kernel) -> str:
 def approximate_ffmpeg(kernel: Kernel) -> Kernel:
     """Return the closest kernel that the filter holds: cut down, in whole numbers, of equal sum.
 
-    Raises
-    ------
-    KernelError
-        If its sum is neither 0 nor 1, or nothing but zeros would be left.
+    Raises ConvError if its sum is neither 0 nor 1, or nothing but zeros would be left.
     """
     total = _total(kernel)
     tall, wide = kernel.centred().shape
     shape = (min(tall, _LONGEST), min(wide, _LONGEST)) if 1 in (tall, wide) else (7, 7)
-    part = cropped(kernel, shape, ((shape[0] - 1) // 2, (shape[1] - 1) // 2))
+    part = kernel.framed(shape, crop=True)
     left = float(part.weights.sum())
     if total == 1 and left > 0:
         weights = part.weights / left
@@ -93,9 +78,9 @@ def approximate_ffmpeg(kernel: Kernel) -> Kernel:
         weights, scale = part.weights - left / part.weights.size, 1 - total
     numbers = _rounded(weights * scale, total * scale) if scale > 0 else np.zeros(1)
     if not numbers.any() or numbers.sum() != total * scale:
-        raise KernelError(
-            f"kernel {kernel.name}: nothing like it is left in whole numbers within 7x7, which is "
-            "what ffmpeg holds; use another tool"
+        raise ConvError(
+            "nothing like it is left in whole numbers within 7x7, which is what ffmpeg holds; use "
+            "another tool"
         )
     return replace(part, weights=numbers / scale)
 
@@ -141,19 +126,19 @@ def _plane(options: dict[str, Typed], plane: int, typed: Typed) -> Kernel:
         if len(numbers) > _LONGEST:
             raise word.fault(0, f"at most {_LONGEST} numbers")
     shape = _shape(len(numbers), options.get(f"{plane}mode"), matrix)
-    rdiv = _option(options, f"{plane}rdiv", "a number from 0")
-    bias = _option(options, f"{plane}bias", "a number from 0")
+    rdiv, bias = (_option(options, f"{plane}{key}") for key in ("rdiv", "bias"))
     weights = np.reshape(numbers, shape)
     weights = weights * rdiv if rdiv else weights / (weights.sum() or 1)
     return Kernel(weights, bias=bias, name=typed.label)
 
 
-def _shape(count: int, mode: Typed | None, matrix: Typed) -> tuple[int, int]:
-    name = "square" if mode is None else mode.text.strip()
-    name = _MODES.get(name, name)
-    if name not in _MODES.values():
-        assert mode is not None
-        raise mode.fault(0, f"one of {', '.join(_MODES.values())}")
+def _shape(count: int, mode: Typed | None, matrix: Typed) -> Size:
+    name = "square"
+    if mode is not None:
+        name = mode.text.strip()
+        name = _MODES.get(name, name)
+        if name not in _MODES.values():
+            raise mode.fault(0, f"one of {', '.join(_MODES.values())}")
     end = len(matrix.text)
     if name == "square":
         if count not in _SQUARES:
@@ -166,12 +151,12 @@ def _shape(count: int, mode: Typed | None, matrix: Typed) -> tuple[int, int]:
     return (1, count) if name == "row" else (count, 1)
 
 
-def _option(options: dict[str, Typed], name: str, expected: str) -> float:
+def _option(options: dict[str, Typed], name: str) -> float:
     if name not in options:
         return 0.0
-    value = options[name].number(expected)
+    value = options[name].number(_FROM_0)
     if value < 0:
-        raise options[name].fault(0, expected)
+        raise options[name].fault(0, _FROM_0)
     return value
 
 
@@ -179,16 +164,16 @@ def _total(kernel: Kernel) -> int:
     """Return what the weights sum to, 0 or 1: with any other sum the filter divides by it."""
     total = float(kernel.weights.sum())
     slack = 1e-9 * max(1.0, min(float(np.abs(kernel.weights).sum()), _MOST_SUM))
-    for held in (0, 1):
-        if abs(total - held) <= slack:
-            return held
-    raise KernelError(
-        f"kernel {kernel.name}: ffmpeg divides by the sum of the weights, up to 5.1 even with an "
-        f"rdiv, and these sum to {total:.6g} and not to 0 or 1; use --normalize sum"
+    for allowed in (0, 1):
+        if abs(total - allowed) <= slack:
+            return allowed
+    raise ConvError(
+        "ffmpeg divides by the sum of the weights, up to 5.1 even with an rdiv, and "
+        f"these sum to {total:.6g} and not to 0 or 1; use --normalize sum"
     )
 
 
-def _frame(kernel: Kernel) -> tuple[str, tuple[int, int]]:
+def _frame(kernel: Kernel) -> tuple[str, Size]:
     """Return the mode, and the shape that the matrix gets."""
     tall, wide = kernel.centred().shape
     if tall == 1 < wide <= _LONGEST:
@@ -197,15 +182,11 @@ def _frame(kernel: Kernel) -> tuple[str, tuple[int, int]]:
         return "column", (tall, 1)
     side = max(tall, wide, 3)
     if side > max(_SQUARES.values()):
-        raise KernelError(
-            f"kernel {kernel.name}: it reaches {side // 2} pixels from its origin, and ffmpeg 3, "
+        raise ConvError(
+            f"it reaches {side // 2} pixels from its origin, and ffmpeg 3, "
             "or 24 in a single row or column; use --approximate to cut it down"
         )
     return "square", (side, side)
-
-
-def _framed(kernel: Kernel, shape: tuple[int, int]) -> Kernel:
-    return framed(kernel, shape, ((shape[0] - 1) // 2, (shape[1] - 1) // 2))
 
 
 def _whole(kernel: Kernel) -> Weights:
@@ -213,13 +194,13 @@ def _whole(kernel: Kernel) -> Weights:
     exact = as_rational(kernel.weights, _MOST_SUM)
     total = _total(kernel)
     if exact is None or (total == 0 and exact.divisor > 1):
-        raise KernelError(
-            f"kernel {kernel.name}: ffmpeg takes whole numbers only, and its weights are not "
+        raise ConvError(
+            "ffmpeg takes whole numbers only, and its weights are not "
             f"{'whole' if total == 0 else 'fractions of few digits'}; use --approximate"
         )
     if np.abs(exact.numerators).sum() > _MOST_SUM:
-        raise KernelError(
-            f"kernel {kernel.name}: in whole numbers its weights are larger than ffmpeg's 32 bits "
+        raise ConvError(
+            "in whole numbers its weights are larger than ffmpeg's 32 bits "
             "hold for 16-bit images; use --approximate"
         )
     return exact.numerators

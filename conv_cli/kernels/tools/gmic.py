@@ -1,32 +1,26 @@
-"""G'MIC's matrices, as ``correlate`` means them: not turned, origin ((h-1)//2, (w-1)//2)."""
+"""G'MIC's matrices, as ``correlate`` means them: not flipped, origin ((h-1)//2, (w-1)//2)."""
 
 import re
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.operations import recentred
 from conv_cli.kernels.text import format_number, rectangle
 from conv_cli.kernels.tools.typed import Typed
-
-_FORM = "a matrix such as (0,1,0;1,-4,1;0,1,0)"
 
 
 def read_gmic(typed: Typed) -> list[Kernel]:
     """Return the kernel of a matrix in round brackets: commas in rows, semicolons between them.
 
-    Raises
-    ------
-    KernelError
-        With the place of what is malformed, and what was expected there.
+    Raises ConvError with the place of what is malformed, and what was expected there.
     """
     start, end = typed.indent, len(typed.text.rstrip())
     if not typed.text.startswith("(", start):
-        raise typed.fault(start, _FORM)
+        raise typed.fault(start, "a matrix such as (0,1,0;1,-4,1;0,1,0)")
     if typed.text[end - 1] != ")":
         raise typed.fault(end, ") at the end")
     inside = typed.part(start + 1, end - 1)
     rows = ([_number(cell) for cell in row.split(",")] for row in inside.split(";"))
-    return [Kernel(rectangle(rows, typed.label), name=typed.label)]
+    return [Kernel(rectangle(rows), name=typed.label)]
 
 
 def _number(cell: Typed) -> float:
@@ -40,16 +34,12 @@ def _number(cell: Typed) -> float:
 def write_gmic(kernel: Kernel) -> str:
     """Return the matrix for G'MIC's ``correlate``; zeros put another origin into the middle.
 
-    Raises
-    ------
-    KernelError
-        If the kernel has a bias, which no matrix holds.
+    Raises ConvError if the kernel has a bias, which no matrix holds.
     """
     if kernel.bias != 0:
-        raise KernelError(
-            f"kernel {kernel.name}: a matrix of G'MIC's holds no bias, and this one has "
-            f"{kernel.bias:g}; use --bias 0, and say add {kernel.bias:g} there"
+        raise ConvError(
+            f"a matrix of G'MIC's holds no bias, and this one has {kernel.bias:g}; use --bias 0, "
+            f"and say add {kernel.bias:g} there"
         )
-    centred = recentred(kernel, lambda size: (size - 1) // 2)
-    rows = (",".join(map(format_number, row)) for row in centred.weights.tolist())
-    return f"({';'.join(rows)})"
+    weights = kernel.centred("upper").weights
+    return f"({';'.join(','.join(map(format_number, row)) for row in weights.tolist())})"

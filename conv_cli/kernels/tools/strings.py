@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError
+from conv_cli.io.text import shown
 from conv_cli.kernels.formats import dump_kernel
-from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.operations import framed
-from conv_cli.kernels.text import brief_name, shown
+from conv_cli.kernels.kernel import Kernel, common_frame, named
+from conv_cli.kernels.text import brief_name
 from conv_cli.kernels.tools.ffmpeg import approximate_ffmpeg, read_ffmpeg, write_ffmpeg
 from conv_cli.kernels.tools.gegl import approximate_gegl, write_gegl
 from conv_cli.kernels.tools.gmic import read_gmic, write_gmic
@@ -29,10 +29,8 @@ READERS: dict[str, Callable[[Typed], list[Kernel]]] = {
 class Target(NamedTuple):
     """What a kernel can be written for.
 
-    Attributes
-    ----------
     write : callable
-        From a kernel to text or bytes; raises KernelError for one that the target cannot hold.
+        From a kernel to text or bytes; raises ConvError for one that the target cannot hold.
     approximate : callable or None
         From such a kernel to the closest one that it can.
     """
@@ -64,8 +62,6 @@ TARGETS: dict[str, Target] = {
 class Converted(NamedTuple):
     """A kernel for another tool.
 
-    Attributes
-    ----------
     data : bytes
         Text ends with a line feed.
     error : float or None
@@ -80,24 +76,16 @@ class Converted(NamedTuple):
 def convert(kernel: Kernel, name: str, *, approximate: bool = False) -> Converted:
     """Return the kernel as the target of that name takes it.
 
-    Parameters
-    ----------
-    kernel : Kernel
-    name : str
-        A key of `TARGETS`.
-    approximate : bool
-        Where the target cannot hold the kernel, write the closest that it can.
+    name : a key of `TARGETS`.
+    approximate : where the target cannot hold the kernel, write the closest that it can.
 
-    Raises
-    ------
-    KernelError
-        If it cannot hold it.
+    Raises KernelError if it cannot hold it.
     """
     target = TARGETS[name]
-    with np.errstate(over="ignore"):  # sums of weights near the largest float64
+    with named(kernel.name), np.errstate(over="ignore"):  # sums of weights near the largest float64
         try:
             return Converted(_bytes(target.write(kernel)))
-        except KernelError:
+        except ConvError:
             if not approximate or target.approximate is None:
                 raise
         closest = target.approximate(kernel)
@@ -113,14 +101,13 @@ def read_tagged(spec: str) -> list[Kernel]:
     """Return the kernels of ``TOOL:STRING``; each is called by its text, or by its size if long,
     and those of a set are counted.
 
-    Raises
-    ------
-    KernelError
-        If the string is malformed, with the place counted from 1 in `spec`.
+    Raises KernelError if the string is malformed, with the place counted from 1 in `spec`.
     """
     tag, _, _ = spec.partition(":")
     tool = tag.strip().lower()
-    kernels = READERS[tool](Typed(spec, len(tag) + 1, len(spec), shown(spec)))
+    label = shown(spec)
+    with named(label):
+        kernels = READERS[tool](Typed(spec, len(tag) + 1, len(spec), label))
     name = brief_name(" ".join(spec.split()), kernels[0].weights, tool)
     if len(kernels) == 1:
         return [replace(kernels[0], name=name)]
@@ -135,10 +122,7 @@ def _bytes(written: str | bytes) -> bytes:
 
 def _largest_difference(one: Kernel, other: Kernel) -> float:
     """Return by how much the results of two kernels can differ on an 8-bit image."""
-    before = np.maximum(one.origin, other.origin)
-    after = np.maximum(np.subtract(one.shape, one.origin), np.subtract(other.shape, other.origin))
-    (rows, columns), (row, column) = (before + after).tolist(), before.tolist()
-    a, b = (framed(kernel, (rows, columns), (row, column)).weights for kernel in (one, other))
-    difference = a - b
+    a, b = common_frame((one, other))
+    difference = a.weights - b.weights
     up, down = np.maximum(difference, 0).sum(), np.maximum(-difference, 0).sum()
     return 255 * float(max(up, down))

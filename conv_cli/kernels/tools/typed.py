@@ -4,25 +4,16 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from conv_cli.errors import KernelError
-from conv_cli.kernels.text import parse_decimal, shown
+from conv_cli.errors import ConvError
+from conv_cli.io.text import shown
+from conv_cli.kernels.text import parse_number
 
 _WORD = re.compile(r"[^\s,;:|()=^]+|\S")
 _GAPS = re.compile(r"(?:^|,)\s*,|,\s*$")
 
 
 class Typed(NamedTuple):
-    """A piece of a text.
-
-    Attributes
-    ----------
-    whole : str
-        All that was typed.
-    start, end : int
-        Where the piece is in it.
-    label : str
-        What errors call the kernel.
-    """
+    """A piece of a text: from `start` to `end` of the whole; errors call its kernel `label`."""
 
     whole: str
     start: int
@@ -54,10 +45,7 @@ class Typed(NamedTuple):
     def words(self) -> Iterator["Typed"]:
         """Yield what stands between white space and single commas.
 
-        Raises
-        ------
-        KernelError
-            If a comma has nothing before or after it.
+        Raises ConvError if a comma has nothing before or after it.
         """
         text = self.text
         if gap := _GAPS.search(text):
@@ -66,13 +54,16 @@ class Typed(NamedTuple):
             yield self.part(match.start(), match.end())
 
     def number(self, expected: str) -> float:
-        """Return the decimal number that the whole piece spells, or raise KernelError."""
+        """Return the number without a / that the whole piece spells, or raise ConvError."""
         try:
-            return parse_decimal(self.text.strip())
+            value = parse_number(self.text.strip())
         except ValueError:
             raise self.fault(self.indent, expected) from None
+        if "/" in self.text:
+            raise self.fault(self.indent, expected)
+        return value
 
-    def fault(self, index: int, expected: str) -> KernelError:
+    def fault(self, index: int, expected: str) -> ConvError:
         """Return the error that something else was expected at this index of the piece."""
         place = self.start + index
         found = _WORD.match(self.whole, place)
@@ -82,4 +73,4 @@ class Typed(NamedTuple):
             reason = f"character {place + 1} is a space"
         else:
             reason = f"it ends at character {place + 1}"
-        return KernelError(f"kernel {self.label}: {reason}, expected {expected}")
+        return ConvError(f"{reason}, expected {expected}")

@@ -5,11 +5,11 @@ Line 1 is ``WIDTH HEIGHT [SCALE [OFFSET]]``, the rows follow.
 
 import numpy as np
 
-from conv_cli.errors import KernelError
+from conv_cli.errors import ConvError
+from conv_cli.io.text import shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
-from conv_cli.kernels.operations import recentred
 from conv_cli.kernels.rational import as_rational
-from conv_cli.kernels.text import format_number, lines, parse_number, parse_table, shown
+from conv_cli.kernels.text import format_number, lines, parse_number, parse_table
 
 _MOST_SCALE = 1_000_000
 
@@ -17,20 +17,18 @@ _MOST_SCALE = 1_000_000
 def read_mat(text: str, label: str) -> Kernel:
     """Return the kernel of a matrix: weights divided by the scale, the offset as bias.
 
-    Raises
-    ------
-    KernelError
-        If line 1 is malformed, the rows are not what it announces, or a number is none.
+    Raises ConvError if line 1 is malformed, the rows are not what it announces, or a number is
+    none.
     """
     # What may stand between two numbers in libvips: white space, commas and quotation marks.
     rest = lines(text.replace(",", " ").replace('"', " "))
-    width, height, scale, offset = _header(next(rest, ""), label)
-    weights = parse_table((line.split(None, MAX_WEIGHTS) for line in rest), label)
+    width, height, scale, offset = _header(next(rest, ""))
+    weights = parse_table(line.split(None, MAX_WEIGHTS) for line in rest)
     if weights.shape != (height, width):
         rows, columns = weights.shape
-        raise KernelError(
-            f"kernel {label}: line 1 announces {height} rows of {width} numbers, but "
-            f"{rows} rows of {columns} follow"
+        raise ConvError(
+            f"line 1 announces {height} rows of {width} numbers, but {rows} rows of {columns} "
+            "follow"
         )
     with np.errstate(over="ignore"):  # Kernel refuses what is not finite, and says where it is
         weights /= scale
@@ -39,7 +37,7 @@ def read_mat(text: str, label: str) -> Kernel:
 
 def write_mat(kernel: Kernel) -> str:
     """Return the matrix; zeros put another origin into its middle, a scale keeps numbers whole."""
-    kernel = recentred(kernel, lambda size: size // 2)
+    kernel = kernel.centred("lower")
     weights, scale = kernel.weights, 1
     whole = as_rational(weights, _MOST_SCALE)
     if whole is not None and np.array_equal(whole.numerators / whole.divisor, weights):
@@ -50,7 +48,7 @@ def write_mat(kernel: Kernel) -> str:
     return "\n".join([head, *body, ""])
 
 
-def _header(line: str, label: str) -> tuple[int, int, float, float]:
+def _header(line: str) -> tuple[int, int, float, float]:
     """Return width, height, scale and offset from the first line."""
     words = line.split(None, 4)
     try:
@@ -60,8 +58,8 @@ def _header(line: str, label: str) -> tuple[int, int, float, float]:
     except ValueError:
         whole, scale = False, 0.0
     if not whole or scale == 0:
-        raise KernelError(
-            f"kernel {label}: line 1 is {shown(line)}, expected WIDTH HEIGHT [SCALE [OFFSET]] with "
-            "whole sizes from 1 and a scale that is not 0"
+        raise ConvError(
+            f"line 1 is {shown(line)}, expected WIDTH HEIGHT [SCALE [OFFSET]] with whole sizes "
+            "from 1 and a scale that is not 0"
         )
     return int(width), int(height), scale, offset
