@@ -52,15 +52,10 @@ Span = tuple[int, int]
 class Border:
     """How an image goes on beyond its edge.
 
-    Attributes
-    ----------
-    mode : str
-        "edge", "reflect", "symmetric", "wrap" or "constant".
-    value : float
-        The constant, in the image's own units; 0 for the other modes.
-    opaque : bool
-        The constant is a colour that was given, so its opacity is full, even if it is 0; what
-        "zero" means is that there is nothing.
+    mode : str. "edge", "reflect", "symmetric", "wrap" or "constant".
+    value : float. The constant, in the image's own units; 0 for the other modes.
+    opaque : bool. The constant is a colour that was given, so its opacity is full, even if it is 0;
+        what "zero" means is that there is nothing.
     """
 
     mode: str
@@ -143,20 +138,14 @@ def window_of(
 class PaddedImage:
     """An image with its border, read tile by tile; the padded image never exists whole.
 
-    Parameters
-    ----------
-    x : ndarray or Windows, shape (N, C, H, W)
-        Pixels of any real dtype and any strides.
-    padding, border
-        How far it goes on, and how.
-    load : callable, optional
-        A pointwise map over the pixels of a tile, (N, C, h, w) -> (N', C', h, w), such as the way
-        to linear light; the border's constant goes through it too.
-    samples : int
-        How many neighbours in a row are one pixel: 3 for interleaved RGB, whose width and padding
-        are counted in samples then.
-    opacity : float, optional
-        What the border's constant is in the last image of the batch, where that is opacity.
+    x : ndarray or Windows, shape (N, C, H, W). Pixels of any real dtype and any strides.
+    padding, border. How far it goes on, and how.
+    load : callable, optional. A pointwise map over the pixels of a tile, (N, C, h, w) -> (N', C',
+        h, w), such as the way to linear light; the border's constant goes through it too.
+    samples : int. How many neighbours in a row are one pixel: 3 for interleaved RGB, whose width
+        and padding are counted in samples then.
+    opacity : float, optional. What the border's constant is in the last image of the batch, where
+        that is opacity.
     """
 
     def __init__(
@@ -213,14 +202,10 @@ class PaddedImage:
     ) -> tuple[int, int, npt.NDArray[Any]] | None:
         """Return what some columns of output read under each of several columns of a kernel.
 
-        Parameters
-        ----------
-        rows : span
-            Of the padded image.
-        columns : span
-            Of output; the first of them reads at the padded image's column ``step`` times as far.
-        shifts, gap : int
-            Columns of the kernel, and how far apart they lie.
+        rows : span. Of the padded image.
+        columns : span. Of output; the first of them reads at the padded image's column ``step``
+            times as far.
+        shifts, gap : int. Columns of the kernel, and how far apart they lie.
 
         Returns
         -------

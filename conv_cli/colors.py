@@ -77,14 +77,10 @@ def unweigh(signed: Tile, sizes: Tile, colours: int, total: float, size: float) 
     even colour stays even under any opacity, hidden colours make no fringe, and no result exceeds
     Σ|w|·max|c|. For w ≥ 0 that is Σwac / Σwa · Σw, normalised convolution (Knutsson & Westin 1993).
 
-    Parameters
-    ----------
-    signed, sizes : ndarray, shape (2·colours + 1, h, w)
-        What correlation with w, and with |w|, made of ``weigh``.
-    colours : int
-        How many channels of colour there are.
-    total, size : float
-        Σw and Σ|w|.
+    signed, sizes : ndarray, shape (2·colours + 1, h, w). What correlation with w, and with |w|,
+        made of ``weigh``.
+    colours : int. How many channels of colour there are.
+    total, size : float. Σw and Σ|w|.
     """
     plain, weighted, opacity = signed[:colours], signed[colours:-1], signed[-1:]
     seen = sizes[-1:]

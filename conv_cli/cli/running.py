@@ -24,14 +24,10 @@ if TYPE_CHECKING:
 class Batch:
     """How a run is done and told.
 
-    Attributes
-    ----------
-    names : sequence of str
-        The images as they were given.
+    names : sequence of str. The images as they were given.
     threads : int or None
     max_pixels : int
-    dry_run, as_json, explain, telling
-        What is printed.
+    dry_run, as_json, explain, telling. What is printed.
     """
 
     names: Sequence[str]

@@ -17,15 +17,12 @@ _REMEMBERED = 64
 class Bank:
     """The kernels of a problem, shape (O, C/groups, kh, kw).
 
-    Attributes
-    ----------
     weights : ndarray, read-only
-    whole : bool
-        All are finite and have no fraction.
-    balance : float
-        The least |sum| / sum of magnitudes among the outputs; 1 where all weights are 0.
-    gain : float
-        The largest sum of magnitudes of an output: no result is larger for pixels up to 1.
+    whole : bool. All are finite and have no fraction.
+    balance : float. The least |sum| / sum of magnitudes among the outputs; 1 where all weights are
+        0.
+    gain : float. The largest sum of magnitudes of an output: no result is larger for pixels up to
+        1.
     """
 
     def __init__(self, weights: Weights) -> None:

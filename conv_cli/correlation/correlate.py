@@ -75,18 +75,12 @@ def correlate(
 
     A weight of zero reads nothing: a NaN under it stays out of the sum.
 
-    Parameters
-    ----------
-    params : ConvParams
-        Its padding in numbers.
-    finish : callable, optional
-        Is handed every tile.
-    out : ndarray, shape (N, O, rows, columns), optional
-        Where the values go, of a dtype that holds them; ``finish`` is given views of it then.
-    plan : Plan, optional
-        Another one than that of ``prepare``, for tests and measurements.
-    threads
-        All cores by default.
+    params : ConvParams. Its padding in numbers.
+    finish : callable, optional. Is handed every tile.
+    out : ndarray, shape (N, O, rows, columns), optional. Where the values go, of a dtype that holds
+        them; ``finish`` is given views of it then.
+    plan : Plan, optional. Another one than that of ``prepare``, for tests and measurements.
+    threads. All cores by default.
 
     Returns
     -------

@@ -24,8 +24,6 @@ Array = npt.NDArray[Any]
 class Pass(NamedTuple):
     """One kernel of several that are applied one after the other.
 
-    Attributes
-    ----------
     groups : list of Group
     span, stride : (rows, columns)
     """

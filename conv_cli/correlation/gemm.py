@@ -170,13 +170,9 @@ class Gemm:
 class Workspace(NamedTuple):
     """Scratch for tiles of one shape.
 
-    Attributes
-    ----------
-    layout : ndarray, shape (rows, channels, shifts, columns)
-        The shifted copies of the window.
-    straight, rest : ndarray, shape (blocks, depth, columns)
-        The layout in overlapping blocks: those whose product is written where it belongs, and those
-        from which it has to be copied.
+    layout : ndarray, shape (rows, channels, shifts, columns). The shifted copies of the window.
+    straight, rest : ndarray, shape (blocks, depth, columns). The layout in overlapping blocks:
+        those whose product is written where it belongs, and those from which it has to be copied.
     products : ndarray, shape (blocks of the rest, rows of a band, columns)
     """
 

@@ -17,15 +17,11 @@ _EDGE = Border("edge")
 class ConvParams:
     """How kernels slide, whatever their size and that of the image.
 
-    Attributes
-    ----------
     stride, dilation : (rows, columns)
-    padding : "same", "valid", "full" or ((top, bottom), (left, right))
-        In words until ``resolved`` knows the kernel.
-    groups : int
-        Channels and outputs are split into so many groups that do not see each other.
-    border : Border
-        What the padding holds.
+    padding : "same", "valid", "full" or ((top, bottom), (left, right)). In words until ``resolved``
+        knows the kernel.
+    groups : int. Channels and outputs are split into so many groups that do not see each other.
+    border : Border. What the padding holds.
     """
 
     stride: Pair = (1, 1)

@@ -32,24 +32,16 @@ longer than it works, and into a power of two of them, 2⁴ at most, that all co
 class Plan(NamedTuple):
     """How a problem will be computed.
 
-    Attributes
-    ----------
-    strategy : str
-        The engine's name.
-    dtype : numpy.dtype
-        In which the engine works.
-    tile : (rows, columns)
-        Of output that one call of the engine makes.
-    band : int
-        Output rows of one banded product; 1 where there is none.
-    block : int
-        Output columns of one product, or of one window of an FFT; 1 where there is neither.
-    scratch : int
-        Bytes that one thread takes for a tile.
-    costs : tuple of (strategy, float)
-        Milliseconds on one core, estimated for every strategy that is able, cheapest first.
-    reason : str
-        Why this strategy, in words.
+    strategy : str. The engine's name.
+    dtype : numpy.dtype. In which the engine works.
+    tile : (rows, columns). Of output that one call of the engine makes.
+    band : int. Output rows of one banded product; 1 where there is none.
+    block : int. Output columns of one product, or of one window of an FFT; 1 where there is
+        neither.
+    scratch : int. Bytes that one thread takes for a tile.
+    costs : tuple of (strategy, float). Milliseconds on one core, estimated for every strategy that
+        is able, cheapest first.
+    reason : str. Why this strategy, in words.
     """
 
     strategy: Strategy
@@ -102,14 +94,9 @@ def tile_shape(
 
     Whole rows of output are best; those too long for the cache are cut.
 
-    Parameters
-    ----------
-    bytes_per_pixel, cost : float
-        Scratch, and nanoseconds, for each pixel of output.
-    unit : (rows, columns)
-        Of which the tile is a multiple, where it does not end at the image.
-    most : int, optional
-        Columns at most.
+    bytes_per_pixel, cost : float. Scratch, and nanoseconds, for each pixel of output.
+    unit : (rows, columns). Of which the tile is a multiple, where it does not end at the image.
+    most : int, optional. Columns at most.
     """
     height, width = problem.output
     pixels = tile_bytes(problem) / bytes_per_pixel

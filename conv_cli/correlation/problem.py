@@ -31,12 +31,8 @@ class Region(NamedTuple):
 class Tile(NamedTuple):
     """One piece of work, its numbers at hand.
 
-    Attributes
-    ----------
-    output, input : Region
-        What is made, and the padded input that it needs.
-    shape, window : (rows, columns)
-        Of the two.
+    output, input : Region. What is made, and the padded input that it needs.
+    shape, window : (rows, columns). Of the two.
     """
 
     output: Region
@@ -49,31 +45,19 @@ class Tile(NamedTuple):
 class Problem:
     """One correlation, by its shapes.
 
-    Attributes
-    ----------
-    batch, channels, height, width : int
-        The image is (N, C, H, W).
+    batch, channels, height, width : int. The image is (N, C, H, W).
     outputs : int
-    kernel : (rows, columns)
-        The weights are (O, C/groups, kh, kw).
-    params : ConvParams
-        Its padding in numbers.
-    dtype : numpy.dtype
-        Of the pixels that the engines read.
-    whole : bool
-        Pixels, border and weights are all whole numbers, so the result can be exact.
-    balance : float
-        The sum of an output's weights by the sum of their magnitudes, of the output where that is
-        least: 1 for a blur, 0 for a derivative, which leaves little of large pixels.
-    low, high : int
-        No result, nor any part of its sum, lies outside. Only used where ``whole``.
-    steps : int
-        Operations on whole arrays of pixels that shift-and-add takes for all outputs.
-    rank : int
-        How many terms, each a column times a row, the kernel of any output is the sum of; 0 where
-        there are too many, or several input channels, or whole numbers whose factors are not.
-    in_place : bool
-        Engines may read the pixels where they are.
+    kernel : (rows, columns). The weights are (O, C/groups, kh, kw).
+    params : ConvParams. Its padding in numbers.
+    dtype : numpy.dtype. Of the pixels that the engines read.
+    whole : bool. Pixels, border and weights are all whole numbers, so the result can be exact.
+    balance : float. The sum of an output's weights by the sum of their magnitudes, of the output
+        where that is least: 1 for a blur, 0 for a derivative, which leaves little of large pixels.
+    low, high : int. No result, nor any part of its sum, lies outside. Only used where ``whole``.
+    steps : int. Operations on whole arrays of pixels that shift-and-add takes for all outputs.
+    rank : int. How many terms, each a column times a row, the kernel of any output is the sum of; 0
+        where there are too many, or several input channels, or whole numbers whose factors are not.
+    in_place : bool. Engines may read the pixels where they are.
     """
 
     batch: int
@@ -128,20 +112,14 @@ class Problem:
 class Source(NamedTuple):
     """Where the pixels come from: an image (N, C, H, W), and a pointwise map on the way in.
 
-    Attributes
-    ----------
-    pixels : ndarray or Windows, shape (N, C, H, W)
-        Any real dtype, any strides.
-    load : callable or None
-        (N, C, h, w) -> (N', C', h, w), applied to every tile and to the border's constant.
-    samples : int
-        How many samples of a row belong to one pixel: 3 for RGB that is left interleaved.
-    shape : (N', C', H, W)
-        After ``load``.
-    dtype : numpy.dtype
-        After ``load``.
-    opacity : float or None
-        Of a border's constant, as ``PaddedImage`` takes it.
+    pixels : ndarray or Windows, shape (N, C, H, W). Any real dtype, any strides.
+    load : callable or None. (N, C, h, w) -> (N', C', h, w), applied to every tile and to the
+        border's constant.
+    samples : int. How many samples of a row belong to one pixel: 3 for RGB that is left
+        interleaved.
+    shape : (N', C', H, W). After ``load``.
+    dtype : numpy.dtype. After ``load``.
+    opacity : float or None. Of a border's constant, as ``PaddedImage`` takes it.
     """
 
     pixels: Pixels | Windows

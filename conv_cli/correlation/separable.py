@@ -34,8 +34,6 @@ _BLOCKS = (16, 32, 48, 64)
 class Bands(NamedTuple):
     """One term, its factors spread out.
 
-    Attributes
-    ----------
     column : ndarray, shape (R, window rows of R)
     row : ndarray, shape (window columns of B, B)
     """
@@ -47,19 +45,15 @@ class Bands(NamedTuple):
 class Workspace(NamedTuple):
     """Scratch for tiles of one shape.
 
-    Attributes
-    ----------
-    window : ndarray, shape (rows, columns)
-        What the tile reads, whole blocks both ways: what lies behind the image is zero.
-    across : ndarray, shape (blocks, depth, columns)
-        The window in overlapping blocks of rows, as the first pass reads it.
-    between : ndarray, shape (blocks, R, columns)
-        What that pass writes.
-    down : list of ndarray, shape (row blocks, blocks, rows, depth)
-        The same in overlapping blocks of columns, as the second pass reads it: whole row blocks,
-        and the rest of the rows.
-    result : ndarray, shape (rows, columns)
-        What that pass writes, where it cannot write to the output.
+    window : ndarray, shape (rows, columns). What the tile reads, whole blocks both ways: what lies
+        behind the image is zero.
+    across : ndarray, shape (blocks, depth, columns). The window in overlapping blocks of rows, as
+        the first pass reads it.
+    between : ndarray, shape (blocks, R, columns). What that pass writes.
+    down : list of ndarray, shape (row blocks, blocks, rows, depth). The same in overlapping blocks
+        of columns, as the second pass reads it: whole row blocks, and the rest of the rows.
+    result : ndarray, shape (rows, columns). What that pass writes, where it cannot write to the
+        output.
     """
 
     window: Array

@@ -13,11 +13,8 @@ Marks = npt.NDArray[np.bool_]
 def holding(marks: Marks, support: Marks, dilation: Pair = (1, 1)) -> Marks:
     """Tell of every window whether it has a mark under the support.
 
-    Parameters
-    ----------
     marks : ndarray, shape (H, W)
-    support : ndarray, shape (kh, kw)
-        Where the kernel has a weight.
+    support : ndarray, shape (kh, kw). Where the kernel has a weight.
 
     Returns
     -------

@@ -45,23 +45,16 @@ def descended(
 ) -> Descent:
     """Return what gradient descent makes of random weights.
 
-    Parameters
-    ----------
-    rate : float or None
-        The weights take this many times the gradient of the summed squared error, pixels counted
-        in white, off each epoch. None: the pixels of the window are decorrelated first, which
-        makes every direction equally steep, and a rate is taken that suits them all.
-    units : (float, float)
-        What white is in the input and in the target: 255 for 8 bits, 1 for floats.
-    watch : callable, optional
-        Is told the epoch, counted from 1, its loss, and the weights (p, D) after it.
-    name : str
-        What errors call the pair.
+    rate : float or None. The weights take this many times the gradient of the summed squared error,
+        pixels counted in white, off each epoch. None: the pixels of the window are decorrelated
+        first, which makes every direction equally steep, and a rate is taken that suits them all.
+    units : (float, float). What white is in the input and in the target: 255 for 8 bits, 1 for
+        floats.
+    watch : callable, optional. Is told the epoch, counted from 1, its loss, and the weights (p, D)
+        after it.
+    name : str. What errors call the pair.
 
-    Raises
-    ------
-    FitError
-        If the weights run away, with a rate that would not let them.
+    Raises FitError if the weights run away, with a rate that would not let them.
     """
     rng = np.random.default_rng(seed)
     weights = rng.normal(0, _START, (len(normal.gram) - 1, normal.moments.shape[1]))

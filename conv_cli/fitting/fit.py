@@ -98,10 +98,7 @@ def fit_kernel(
     watch : callable, optional
         Is told of each epoch: its number, the loss, and the weights (p, D).
 
-    Raises
-    ------
-    FitError
-        If the images do not go together, or cannot be fitted at all.
+    Raises FitError if the images do not go together, or cannot be fitted at all.
 
     Examples
     --------

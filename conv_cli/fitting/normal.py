@@ -32,18 +32,12 @@ _WORK = 9e10
 class Normal(NamedTuple):
     """Sums over pixels of the products of features φ (p, the last is 1) and targets y (D).
 
-    Attributes
-    ----------
-    gram : ndarray, shape (p, p)
-        Σ φ φᵀ.
-    moments : ndarray, shape (p, D)
-        Σ φ yᵀ.
-    energy : ndarray, shape (D,)
-        Σ y².
+    gram : ndarray, shape (p, p). Σ φ φᵀ.
+    moments : ndarray, shape (p, D). Σ φ yᵀ.
+    energy : ndarray, shape (D,). Σ y².
     pixels : int
     window : Window
-    channels : int
-        Of the input; the features are (channels, rows, columns) in that order.
+    channels : int. Of the input; the features are (channels, rows, columns) in that order.
     """
 
     gram: Array
@@ -118,12 +112,8 @@ def chosen(
 ) -> list[tuple[Pair, Array]]:
     """Return an even sample of each pair's pixels, by their numbers over the whole target.
 
-    Parameters
-    ----------
-    count : int
-        About how many pixels are taken of all pairs together; all, if there are fewer.
-    held_out : bool or None
-        Take those that are held out, those that are not, or both.
+    count : int. About how many pixels are taken of all pairs together; all, if there are fewer.
+    held_out : bool or None. Take those that are held out, those that are not, or both.
     """
     share_of = {None: 1.0, True: 1 / HELD_OUT, False: 1 - 1 / HELD_OUT}[held_out]
     there = sum(int(pair.usable[pair.region(window)].sum()) for pair in pairs) * share_of

@@ -52,12 +52,8 @@ def without_outliers(
 ) -> list[Pair] | None:
     """Return the pairs with their outliers marked as not usable, or None if that explains none.
 
-    Parameters
-    ----------
-    floor : float
-        The target's own error, root mean square.
-    centre, size : (rows, columns)
-        Of the window that is best as long as all pixels count.
+    floor : float. The target's own error, root mean square.
+    centre, size : (rows, columns). Of the window that is best as long as all pixels count.
     """
     for side, blocks in _SIDES.items():
         if side > _SMALL >= max(size):

@@ -31,10 +31,7 @@ _PERIOD = 509, 521
 class Window(NamedTuple):
     """Which input pixels a target pixel is made of.
 
-    Attributes
-    ----------
-    top, left : int
-        The first row and column, counted from the target pixel's own place.
+    top, left : int. The first row and column, counted from the target pixel's own place.
     rows, columns : int
     """
 
@@ -70,25 +67,16 @@ class Window(NamedTuple):
 class Pair(NamedTuple):
     """One before and one after.
 
-    Attributes
-    ----------
-    name : str
-        What errors call it.
-    x : ndarray, shape (C, H, W), float32 or float64
-        The input, in the units of the target.
+    name : str. What errors call it.
+    x : ndarray, shape (C, H, W), float32 or float64. The input, in the units of the target.
     y : ndarray, shape (D, H', W'), of the same dtype
-    usable : ndarray of bool, shape (H', W')
-        Target pixels that are numbers, and not at an end of their range, where clipping has put
-        what would have lain beyond.
-    held_out : ndarray of bool, shape (H', W')
-        Those that are not learned from: a quarter of all.
-    ends : ndarray of bool, shape (H', W')
-        Target pixels at an end of their range.
-    planes : int
-        Channels of the same picture that are pairs of their own. The rounding errors of greyish
-        colours go together, so that there are not as many independent pixels as numbers.
-    limits : (float, float)
-        The ends of the target's range.
+    usable : ndarray of bool, shape (H', W'). Target pixels that are numbers, and not at an end of
+        their range, where clipping has put what would have lain beyond.
+    held_out : ndarray of bool, shape (H', W'). Those that are not learned from: a quarter of all.
+    ends : ndarray of bool, shape (H', W'). Target pixels at an end of their range.
+    planes : int. Channels of the same picture that are pairs of their own. The rounding errors of
+        greyish colours go together, so that there are not as many independent pixels as numbers.
+    limits : (float, float). The ends of the target's range.
     """
 
     name: str
@@ -168,23 +156,15 @@ def prepared(
 ) -> list[Pair]:
     """Return the pairs of planes in a pair of images: one for each channel, or one of all.
 
-    Parameters
-    ----------
-    x, y : array_like, shape (H, W) or (H, W, C)
-        A target of 8 or 16 bits is taken to be clipped at the ends of its range. What is NaN or
-        infinite in it is left out. Two or four channels of an array end in opacity, those of
-        an Image where it says so; what is not opaque is left out too.
-    mixed : bool
-        Every channel of the target may depend on all of the input.
-    name : str
-        What errors call the pair.
-    level : int
-        The step of the target's values.
+    x, y : array_like, shape (H, W) or (H, W, C). A target of 8 or 16 bits is taken to be clipped at
+        the ends of its range. What is NaN or infinite in it is left out. Two or four channels of an
+        array end in opacity, those of an Image where it says so; what is not opaque is left out
+        too.
+    mixed : bool. Every channel of the target may depend on all of the input.
+    name : str. What errors call the pair.
+    level : int. The step of the target's values.
 
-    Raises
-    ------
-    FitError
-        If sizes or channels do not go together, or the input is not finite.
+    Raises FitError if sizes or channels do not go together, or the input is not finite.
     """
     (before, opaque), (after, seen) = _planes(x, name), _planes(y, name)
     _check(before, after, name)

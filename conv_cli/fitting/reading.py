@@ -53,12 +53,8 @@ def match(
 ) -> tuple[str | None, str | None]:
     """Return the built-in with these weights, and the one that has them flipped, or None.
 
-    Parameters
-    ----------
-    window : Window
-        Where the weights lie, the shift undone.
-    tolerance : float
-        By how much the bias may differ.
+    window : Window. Where the weights lie, the shift undone.
+    tolerance : float. By how much the bias may differ.
     """
     if not np.isfinite(errors).all():
         return None, None
@@ -154,10 +150,7 @@ def border(
 ) -> str | None:
     """Return the border mode, or the constant, that explains the rim of the targets; or None.
 
-    Parameters
-    ----------
-    tolerance : float
-        How far off a pixel may be.
+    tolerance : float. How far off a pixel may be.
     """
     extent = with_own_place(window)
     rims = [rim for pair in pairs for rim in _rims(pair, extent)]

@@ -46,14 +46,10 @@ def predicted(pair: Pair, window: Window, solution: Solution) -> tuple[Array, Pl
 class Error(NamedTuple):
     """How far off a prediction is: sums over pixels and channels.
 
-    Attributes
-    ----------
-    squares : float
-        Σ (target - prediction)².
-    deviations : float
-        Σ (target - its mean)², each channel by itself: what a bias alone would leave.
-    numbers : int
-        How many were summed.
+    squares : float. Σ (target - prediction)².
+    deviations : float. Σ (target - its mean)², each channel by itself: what a bias alone would
+        leave.
+    numbers : int. How many were summed.
     """
 
     squares: float
@@ -110,10 +106,7 @@ def refined(
 ) -> Solution:
     """Return the solution over all usable pixels that are not held out.
 
-    Parameters
-    ----------
-    normal : Normal
-        Equations of a sample of them, whose solution is the start.
+    normal : Normal. Equations of a sample of them, whose solution is the start.
     """
     window = normal.window
     count = sum(int(np.count_nonzero(_counted(pair, window))) for pair in pairs)

@@ -114,10 +114,7 @@ class Fit:
     def kernel(self) -> Kernel:
         """The kernel, shift left out.
 
-        Raises
-        ------
-        FitError
-            If there are several: one a channel, or a mix.
+        Raises FitError if there are several: one a channel, or a mix.
         """
         if self.weights.ndim != 2:
             raise FitError("fit: there is more than one kernel; use weights and bias")

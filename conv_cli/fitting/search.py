@@ -47,14 +47,10 @@ class Settings(NamedTuple):
 class Learned(NamedTuple):
     """A window and its best kernel.
 
-    Attributes
-    ----------
-    normal, around : Normal
-        Equations of this window, and of a larger one, where the size was to be found.
-    rmse, r2 : float
-        Over held-out pixels.
-    sizes : tuple of (size, error)
-        What was tried.
+    normal, around : Normal. Equations of this window, and of a larger one, where the size was to be
+        found.
+    rmse, r2 : float. Over held-out pixels.
+    sizes : tuple of (size, error). What was tried.
     """
 
     window: Window
@@ -69,14 +65,10 @@ class Learned(NamedTuple):
 class Task(NamedTuple):
     """What a kernel is looked for in.
 
-    Attributes
-    ----------
-    pairs : sequence of Pair
-        Each with as many channels.
-    floor : float
-        The target's own error, root mean square.
-    valid : (rows, columns) or None
-        The size of the kernel, if the target is what valid filtering leaves.
+    pairs : sequence of Pair. Each with as many channels.
+    floor : float. The target's own error, root mean square.
+    valid : (rows, columns) or None. The size of the kernel, if the target is what valid filtering
+        leaves.
     """
 
     pairs: Sequence[Pair]
@@ -88,12 +80,8 @@ class Task(NamedTuple):
 class Found(NamedTuple):
     """What a search ends with.
 
-    Attributes
-    ----------
-    given, pairs : sequence of Pair
-        As they were given, and without the pixels that no kernel made.
-    curved : bool
-        Each target pixel depends on one input pixel alone, but not along a line.
+    given, pairs : sequence of Pair. As they were given, and without the pixels that no kernel made.
+    curved : bool. Each target pixel depends on one input pixel alone, but not along a line.
     best : Learned
     """
 

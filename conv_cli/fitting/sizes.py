@@ -34,17 +34,11 @@ _COARSE = 1.05
 class Scores:
     """Errors, over pixels that were held out, of all windows within one.
 
-    Parameters
-    ----------
     pairs : sequence of Pair
-    window : Window
-        The largest.
-    floor : float
-        The target's own error.
-    bias, ridge
-        As for `solved`.
-    roughly : bool
-        Of as few pixels as tell whether there is anything to find.
+    window : Window. The largest.
+    floor : float. The target's own error.
+    bias, ridge. As for `solved`.
+    roughly : bool. Of as few pixels as tell whether there is anything to find.
     """
 
     def __init__(

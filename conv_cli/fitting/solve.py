@@ -37,10 +37,7 @@ def centred(normal: Normal, *, bias: bool) -> tuple[Array, Array]:
 def solved(normal: Normal, *, bias: bool = True, ridge: float = 0.0) -> Solution:
     """Return the least-squares weights and bias; of many that are as good, the smallest weights.
 
-    Parameters
-    ----------
-    ridge : float
-        What a unit of squared weight adds to the mean squared error.
+    ridge : float. What a unit of squared weight adds to the mean squared error.
     """
     gram, moments = centred(normal, bias=bias)
     gram = gram + ridge * normal.pixels * np.eye(len(gram))
@@ -81,11 +78,9 @@ class Nested:
     With G = L Lᵀ, the leading block of L⁻¹ is the inverse of the leading block of L: one
     factorization serves every part.
 
-    Parameters
-    ----------
     normal : Normal
-    order : sequence of int
-        The features, without the constant, in the order in which parts take them in.
+    order : sequence of int. The features, without the constant, in the order in which parts take
+        them in.
     """
 
     def __init__(
@@ -117,16 +112,13 @@ class Nested:
 class Certainty(NamedTuple):
     """What the pixels say about the weights, whatever the target is.
 
-    Attributes
-    ----------
-    condition : float
-        The largest by the least eigenvalue; infinite where a direction has no detail at all.
-    variances : ndarray, shape (p,)
-        Of each weight, for a target whose noise has variance 1; infinite where nothing is known.
-    weakest : ndarray, shape (p,)
-        The direction of weights that the pixels say least about, of length 1.
-    spread : float
-        The standard deviation of the weights in that direction, for noise of 1.
+    condition : float. The largest by the least eigenvalue; infinite where a direction has no detail
+        at all.
+    variances : ndarray, shape (p,). Of each weight, for a target whose noise has variance 1;
+        infinite where nothing is known.
+    weakest : ndarray, shape (p,). The direction of weights that the pixels say least about, of
+        length 1.
+    spread : float. The standard deviation of the weights in that direction, for noise of 1.
     """
 
     condition: float

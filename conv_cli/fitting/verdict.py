@@ -37,16 +37,10 @@ def graded(rmse: float, floor: float) -> Verdict:
 def lacking(normal: Normal, sure: Certainty, floor: float, *, bias: bool, least: int = 1) -> str:
     """Return what the pixels do not tell, and what would; "" if they tell enough.
 
-    Parameters
-    ----------
-    normal : Normal
-        Equations of a window that holds the kernel.
-    sure : Certainty
-        What they say.
-    floor : float
-        The target's own error.
-    least : int
-        Rows and columns that it must be possible to tell apart.
+    normal : Normal. Equations of a window that holds the kernel.
+    sure : Certainty. What they say.
+    floor : float. The target's own error.
+    least : int. Rows and columns that it must be possible to tell apart.
     """
     rows, columns = (max(side, least) for side in normal.window.size)
     weights = normal.channels * rows * columns + bias
@@ -105,10 +99,7 @@ def unexplained(
     Pixels may be hidden, and then it is by chance how bright they ought to be. If those that the
     kernel fails on are just the dark ones, or the bright ones, the filter is not linear.
 
-    Parameters
-    ----------
-    before, pairs : sequence of Pair
-        As they were given, and without their outliers.
+    before, pairs : sequence of Pair. As they were given, and without their outliers.
     """
     used, lost = [], []
     left_out = sum(

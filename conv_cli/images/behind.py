@@ -28,12 +28,8 @@ _ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
 def others_behind(stream: BinaryIO, format: str) -> tuple[str, ...]:
     """Say what follows the picture that a file of a format begins with; nothing of mere bytes.
 
-    Parameters
-    ----------
-    stream : BinaryIO
-        Seekable.
-    format : str
-        As `headers.identify` names it.
+    stream : BinaryIO. Seekable.
+    format : str. As `headers.identify` names it.
     """
     count, video = 1, False
     try:

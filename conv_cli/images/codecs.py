@@ -19,12 +19,9 @@ Recode = Callable[[Pixels], Pixels]
 def lossy_codec(path: str | os.PathLike[str]) -> Recode | None:
     """Return what sends pixels through the codec of a file; None if that loses nothing.
 
-    Parameters
-    ----------
-    path : path
-        An image that `read_image` has read. JPEG tables and chroma sampling are those of the file.
-        WebP and AVIF files do not say with what quality they were made: the one is taken that
-        makes a file of the same size.
+    path : path. An image that `read_image` has read. JPEG tables and chroma sampling are those of
+        the file. WebP and AVIF files do not say with what quality they were made: the one is taken
+        that makes a file of the same size.
 
     Returns
     -------

@@ -28,26 +28,15 @@ _PLAIN_LAYOUTS = (Layout(), Layout(channels=3))
 class Picture(NamedTuple):
     """An opened file whose header is read and whose pixels are not.
 
-    Attributes
-    ----------
-    stream : BinaryIO
-        The file, open for as long as this is in use.
-    decoder, format : str
-        What reads it, and what it is: they differ for a PNG in an icon.
-    pillow : ImageFile
-        The picture as Pillow opened it.
-    layout : Layout
-        How its samples become pixels.
-    orientation : int
-        The EXIF orientation that is still to be undone, 1 to 8.
-    sideways : bool
-        The file's rows are columns of the upright picture.
-    exif, xmp : bytes or None
-        To be carried over.
-    not_srgb, uncarried
-        As in `Image`.
-    extra_notes : tuple of str
-        What a user must be told, besides what the layout says.
+    stream : BinaryIO. The file, open for as long as this is in use.
+    decoder, format : str. What reads it, and what it is: they differ for a PNG in an icon.
+    pillow : ImageFile. The picture as Pillow opened it.
+    layout : Layout. How its samples become pixels.
+    orientation : int. The EXIF orientation that is still to be undone, 1 to 8.
+    sideways : bool. The file's rows are columns of the upright picture.
+    exif, xmp : bytes or None. To be carried over.
+    not_srgb, uncarried. As in `Image`.
+    extra_notes : tuple of str. What a user must be told, besides what the layout says.
     """
 
     stream: BinaryIO

@@ -9,12 +9,8 @@ from PIL import ImageDraw, ImageFont
 def text_coverage(text: str, size: float) -> npt.NDArray[np.float32]:
     """Return how much of each pixel the ink of a line of text covers.
 
-    Parameters
-    ----------
-    text : str
-        One line, of letters that Pillow's own font has: ASCII.
-    size : float
-        Of the font in pixels: about the height of a capital letter and a quarter.
+    text : str. One line, of letters that Pillow's own font has: ASCII.
+    size : float. Of the font in pixels: about the height of a capital letter and a quarter.
 
     Returns
     -------

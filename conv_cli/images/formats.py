@@ -96,16 +96,10 @@ def format_of(path: str | os.PathLike[str]) -> str:
 def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
     """Raise ImageError, with a way out, unless a file of this format can hold such pixels.
 
-    Parameters
-    ----------
-    format : str
-        As `format_of` returns it.
-    dtype : dtype
-        Of the pixels, in memory as in the file.
-    channels : int
-        How many there are, opacity among them.
-    alpha : bool
-        The last channel is opacity.
+    format : str. As `format_of` returns it.
+    dtype : dtype. Of the pixels, in memory as in the file.
+    channels : int. How many there are, opacity among them.
+    alpha : bool. The last channel is opacity.
     """
     if format not in _WRITABLE.values():
         known = ", ".join(dict.fromkeys(_WRITABLE.values()))

@@ -23,24 +23,15 @@ I32, F32 = np.dtype(np.int32), np.dtype(np.float32)
 class Layout(NamedTuple):
     """What the pixels will be, and the way to them.
 
-    Attributes
-    ----------
-    dtype : dtype
-        Of the pixels.
-    channels, alpha : int, bool
-        How many there are, and whether the last is opacity.
-    convert : str or None
-        The Pillow mode to turn the picture into.
-    finish : callable or None
-        What makes the pixels of the array that the picture gives.
-    rawmode : str or None
-        What to decode with in place of the raw mode that Pillow chose.
-    low_rawmode : str or None
-        If given, decoding gives the high bytes, and again, with this, the low bytes.
-    key : tuple of int or None
-        The colour that is transparent, in the units of the pixels.
-    notes : tuple of str
-        What a user must be told.
+    dtype : dtype. Of the pixels.
+    channels, alpha : int, bool. How many there are, and whether the last is opacity.
+    convert : str or None. The Pillow mode to turn the picture into.
+    finish : callable or None. What makes the pixels of the array that the picture gives.
+    rawmode : str or None. What to decode with in place of the raw mode that Pillow chose.
+    low_rawmode : str or None. If given, decoding gives the high bytes, and again, with this, the
+        low bytes.
+    key : tuple of int or None. The colour that is transparent, in the units of the pixels.
+    notes : tuple of str. What a user must be told.
     """
 
     dtype: np.dtype[Any] = U8

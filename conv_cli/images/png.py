@@ -79,21 +79,15 @@ class _Piece(NamedTuple):
 class PngSink:
     """Writes the rows of a PNG file as they come; the stream need not be seekable.
 
-    Parameters
-    ----------
     stream : BinaryIO
-    shape : (H, W) or (H, W, C)
-        C is 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (straight, not premultiplied).
-    dtype : numpy.dtype
-        uint8 or uint16.
-    exif, xmp : bytes, optional
-        A TIFF-structured block, with or without ``Exif\\0\\0`` before it; UTF-8.
-    icc : bytes, optional
-        An ICC profile that fits the channels.
-    dpi : (float, float), optional
-        Dots per inch, across and down; kept to the next dot per metre.
-    compress : bool
-        Take some thirty times as long for a smaller file.
+    shape : (H, W) or (H, W, C). C is 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (straight,
+        not premultiplied).
+    dtype : numpy.dtype. uint8 or uint16.
+    exif, xmp : bytes, optional. A TIFF-structured block, with or without ``Exif\\0\\0`` before it;
+        UTF-8.
+    icc : bytes, optional. An ICC profile that fits the channels.
+    dpi : (float, float), optional. Dots per inch, across and down; kept to the next dot per metre.
+    compress : bool. Take some thirty times as long for a smaller file.
 
     Raises ImageError for pixels that no PNG can hold.
     """

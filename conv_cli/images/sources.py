@@ -13,11 +13,8 @@ Places = slice | NDArray[np.intp]
 class PictureRows:
     """The pixels of a picture that Pillow has decoded, of mode L or RGB.
 
-    Attributes
-    ----------
     shape : (H, W) or (H, W, 3)
-    dtype : numpy.dtype
-        uint8.
+    dtype : numpy.dtype. uint8.
     """
 
     def __init__(self, picture: PilImage.Image) -> None:

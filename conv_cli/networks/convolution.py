@@ -26,21 +26,17 @@ _ZERO = Border("constant")
 class Convolution(Layer):
     """Cross-correlation over channels, plus a bias.
 
-    Attributes
-    ----------
     window : Window
-    out_channels, group_channels : int
-        The weights have shape (out_channels, group_channels, rows, columns).
-    groups : int or None
-        None: one group a channel, each filtered by the same weights (out_channels, 1, kh, kw), so
-        that C channels give C·out_channels maps, those of the first channel first.
-    border : Border
-        What the padding holds.
-    weight, bias : ndarray or None
-        None: yet to be trained; or a layer without a bias.
+    out_channels, group_channels : int. The weights have shape (out_channels, group_channels, rows,
+        columns).
+    groups : int or None. None: one group a channel, each filtered by the same weights
+        (out_channels, 1, kh, kw), so that C channels give C·out_channels maps, those of the first
+        channel first.
+    border : Border. What the padding holds.
+    weight, bias : ndarray or None. None: yet to be trained; or a layer without a bias.
     has_bias : bool
-    source : dict or None
-        The CONV of the model file that the weights were given by; None if they are trained.
+    source : dict or None. The CONV of the model file that the weights were given by; None if they
+        are trained.
     """
 
     kind: ClassVar[str] = "conv"

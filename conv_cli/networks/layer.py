@@ -19,8 +19,6 @@ NO_PADDING: Padding = ((0, 0), (0, 0))
 class Window:
     """The window that one output pixel of a layer sees; by default that pixel alone.
 
-    Attributes
-    ----------
     size, stride, dilation : (rows, columns)
     padding : ((top, bottom), (left, right))
     """
@@ -60,10 +58,7 @@ class Window:
 class Layer(ABC):
     """One layer: arrays (N, C, H, W) forward, gradients of the same shapes backward.
 
-    Attributes
-    ----------
-    kind : str
-        Its name in a model file.
+    kind : str. Its name in a model file.
     window : Window
     """
 
@@ -85,10 +80,7 @@ class Layer(ABC):
     def outputs(self, channels: int) -> int:
         """Return how many feature maps so many input channels give.
 
-        Raises
-        ------
-        ModelError
-            If the layer does not take so many.
+        Raises ModelError if the layer does not take so many.
         """
         return channels
 

@@ -23,11 +23,9 @@ _SMALLEST = 1e-12
 class Learner:
     """A convolution without weights, and those that it learns.
 
-    Parameters
-    ----------
     layer : Convolution
-    x : ndarray, shape (N, C, H, W)
-        Some of what it will be given; the first weights give values of about 1 for it.
+    x : ndarray, shape (N, C, H, W). Some of what it will be given; the first weights give values of
+        about 1 for it.
     rng : numpy.random.Generator
     """
 

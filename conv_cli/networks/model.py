@@ -26,14 +26,9 @@ Arrays = Mapping[str, Array]
 def as_model(value: object, label: str, arrays: Arrays | None = None) -> Model:
     """Return the layers and the normalization of a model as JSON has it.
 
-    Parameters
-    ----------
-    value : object
-        Of dicts, lists, strings and numbers.
-    label : str
-        What errors call the model.
-    arrays : mapping of str to ndarray, optional
-        The weights of trained layers, as in an archive.
+    value : object. Of dicts, lists, strings and numbers.
+    label : str. What errors call the model.
+    arrays : mapping of str to ndarray, optional. The weights of trained layers, as in an archive.
     """
     place = Place(label)
     model = place.mapping(value, required={"layers"}, optional={"input"})

@@ -30,10 +30,7 @@ _MAX_MEMBERS = 10_000
 def read_model(path: str | os.PathLike[str]) -> Model:
     """Return the layers and the normalization in a model file.
 
-    Raises
-    ------
-    ModelError
-        ``NAME: PLACE: reason``, if the file cannot be read or is malformed.
+    Raises ModelError: ``NAME: PLACE: reason``, if the file cannot be read or is malformed.
     """
     label, file = os.fspath(path), Path(path)
     arrays: Arrays = {}

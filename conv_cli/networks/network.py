@@ -59,10 +59,7 @@ class Network:
     normalization : Normalization, optional
         Of layers; a file brings its own.
 
-    Raises
-    ------
-    ModelError
-        If the model is malformed, with the place of the error.
+    Raises ModelError if the model is malformed, with the place of the error.
 
     Examples
     --------
@@ -94,10 +91,7 @@ class Network:
 
         Values are float64 for images of float64 and of integers of 32 bits and more, else float32.
 
-        Raises
-        ------
-        ModelError
-            If the image does not fit the model.
+        Raises ModelError if the image does not fit the model.
         """
         image = np.asarray(x)
         if image.dtype.kind not in "buif" or image.ndim not in (3, 4):
@@ -128,10 +122,7 @@ class Network:
     def shapes(self, shape: Shape) -> list[Shape]:
         """Return the shape of every layer's output for an input (C, H, W).
 
-        Raises
-        ------
-        ModelError
-            If a layer does not take so many channels, or so small an input.
+        Raises ModelError if a layer does not take so many channels, or so small an input.
         """
         found = []
         size = shape[1:]
@@ -183,10 +174,7 @@ class Network:
     def field_of(self, shape: Shape, layer: int, row: int, column: int) -> PixelField:
         """Return what one output pixel of a layer, counted from 1, sees of an input (C, H, W).
 
-        Raises
-        ------
-        ModelError
-            If the layer has no such pixel.
+        Raises ModelError if the layer has no such pixel.
         """
         output = self.shapes(shape)[layer - 1]
         if row >= output[1] or column >= output[2]:
@@ -214,12 +202,8 @@ class Network:
     def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
         """Write the model to a .json or .npz file, whole or not at all.
 
-        Raises
-        ------
-        ModelError
-            If the ending is another one.
-        ImageError
-            If the file cannot be written, or is there already and ``force`` is not given.
+        Raises ModelError if the ending is another one. Raises ImageError if the file cannot be
+        written, or is there already and ``force`` is not given.
         """
         write_model(path, self.layers, self.normalization, force=force)
 

@@ -13,11 +13,8 @@ from conv_cli.networks.layer import Array
 class Normalization:
     """What happens to pixels before the first layer: (x · scale - mean) / std.
 
-    Attributes
-    ----------
     scale : float
-    mean, std : tuple of float
-        One number for all channels, or one for each.
+    mean, std : tuple of float. One number for all channels, or one for each.
     """
 
     scale: float = 1.0

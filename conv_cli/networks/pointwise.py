@@ -14,12 +14,8 @@ _STEEPEST = 1e-6
 class Function(NamedTuple):
     """A function of one number, and its slope.
 
-    Attributes
-    ----------
-    of : callable
-        x -> y.
-    slope : callable
-        (x, y) -> dy/dx; at a kink, that of the left side or, for abs, none.
+    of : callable. x -> y.
+    slope : callable. (x, y) -> dy/dx; at a kink, that of the left side or, for abs, none.
     """
 
     of: Callable[[Array], Array]

@@ -75,10 +75,7 @@ class MaxPool(_Pooling):
 class AveragePool(_Pooling):
     """The mean of each window.
 
-    Attributes
-    ----------
-    count_include_pad : bool
-        The padding counts as zeros; without it, it does not count.
+    count_include_pad : bool. The padding counts as zeros; without it, it does not count.
     """
 
     kind: ClassVar[str] = "avgpool"

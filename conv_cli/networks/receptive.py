@@ -20,14 +20,9 @@ from conv_cli.networks.layer import Window
 class Field:
     """The receptive field of the output of a stack of windows.
 
-    Attributes
-    ----------
-    size : (rows, columns)
-        Of the input that one output pixel sees.
-    jump : (rows, columns)
-        From the field of one output pixel to that of the next.
-    start : (row, column)
-        Where the field of output pixel (0, 0) begins; negative in the padding.
+    size : (rows, columns). Of the input that one output pixel sees.
+    jump : (rows, columns). From the field of one output pixel to that of the next.
+    start : (row, column). Where the field of output pixel (0, 0) begins; negative in the padding.
     """
 
     size: Pair = (1, 1)
@@ -67,16 +62,10 @@ def fields(windows: Sequence[Window]) -> list[Field]:
 class PixelField(NamedTuple):
     """What one output pixel sees of an input.
 
-    Attributes
-    ----------
-    layer : int
-        Whose output; counted from 1.
-    row, column : int
-        The output pixel.
-    rows, columns : (start, stop)
-        Of the input; beyond its ends lies the padding.
-    size : (rows, columns)
-        Of the input.
+    layer : int. Whose output; counted from 1.
+    row, column : int. The output pixel.
+    rows, columns : (start, stop). Of the input; beyond its ends lies the padding.
+    size : (rows, columns). Of the input.
     """
 
     layer: int

@@ -26,18 +26,13 @@ _HELD_OUT = 0.2
 class Sample:
     """One image and its target.
 
-    Attributes
-    ----------
-    x : ndarray, shape (C, H, W)
-        In the image's own units.
-    target : ndarray, shape (O, h, w)
-        As the last layer is to give it; NaN where the target has no pixel.
-    limits : ndarray, shape (2,)
-        The ends of the target's range: those of its dtype, infinite for floats.
-    inside : ((top, bottom), (left, right))
-        The output pixels whose field lies inside the image.
-    held_out : ndarray of bool, shape (h, w)
-        True for the pixels that are judged by.
+    x : ndarray, shape (C, H, W). In the image's own units.
+    target : ndarray, shape (O, h, w). As the last layer is to give it; NaN where the target has no
+        pixel.
+    limits : ndarray, shape (2,). The ends of the target's range: those of its dtype, infinite for
+        floats.
+    inside : ((top, bottom), (left, right)). The output pixels whose field lies inside the image.
+    held_out : ndarray of bool, shape (h, w). True for the pixels that are judged by.
     """
 
     x: Array
@@ -59,11 +54,8 @@ def make_sample(network: Network, x: Array, target: Array, rng: np.random.Genera
     The target has the size of the model's output, or, where that has one pixel for each of the
     input, the size of the input: its pixels then lie in the middle of what they are made of.
 
-    Raises
-    ------
-    FitError
-        If the target has another shape, no pixel's field lies inside the image, or there is a
-        pixel that is not a finite number.
+    Raises FitError if the target has another shape, no pixel's field lies inside the image, or
+    there is a pixel that is not a finite number.
     """
     check_target(network, x, target)
     if not (np.isfinite(x).all() and np.isfinite(target).all()):
@@ -155,24 +147,14 @@ def _cells(rows: int, columns: int, rng: np.random.Generator) -> Array:
 class Patches:
     """Patches of samples, drawn at random.
 
-    Parameters
-    ----------
     samples : list of Sample
-    field : Field
-        Of the network.
-    size : int
-        Rows and columns of a patch, in output pixels, where the images are as large.
+    field : Field. Of the network.
+    size : int. Rows and columns of a patch, in output pixels, where the images are as large.
     rng : numpy.random.Generator
 
-    Attributes
-    ----------
-    variance : float
-        Of the targets, where they are learned from.
+    variance : float. Of the targets, where they are learned from.
 
-    Raises
-    ------
-    FitError
-        If that is 0.
+    Raises FitError if that is 0.
     """
 
     def __init__(

@@ -48,19 +48,12 @@ _SMALL = 1e-12
 class Training(NamedTuple):
     """What came of a training.
 
-    Attributes
-    ----------
-    network : Network
-        With all its weights.
-    r2 : float or None
-        1 - squared error / variance of the target, over the pixels held out; None where these are
-        all the same.
-    rmse : float
-        Over the same, in the target's units.
-    losses : tuple of float
-        Of each epoch, over what was learned from.
-    pixels : int
-        How many were learned from or held out, in all pairs.
+    network : Network. With all its weights.
+    r2 : float or None. 1 - squared error / variance of the target, over the pixels held out; None
+        where these are all the same.
+    rmse : float. Over the same, in the target's units.
+    losses : tuple of float. Of each epoch, over what was learned from.
+    pixels : int. How many were learned from or held out, in all pairs.
     """
 
     network: Network
@@ -83,31 +76,18 @@ def train(
 ) -> Training:
     """Return a network whose layers without weights have learned them.
 
-    Parameters
-    ----------
-    network : Network
-        Its layers with weights keep them.
-    pairs : sequence of (image, target)
-        Arrays (C, H, W) and (O, h, w). The target has the size of the output, or of the image where
-        the model has no stride.
-    epochs : int
-        Of 50 batches each.
-    rate : float, optional
-        The learning rate at the start: 0.03 for "adam", 0.1 for "gd".
-    seed : int
-        Of the weights, the patches, and what is held out.
-    batch : int
-        Patches of up to 32x32 output pixels a step.
+    network : Network. Its layers with weights keep them.
+    pairs : sequence of (image, target). Arrays (C, H, W) and (O, h, w). The target has the size of
+        the output, or of the image where the model has no stride.
+    epochs : int. Of 50 batches each.
+    rate : float, optional. The learning rate at the start: 0.03 for "adam", 0.1 for "gd".
+    seed : int. Of the weights, the patches, and what is held out.
+    batch : int. Patches of up to 32x32 output pixels a step.
     method : "adam" or "gd"
-    tell : callable, optional
-        Is told the number of each epoch and its loss.
+    tell : callable, optional. Is told the number of each epoch and its loss.
 
-    Raises
-    ------
-    ModelError
-        If all layers have weights, or the model does not take the images.
-    FitError
-        If a target does not fit, all targets are constant, or the loss grows without bound.
+    Raises ModelError if all layers have weights, or the model does not take the images. Raises
+    FitError if a target does not fit, all targets are constant, or the loss grows without bound.
     """
     if not network.untrained:
         raise ModelError(

@@ -42,20 +42,14 @@ def answers(
 ) -> Iterator[Answer]:
     """Yield what the work makes of every job, in the order of the jobs.
 
-    Parameters
-    ----------
-    work : callable
-        Runs in another process; its answers are pickled, and where processes are not copies it is
-        too, with the jobs. It tells its progress now and then: there it ends if this process is
-        gone.
-    workers : int
-        Processes at once, each with one job at a time; fewer where the system grants no more. If
-        it grants none, the work is done here.
-    progress : callable, optional
-        Is told here what the work tells there.
-    died : callable
-        Makes the answer to a job whose worker died, from the number of that process and how it
-        died; tidies up after it. Its answer is dropped for a worker that is stopped.
+    work : callable. Runs in another process; its answers are pickled, and where processes are not
+        copies it is too, with the jobs. It tells its progress now and then: there it ends if this
+        process is gone.
+    workers : int. Processes at once, each with one job at a time; fewer where the system grants no
+        more. If it grants none, the work is done here.
+    progress : callable, optional. Is told here what the work tells there.
+    died : callable. Makes the answer to a job whose worker died, from the number of that process
+        and how it died; tidies up after it. Its answer is dropped for a worker that is stopped.
 
     Closing the iterator, or an exception in it, kills the workers and waits for them.
     """

@@ -39,14 +39,9 @@ def share(
 ) -> None:
     """Run a worker on this thread and on others beside it, all on the same pieces.
 
-    Parameters
-    ----------
-    worker : callable
-        Is given an iterator, which ends when all pieces are taken, by whomever.
-    pieces : sequence
-        Taken in this order.
-    threads : int or None
-        In all; every core by default, and no more than there are pieces.
+    worker : callable. Is given an iterator, which ends when all pieces are taken, by whomever.
+    pieces : sequence. Taken in this order.
+    threads : int or None. In all; every core by default, and no more than there are pieces.
 
     Raises BaseException: what is raised in any thread: the others get no more pieces then.
     """

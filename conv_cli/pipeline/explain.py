@@ -20,25 +20,17 @@ Matrix = npt.NDArray[np.float64]
 class ChannelSum(NamedTuple):
     """One channel of an output pixel.
 
-    Attributes
-    ----------
-    channel : str
-        "grey", "R", "G", "B", or its number.
-    window : ndarray, shape (kh, kw)
-        The pixels under the kernel, the border's among them.
-    opacity : ndarray, shape (kh, kw), or None
-        By which each pixel counts, 0..1; None where all count in full.
-    mean : float or None
-        Of the window's visible colours, weighed by the kernel's magnitudes: what stands for the
-        part of a pixel that is not opaque.
-    products : ndarray, shape (kh, kw)
-        Weights times pixels, or times what they count as: opacity · pixel + (1 - opacity) · mean.
-    sum : float
-        Of the products.
-    bias, value : float
-        What is added, and the result before the range.
-    pixel : float
-        The result after it: what ``apply`` writes.
+    channel : str. "grey", "R", "G", "B", or its number.
+    window : ndarray, shape (kh, kw). The pixels under the kernel, the border's among them.
+    opacity : ndarray, shape (kh, kw), or None. By which each pixel counts, 0..1; None where all
+        count in full.
+    mean : float or None. Of the window's visible colours, weighed by the kernel's magnitudes: what
+        stands for the part of a pixel that is not opaque.
+    products : ndarray, shape (kh, kw). Weights times pixels, or times what they count as: opacity ·
+        pixel + (1 - opacity) · mean.
+    sum : float. Of the products.
+    bias, value : float. What is added, and the result before the range.
+    pixel : float. The result after it: what ``apply`` writes.
     """
 
     channel: str
@@ -55,14 +47,10 @@ class ChannelSum(NamedTuple):
 class Explanation(NamedTuple):
     """An output pixel taken apart.
 
-    Attributes
-    ----------
-    rows, columns : tuple of int
-        Of the image, under each row and column of the kernel; those outside of it are the border's.
-    size : (rows, columns)
-        Of the image.
-    kernel : Kernel
-        As it slides: turned, for a convolution.
+    rows, columns : tuple of int. Of the image, under each row and column of the kernel; those
+        outside of it are the border's.
+    size : (rows, columns). Of the image.
+    kernel : Kernel. As it slides: turned, for a convolution.
     channels : list of ChannelSum
     """
 
@@ -86,15 +74,10 @@ def explain_pixel(
 ) -> Explanation:
     """Return what makes one pixel of the map of a rule's only kernel.
 
-    Parameters
-    ----------
     image : Image
-    rule : Filter
-        Of one kernel, in the light as it is coded.
-    at : (row, column)
-        Of the map, from 0.
-    dtype, mode
-        Of the map's pixels, and the range that makes them.
+    rule : Filter. Of one kernel, in the light as it is coded.
+    at : (row, column). Of the map, from 0.
+    dtype, mode. Of the map's pixels, and the range that makes them.
 
     Raises ConvError if the map has no such pixel.
     """

@@ -55,12 +55,8 @@ def combine(values: Values, how: CombineName) -> Values:
 class Statistics(NamedTuple):
     """What a map held before its range was applied.
 
-    Attributes
-    ----------
-    low, high : float
-        Least and greatest value, in the units of the input; NaN left out.
-    clipped : float
-        Share of the values that the range had to limit, 0..1.
+    low, high : float. Least and greatest value, in the units of the input; NaN left out.
+    clipped : float. Share of the values that the range had to limit, 0..1.
     """
 
     low: float
@@ -98,28 +94,20 @@ class FeatureMap:
     Where the range depends on the extremes of the whole map, every tile is to be measured before
     the first is quantized; else ``add`` does both. Values that are given may be overwritten.
 
-    Parameters
-    ----------
-    shape : (rows, columns, channels)
-        Of the finished pixels; the last channel may be opacity.
-    units : numpy.dtype
-        Of the input's pixels; it says what the values mean.
-    dtype : numpy.dtype
-        Of the finished pixels. 8 to 16 bits multiplies by 257, 16 to 8 divides, and floats become
-        whole numbers as ``white`` says; nothing else is rescaled but by the range.
-    mode : str
-        The range.
-    sink : Sink
-        Where strips of rows go as soon as they are whole.
-    tile_rows : int
-        Strips are of so many rows, or a multiple, so that tiles of that height fit into them.
-    samples : int
-        How many samples of a pixel lie side by side in the tiles: those of such interleaved pixels
-        are (1, h, w·samples), others (channels, h, w).
-    white : float, optional
-        What white is in floats; 1 by default.
-    opacity : callable, optional
-        From rows and columns to the pixels (h, w) of the last channel, which the tiles lack then.
+    shape : (rows, columns, channels). Of the finished pixels; the last channel may be opacity.
+    units : numpy.dtype. Of the input's pixels; it says what the values mean.
+    dtype : numpy.dtype. Of the finished pixels. 8 to 16 bits multiplies by 257, 16 to 8 divides,
+        and floats become whole numbers as ``white`` says; nothing else is rescaled but by the
+        range.
+    mode : str. The range.
+    sink : Sink. Where strips of rows go as soon as they are whole.
+    tile_rows : int. Strips are of so many rows, or a multiple, so that tiles of that height fit
+        into them.
+    samples : int. How many samples of a pixel lie side by side in the tiles: those of such
+        interleaved pixels are (1, h, w·samples), others (channels, h, w).
+    white : float, optional. What white is in floats; 1 by default.
+    opacity : callable, optional. From rows and columns to the pixels (h, w) of the last channel,
+        which the tiles lack then.
 
     Raises ConvError if "raw" is asked of a dtype that is not float.
     """

@@ -36,24 +36,15 @@ _STORED_BYTES = 16 << 20
 class Filter(NamedTuple):
     """What is to be done to an image; the options of ``apply`` that concern its pixels.
 
-    Attributes
-    ----------
-    kernels : tuple of Kernel
-        Cross-correlated as they are: turning and normalizing come before.
-    params : ConvParams
-        How they slide.
-    bias : float or None
-        Added last, in the image's own units; None: each kernel's own.
-    gray : bool
-        One channel of grey in place of colours.
-    filter_alpha : bool
-        Treat opacity as one more channel; without it, it is copied and weighs the colours.
-    linear : bool
-        Correlate in linear light.
-    combine : str or None
-        Make one map of all kernels: "magnitude", "max", "sum" or "mean".
-    white : float or None
-        What white is in pixels of floats; None: 1.
+    kernels : tuple of Kernel. Cross-correlated as they are: turning and normalizing come before.
+    params : ConvParams. How they slide.
+    bias : float or None. Added last, in the image's own units; None: each kernel's own.
+    gray : bool. One channel of grey in place of colours.
+    filter_alpha : bool. Treat opacity as one more channel; without it, it is copied and weighs the
+        colours.
+    linear : bool. Correlate in linear light.
+    combine : str or None. Make one map of all kernels: "magnitude", "max", "sum" or "mean".
+    white : float or None. What white is in pixels of floats; None: 1.
     """
 
     kernels: tuple[Kernel, ...]
@@ -109,20 +100,15 @@ def filter_image(
 ) -> Filtered:
     """Make the map that the kernels give of an image, strip by strip.
 
-    Parameters
-    ----------
     image : Image
     rule : Filter
-    kernels : tuple of Kernel
-        One, or all of one shape and origin for a combined map: an entry of ``rule.maps()``.
-    dtype : numpy.dtype
-        Of the map's pixels: uint8, uint16, int32, float32 or float64.
-    mode : str
-        The range.
-    sink : Sink
-        Takes the rows as they are finished, while the next are computed.
-    progress : callable, optional
-        Is told the share of the work that each tile was; it may raise to stop the work.
+    kernels : tuple of Kernel. One, or all of one shape and origin for a combined map: an entry of
+        ``rule.maps()``.
+    dtype : numpy.dtype. Of the map's pixels: uint8, uint16, int32, float32 or float64.
+    mode : str. The range.
+    sink : Sink. Takes the rows as they are finished, while the next are computed.
+    progress : callable, optional. Is told the share of the work that each tile was; it may raise to
+        stop the work.
 
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """

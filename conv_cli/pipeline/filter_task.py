@@ -41,16 +41,10 @@ def pixels_of(
 ) -> tuple[np.dtype[Any], RangeName]:
     """Return the dtype of a map's pixels and the range that makes them.
 
-    Parameters
-    ----------
-    units : numpy.dtype
-        Of the input.
-    channels, alpha : int, bool
-        Of the map.
-    format : str
-        Of the output.
-    values : ndarray, optional
-        Tell, in an error, what white may be.
+    units : numpy.dtype. Of the input.
+    channels, alpha : int, bool. Of the map.
+    format : str. Of the output.
+    values : ndarray, optional. Tell, in an error, what white may be.
 
     Raises ImageError if the format does not hold them, or floats need to be told what white is.
     """

@@ -21,14 +21,10 @@ _DEFAULT_FORMAT = "png"
 class Input(NamedTuple):
     """An image to be read.
 
-    Attributes
-    ----------
-    path : str
-        As given, or found in a folder; "-" is stdin.
-    folder : Path
-        Where its results go below the output folder: its place in the tree that was given.
-    error : str or None
-        Why it cannot be read, if that is known already.
+    path : str. As given, or found in a folder; "-" is stdin.
+    folder : Path. Where its results go below the output folder: its place in the tree that was
+        given.
+    error : str or None. Why it cannot be read, if that is known already.
     """
 
     path: str
@@ -93,13 +89,9 @@ class Output(NamedTuple):
 class Job(NamedTuple):
     """One image and what is to be made of it.
 
-    Attributes
-    ----------
     source : Input
-    outputs : tuple of Output
-        Empty where they depend on the image.
-    stem : str
-        How the paths of its results begin then.
+    outputs : tuple of Output. Empty where they depend on the image.
+    stem : str. How the paths of its results begin then.
     """
 
     source: Input

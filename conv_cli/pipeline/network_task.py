@@ -26,13 +26,9 @@ LayerChoice = Literal["all", "last"] | int
 class NetworkTask:
     """The maps of a network's layers, of every image.
 
-    Parameters
-    ----------
     network
-    to : Destination
-        Its output is a folder.
-    layer : "all", "last" or int
-        Which layers' maps are written; counted from 1.
+    to : Destination. Its output is a folder.
+    layer : "all", "last" or int. Which layers' maps are written; counted from 1.
 
     Raises ModelError if there is no such layer.
     """

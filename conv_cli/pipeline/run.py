@@ -135,17 +135,11 @@ class Task(Protocol):
 class Run:
     """One run of a task over jobs; it can be pickled, as its parts work in other processes.
 
-    Parameters
-    ----------
-    task, destination
-        What is done and where it goes.
-    threads : int, optional
-        In all, all cores by default: over images, a process each, where there are several; over
-        the tiles of one.
-    max_pixels : int
-        Larger images are refused.
-    stdin, stdout : BinaryIO
-        For images named "-".
+    task, destination. What is done and where it goes.
+    threads : int, optional. In all, all cores by default: over images, a process each, where there
+        are several; over the tiles of one.
+    max_pixels : int. Larger images are refused.
+    stdin, stdout : BinaryIO. For images named "-".
     """
 
     def __init__(

@@ -18,11 +18,9 @@ _FRAME, _OUTSIDE = (255, 96, 0), 0.4
 def drawn_field(field: PixelField, image: Image | None = None) -> Array:
     """Return a drawing (H, W, 3), uint8: the window bright and framed, and enlarged in a corner.
 
-    Parameters
-    ----------
     field : PixelField
-    image : Image, optional
-        What it is drawn on, of the size that the field was worked out for; plain grey by default.
+    image : Image, optional. What it is drawn on, of the size that the field was worked out for;
+        plain grey by default.
     """
     (top, bottom), (left, right) = field.inside
     ground = np.full((*field.size, 3), 160, np.uint8) if image is None else _as_rgb8(image)

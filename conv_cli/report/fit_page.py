@@ -43,14 +43,9 @@ def fit_page(
 ) -> str:
     """Return the page, as HTML that refers to nothing outside of it.
 
-    Parameters
-    ----------
-    before, after : str
-        What the first pair is called.
-    pictures : sequence of (caption, pixels)
-        uint8 or uint16, (H, W) or (H, W, 3).
-    saved : str or None
-        The file that holds the kernel.
+    before, after : str. What the first pair is called.
+    pictures : sequence of (caption, pixels). uint8 or uint16, (H, W) or (H, W, 3).
+    saved : str or None. The file that holds the kernel.
     """
     title = html.escape(f"{before} to {after}")
     sections = [

@@ -17,18 +17,11 @@ _BYTES = np.dtype(np.uint8)
 class FitPictures:
     """Before, after, what was foretold, and the residual.
 
-    Parameters
-    ----------
     fit : Fit
-    before, after : Image
-        The pair, opacity and all.
+    before, after : Image. The pair, opacity and all.
 
-    Attributes
-    ----------
-    predicted : ndarray
-        What the kernel makes of the input: pixels of the target's kind.
-    residual : ndarray, float64
-        The target less the prediction, in the target's units.
+    predicted : ndarray. What the kernel makes of the input: pixels of the target's kind.
+    residual : ndarray, float64. The target less the prediction, in the target's units.
     """
 
     def __init__(self, fit: Fit, before: Image, after: Image) -> None:

@@ -19,14 +19,9 @@ def fit_lines(
 ) -> list[str]:
     """Return the lines of a summary.
 
-    Parameters
-    ----------
-    before, after : str
-        What the first pair is called.
-    saved : str or None
-        The file that holds the kernel.
-    width : int
-        Characters a line may take for the drawn kernel.
+    before, after : str. What the first pair is called.
+    saved : str or None. The file that holds the kernel.
+    width : int. Characters a line may take for the drawn kernel.
     """
     more = f" and {fit.pairs - 1} more" if fit.pairs > 1 else ""
     facts = [
