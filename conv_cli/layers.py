@@ -88,21 +88,28 @@ def conv2d(
 
     Raises ConvError if a shape or a parameter does not fit, or integers could exceed 64 bits.
     """
+    shape = np.shape(weight)
+    if len(shape) != 4 or 0 in shape:
+        raise ConvError(f"weight has shape {shape}; expected (O, C/groups, kh, kw)")
+    params = params_of(
+        shape[2:],
+        stride=stride, padding=padding, dilation=dilation, groups=groups, border=border,
+    )  # fmt: skip
+    return feature_maps(x, weight, bias, params)
+
+
+def feature_maps(
+    x: npt.ArrayLike, weight: npt.ArrayLike, bias: npt.ArrayLike | None, params: ConvParams
+) -> Array:
+    """Return what ``conv2d`` does, the way that kernels slide given as one value."""
     image, weights = _real(x, "x"), _real(weight, "weight")
-    if image.ndim not in (3, 4) or weights.ndim != 4 or weights.size == 0:
-        raise ConvError(
-            f"x and weight have shapes {image.shape} and {weights.shape}; expected (C, H, W) or "
-            "(N, C, H, W) and (O, C/groups, kh, kw)"
-        )
+    if image.ndim not in (3, 4):
+        raise ConvError(f"x has shape {image.shape}; expected (C, H, W) or (N, C, H, W)")
     offsets = _real(np.zeros(len(weights), np.int64) if bias is None else bias, "bias")
     if offsets.shape != (len(weights),):
         raise ConvError(
             f"bias has shape {offsets.shape}, expected ({len(weights)},): one an output"
         )
-    params = params_of(
-        weights.shape[2:],
-        stride=stride, padding=padding, dilation=dilation, groups=groups, border=border,
-    )  # fmt: skip
     source = Source.of(image if image.ndim == 4 else image[None])
     problem = prepare(source, weights, params).problem
     dtype = _result_dtype(source, weights, offsets, problem)

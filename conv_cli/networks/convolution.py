@@ -3,7 +3,7 @@
 With y = correlate(pad(x), w) + b (Goodfellow et al. 2016, "Deep Learning", 9.5; Dumoulin & Visin
 2016, "A guide to convolution arithmetic for deep learning")::
 
-    dL/dx = fold(correlate(dL/dy with stride-1 zeros between, w turned by 180°))
+    dL/dx = fold(correlate(dL/dy with stride-1 zeros between, w flipped in both directions))
     dL/dw = products of dL/dy with what each place of the window holds
     dL/db = sums of dL/dy
 """
@@ -14,12 +14,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from conv_cli.borders import Border, fold, pad
+from conv_cli.borders import fold, pad
 from conv_cli.errors import ModelError
-from conv_cli.layers import conv2d
-from conv_cli.networks.layer import NO_PADDING, Array, Layer, Window, padding_as_json, pair_as_json
-
-_ZERO = Border("constant")
+from conv_cli.layers import conv2d, feature_maps
+from conv_cli.networks.layer import Array, Layer, Window, padding_as_json, pair_as_json
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,7 +30,6 @@ class Convolution(Layer):
     groups : int or None. None: one group a channel, each filtered by the same weights
         (out_channels, 1, kh, kw), so that C channels give C·out_channels maps, those of the first
         channel first.
-    border : Border. What the padding holds.
     weight, bias : ndarray or None. None: yet to be trained; or a layer without a bias.
     has_bias : bool
     source : dict or None. The CONV of the model file that the weights were given by; None if they
@@ -44,7 +41,6 @@ class Convolution(Layer):
     out_channels: int
     group_channels: int
     groups: int | None = 1
-    border: Border = _ZERO
     weight: Array | None = None
     bias: Array | None = None
     has_bias: bool = True
@@ -84,52 +80,42 @@ class Convolution(Layer):
 
     def without_padding(self) -> Self:
         """Return the layer that sees whole windows of its input alone; it shares the arrays."""
-        return replace(self, window=replace(self.window, padding=NO_PADDING))
+        return replace(self, window=self.window.without_padding())
 
     def forward(self, x: Array) -> Array:
         """Return the feature maps."""
         weight, bias, groups = self._spread(x.shape[1])
-        return conv2d(
-            x,
-            weight,
-            bias,
-            stride=self.window.stride,
-            padding=self.window.padding,
-            dilation=self.window.dilation,
-            groups=groups,
-            border=self.border,
-        )
+        return feature_maps(x, weight, bias, replace(self.window.params, groups=groups))
 
     def backward(self, x: Array, y: Array, gradient: Array) -> Array:
         """Return the gradient by x."""
         weight, _, groups = self._spread(x.shape[1])
         outputs, channels, rows, columns = weight.shape
-        turned = weight.reshape(groups, -1, channels, rows, columns).swapaxes(1, 2)
-        turned = turned.reshape(-1, outputs // groups, rows, columns)[..., ::-1, ::-1]
-        height, width = (
-            (n - 1) * s + 1 for n, s in zip(y.shape[2:], self.window.stride, strict=True)
-        )
+        params = self.window.params
+        flipped = weight.reshape(groups, -1, channels, rows, columns).swapaxes(1, 2)
+        flipped = flipped.reshape(-1, outputs // groups, rows, columns)[..., ::-1, ::-1]
+        height, width = ((n - 1) * s + 1 for n, s in zip(y.shape[2:], params.stride, strict=True))
         spread = np.zeros((*y.shape[:2], height, width), gradient.dtype)
-        spread[..., :: self.window.stride[0], :: self.window.stride[1]] = gradient
+        spread[..., :: params.stride[0], :: params.stride[1]] = gradient
         # As far out as a window reaches, and to the end of rows that no window starts in.
-        before, ends = self.window.span, self.window.params.padded(x.shape[2:])
+        before, ends = self.window.span, params.padded(x.shape[2:])
         (top, left), (bottom, right) = (
             (before[0] - 1, before[1] - 1),
             (ends[0] - height, ends[1] - width),
         )
         through = conv2d(
             spread,
-            turned,
+            flipped,
             padding=((top, bottom), (left, right)),
-            dilation=self.window.dilation,
+            dilation=params.dilation,
             groups=groups,
         )
-        return fold(through, self.window.padding, self.border)
+        return fold(through, params.margins, params.border)
 
     def parameter_gradients(self, x: Array, gradient: Array) -> Mapping[str, Array]:
         """Return the gradients by the weights and the bias."""
         assert self.groups is not None
-        padded = pad(x, self.window.padding, self.border)
+        padded = pad(x, self.window.params.margins, self.window.params.border)
         by_group = _by_group(gradient, self.groups)
         weight = np.empty(self.weight_shape, gradient.dtype)
         for (row, column), values in self.window.taps(padded, gradient.shape[2:]):
@@ -141,15 +127,15 @@ class Convolution(Layer):
     def describe(self) -> dict[str, Any]:
         """Return the layer as a model file holds it, with the weights that it has."""
         described: dict[str, Any] = {"conv": self._described_weights()}
-        window = self.window
+        params = self.window.params
         described |= {
-            "stride": pair_as_json(window.stride),
-            "padding": padding_as_json(window.padding),
-            "dilation": pair_as_json(window.dilation),
+            "stride": pair_as_json(params.stride),
+            "padding": padding_as_json(params.margins),
+            "dilation": pair_as_json(params.dilation),
         }
         if self.groups is not None:
             described["groups"] = self.groups
-        return described | {"border": self.border.spelled}
+        return described | {"border": params.border.spelled}
 
     def untrained(self) -> dict[str, Any]:
         """Return the CONV of a layer that is yet to be trained."""

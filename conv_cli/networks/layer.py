@@ -2,36 +2,29 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Padding
-from conv_cli.correlation.params import ConvParams, Pair
+from conv_cli.correlation.params import NO_PADDING, ConvParams, Pair
 
 Array = npt.NDArray[Any]
-NO_PADDING: Padding = ((0, 0), (0, 0))
+_ONE_BY_ONE = ConvParams()
 
 
 @dataclass(frozen=True)
 class Window:
     """The window that one output pixel of a layer sees; by default that pixel alone.
 
-    size, stride, dilation : (rows, columns)
-    padding : ((top, bottom), (left, right))
+    size : (rows, columns)
+    params : ConvParams. How it slides; its padding in numbers.
     """
 
     size: Pair = (1, 1)
-    stride: Pair = (1, 1)
-    dilation: Pair = (1, 1)
-    padding: Padding = NO_PADDING
-
-    @property
-    def params(self) -> ConvParams:
-        """How it slides."""
-        return ConvParams(stride=self.stride, dilation=self.dilation, padding=self.padding)
+    params: ConvParams = _ONE_BY_ONE
 
     @property
     def span(self) -> Pair:
@@ -42,12 +35,16 @@ class Window:
         """Return rows and columns of what it makes of an input of so many."""
         return self.params.output(size, self.size)
 
+    def without_padding(self) -> Self:
+        """Return the window over whole inputs alone."""
+        return replace(self, params=replace(self.params, padding=NO_PADDING))
+
     def taps(self, padded: Array, output: Pair) -> Iterator[tuple[Pair, Array]]:
         """Yield each place in the window, and what all windows hold there.
 
         That is a view of the padded input (..., H, W), as large as the output.
         """
-        (down, across), (gap, side_gap) = self.stride, self.dilation
+        (down, across), (gap, side_gap) = self.params.stride, self.params.dilation
         for row in range(self.size[0]):
             for column in range(self.size[1]):
                 top, left = row * gap, column * side_gap

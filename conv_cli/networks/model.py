@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from conv_cli.borders import Border
-from conv_cli.correlation.params import Pair
+from conv_cli.correlation.params import ConvParams, Pair
 from conv_cli.errors import ConvError, ModelError
 from conv_cli.io.json import json_shown
 from conv_cli.kernels.kernel import Kernel, common_frame
@@ -95,12 +95,12 @@ def _pool(value: Mapping[str, object], place: Place, arrays: Arrays) -> Layer:
     )
     if any(2 * p > k for p, k in zip(padding, size, strict=True)):
         inner.refuse(f'"padding" is {padding}, expected at most half the size, {size}')
-    window = Window(
-        size,
-        inner.pair(given.get("stride", list(size)), "stride"),
-        inner.pair(given.get("dilation", 1), "dilation"),
-        ((padding[0], padding[0]), (padding[1], padding[1])),
+    params = ConvParams(
+        stride=inner.pair(given.get("stride", list(size)), "stride"),
+        dilation=inner.pair(given.get("dilation", 1), "dilation"),
+        padding=((padding[0], padding[0]), (padding[1], padding[1])),
     )
+    window = Window(size, params)
     if kind == "maxpool":
         return MaxPool(window=window)
     counted = inner.flag(given.get(own, True), own)
@@ -129,14 +129,14 @@ def _convolution(value: Mapping[str, object], place: Place, arrays: Arrays) -> L
     inner.mapping(conv, required=required, optional=optional)
     groups = place.count(given.get("groups", 1), "groups")
     make = {"kernel": _by_kernels, "weight": _by_weights, "in_channels": _by_sizes}[way]
-    return make(conv, inner, groups, _slide(given, place), arrays)
+    return make(conv, inner, groups, _sliding(given, place), arrays)
 
 
-Slide = Callable[[Pair], Mapping[str, Any]]
-"""From the size of a kernel to the window and the border of its layer."""
+WindowOf = Callable[[Pair], Window]
+"""From the size of a kernel to the window of its layer."""
 
 
-def _slide(given: Mapping[str, Any], place: Place) -> Slide:
+def _sliding(given: Mapping[str, Any], place: Place) -> WindowOf:
     stride, dilation = (place.pair(given.get(name, 1), name) for name in ("stride", "dilation"))
     padding = given.get("padding", 0)
     if padding not in ("same", "valid"):
@@ -144,13 +144,15 @@ def _slide(given: Mapping[str, Any], place: Place) -> Slide:
         padding = place.sizes(padding, "padding", expected, 0)
     border = Border.named(_spelled(given.get("border", "zero"), place))
 
-    def slide(size: Pair) -> Mapping[str, Any]:
-        params = params_of(
-            size, stride=stride, padding=padding, dilation=dilation, groups=1, border=border
+    def window_of(size: Pair) -> Window:
+        return Window(
+            size,
+            params_of(
+                size, stride=stride, padding=padding, dilation=dilation, groups=1, border=border
+            ),
         )
-        return {"window": Window(size, stride, dilation, params.margins), "border": border}
 
-    return slide
+    return window_of
 
 
 def _spelled(border: object, place: Place) -> str | float:
@@ -160,7 +162,7 @@ def _spelled(border: object, place: Place) -> str | float:
 
 
 def _by_kernels(
-    conv: Mapping[str, Any], place: Place, groups: int, slide: Slide, arrays: Arrays
+    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, arrays: Arrays
 ) -> Convolution:
     """Return a layer of kernels by name, each over every input channel."""
     if groups != 1:
@@ -176,7 +178,7 @@ def _by_kernels(
     framed = common_frame([kernel if kernel.is_centred else kernel.centred() for kernel in kernels])
     biases = np.array([kernel.bias for kernel in framed])
     return Convolution(
-        **slide(framed[0].shape),
+        window=window_of(framed[0].shape),
         out_channels=len(framed),
         group_channels=1,
         groups=None,
@@ -202,7 +204,7 @@ def _kernels(spec: object, place: Place) -> list[Kernel]:
 
 
 def _by_weights(
-    conv: Mapping[str, Any], place: Place, groups: int, slide: Slide, arrays: Arrays
+    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, arrays: Arrays
 ) -> Convolution:
     """Return a layer whose weights stand in the file."""
     weight = place.tensor(conv["weight"], "weight", 4)
@@ -214,7 +216,7 @@ def _by_weights(
     outputs, channels, rows, columns = weight.shape
     _check_groups(outputs, groups, '"weight" has', "outputs", place)
     return Convolution(
-        **slide((rows, columns)),
+        window=window_of((rows, columns)),
         out_channels=outputs,
         group_channels=channels,
         groups=groups,
@@ -226,7 +228,7 @@ def _by_weights(
 
 
 def _by_sizes(
-    conv: Mapping[str, Any], place: Place, groups: int, slide: Slide, arrays: Arrays
+    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, arrays: Arrays
 ) -> Convolution:
     """Return a layer that is to be trained, or that was, with weights from an archive."""
     channels, outputs = (place.count(conv[n], n) for n in ("in_channels", "out_channels"))
@@ -234,7 +236,7 @@ def _by_sizes(
     _check_groups(outputs, groups, '"out_channels" is', "", place)
     has_bias = place.flag(conv.get("bias", True), "bias")
     layer = Convolution(
-        **slide(place.pair(conv["kernel_size"], "kernel_size")),
+        window=window_of(place.pair(conv["kernel_size"], "kernel_size")),
         out_channels=outputs,
         group_channels=channels // groups,
         groups=groups,

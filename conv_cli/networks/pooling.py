@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from conv_cli.borders import fold, pad
-from conv_cli.networks.layer import NO_PADDING, Array, Layer, Window, padding_as_json, pair_as_json
+from conv_cli.correlation.params import NO_PADDING
+from conv_cli.networks.layer import Array, Layer, Window, padding_as_json, pair_as_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,16 +21,16 @@ class _Pooling(Layer):
 
     def without_padding(self) -> Self:
         """Return the layer that sees whole windows of its input alone."""
-        return replace(self, window=replace(self.window, padding=NO_PADDING))
+        return replace(self, window=self.window.without_padding())
 
     def describe(self) -> dict[str, Any]:
         """Return the layer as a model file holds it."""
         options: dict[str, Any] = {
             "size": pair_as_json(self.window.size),
-            "stride": pair_as_json(self.window.stride),
+            "stride": pair_as_json(self.window.params.stride),
         }
-        if self.window.padding != NO_PADDING:
-            options["padding"] = padding_as_json(self.window.padding)
+        if self.window.params.margins != NO_PADDING:
+            options["padding"] = padding_as_json(self.window.params.margins)
         return {self.kind: options}
 
 
@@ -42,7 +43,7 @@ class MaxPool(_Pooling):
     def forward(self, x: Array) -> Array:
         """Return the largest values."""
         output = self.window.output(x.shape[2:])
-        padded = pad(x, self.window.padding, _least(x))
+        padded = pad(x, self.window.params.margins, _least(x))
         taps = (values for _, values in self.window.taps(padded, output))
         largest = next(taps).copy()
         for values in taps:
@@ -51,7 +52,7 @@ class MaxPool(_Pooling):
 
     def backward(self, x: Array, y: Array, gradient: Array) -> Array:
         """Return the gradient by x: each window's goes to the first place of its largest value."""
-        padded = pad(x, self.window.padding, _least(x))
+        padded = pad(x, self.window.params.margins, _least(x))
         total = np.zeros_like(padded)
         waiting = np.ones(y.shape, bool)
         pairs = zip(
@@ -61,13 +62,13 @@ class MaxPool(_Pooling):
             found = waiting & (values == y)
             target += gradient * found
             waiting &= ~found
-        return fold(total, self.window.padding, "zero")
+        return fold(total, self.window.params.margins, "zero")
 
     def describe(self) -> dict[str, Any]:
         """Return the layer as a model file holds it."""
         options = super().describe()
-        if self.window.dilation != (1, 1):
-            options[self.kind]["dilation"] = pair_as_json(self.window.dilation)
+        if self.window.params.dilation != (1, 1):
+            options[self.kind]["dilation"] = pair_as_json(self.window.params.dilation)
         return options
 
 
@@ -84,25 +85,23 @@ class AveragePool(_Pooling):
     def forward(self, x: Array) -> Array:
         """Return the means."""
         output = self.window.output(x.shape[2:])
-        padded = pad(x, self.window.padding, "zero")
+        padded = pad(x, self.window.params.margins, "zero")
         total = sum(values for _, values in self.window.taps(padded, output))
         return total / self._counts(x)
 
     def backward(self, x: Array, y: Array, gradient: Array) -> Array:
         """Return the gradient by x: each window's is shared out evenly."""
-        (top, bottom), (left, right) = self.window.padding
-        height, width = x.shape[2] + top + bottom, x.shape[3] + left + right
-        total = np.zeros((*x.shape[:2], height, width), gradient.dtype)
+        total = np.zeros((*x.shape[:2], *self.window.params.padded(x.shape[2:])), gradient.dtype)
         shared = gradient / self._counts(x)
         for _, target in self.window.taps(total, y.shape[2:]):
             target += shared
-        return fold(total, self.window.padding, "zero")
+        return fold(total, self.window.params.margins, "zero")
 
     def _counts(self, x: Array) -> Array:
         """Return how many pixels count in each window, shape (h, w) or ()."""
         if self.count_include_pad:
             return np.asarray(np.prod(self.window.size), x.dtype)
-        ones = pad(np.ones(x.shape[2:], x.dtype), self.window.padding, "zero")
+        ones = pad(np.ones(x.shape[2:], x.dtype), self.window.params.margins, "zero")
         output = self.window.output(x.shape[2:])
         return np.asarray(sum(values for _, values in self.window.taps(ones, output)))
 

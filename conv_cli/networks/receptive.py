@@ -31,11 +31,11 @@ class Field:
 
     def through(self, window: Window) -> "Field":
         """Return the field after one more layer."""
-        spans = window.span
+        spans, params = window.span, window.params
         down, across = (
             (r + (w - 1) * j, j * stride, s - before * j)
             for r, j, s, w, stride, (before, _) in zip(
-                self.size, self.jump, self.start, spans, window.stride, window.padding, strict=True
+                self.size, self.jump, self.start, spans, params.stride, params.margins, strict=True
             )
         )
         return Field(*zip(down, across, strict=True))
