@@ -2,12 +2,14 @@
 
 import logging
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as PilImage
 from PIL.TiffImagePlugin import ICCPROFILE, ImageFileDirectory_v2
 
@@ -203,25 +205,36 @@ def _dpi(page: Any, *, sideways: bool) -> tuple[float, float] | None:
     return dpi[::-1] if dpi and sideways else dpi
 
 
-def write_deep(stream: BinaryIO, image: Image, *, level: int) -> None:
-    """Write what Pillow cannot, with the tiff extra: colour of 16 bits and in floats."""
-    from tifffile import imwrite
+def packed_strip(rows: NDArray[Any], level: int) -> bytes:
+    """Return rows (h, W) or (h, W, C) as a strip of the file that ``write_deep`` makes."""
+    if rows.dtype.kind == "u":  # differences pack to half the size
+        differences = rows.copy()
+        differences[:, 1:] -= rows[:, :-1]
+        rows = differences
+    return zlib.compress(rows.tobytes(), level)
 
-    imwrite(
-        stream,
-        image.pixels,
-        photometric="rgb" if image.channels > 2 else "minisblack",
-        planarconfig="contig",
-        extrasamples=["unassalpha"] if image.alpha else None,
-        compression="zlib",
-        compressionargs={"level": level},
-        predictor=image.dtype.kind == "u",
-        resolution=image.dpi,
-        resolutionunit="INCH" if image.dpi else None,
-        iccprofile=image.icc,
-        metadata=None,
-        software=False,
-    )
+
+def write_deep(stream: BinaryIO, image: Image, strips: Iterator[bytes], rows: int) -> None:
+    """Write what Pillow cannot, with the tiff extra, of strips of so many rows each."""
+    from tifffile import TiffWriter
+
+    with TiffWriter(stream) as file:
+        file.write(
+            strips,
+            shape=image.shape,
+            dtype=image.dtype,
+            photometric="rgb" if image.channels > 2 else "minisblack",
+            planarconfig="contig" if image.channels > 1 else None,
+            extrasamples=["unassalpha"] if image.alpha else None,
+            compression="zlib",
+            predictor=image.dtype.kind == "u",
+            rowsperstrip=rows,
+            resolution=image.dpi,
+            resolutionunit="INCH" if image.dpi else None,
+            iccprofile=image.icc,
+            metadata=None,
+            software=False,
+        )
 
 
 def with_tags(data: bytes, exif: bytes | None, further: tuple[Tag, ...]) -> bytes:

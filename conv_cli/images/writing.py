@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from conv_cli.errors import ImageError
-from conv_cli.images import metadata, pnm
+from conv_cli.images import metadata, pnm, tiff
 from conv_cli.images.formats import ARRAY_FORMATS, can_hold, format_of, uses_extra
 from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
@@ -103,7 +103,8 @@ def open_sink(
 ) -> tuple[Sink, tuple[str, ...]]:
     """Begin a file whose rows are to come, and return what takes them.
 
-    PNG, PNM and .npy are written as rows come, in order; other formats when all are there.
+    PNG, PNM and .npy are written as rows come, in order; those of a TIFF that the extra writes are
+    packed as they come; other formats take them when all are there.
 
     Parameters
     ----------
@@ -131,6 +132,8 @@ def open_sink(
         sink = _RawSink(stream, image, npy.head_of(image.pixels), dtype)
     elif format in ("pgm", "ppm", "pnm"):
         sink = _RawSink(stream, image, pnm.head_of(image.pixels), dtype.newbyteorder(">"))
+    elif format == "tiff" and uses_extra(format, dtype, image.channels):
+        sink = _DeepTiffSink(stream, image, 9 if compress else 1)
     else:
         sink = _WholeSink(stream, image, format, compress)
     return sink, notes
@@ -229,21 +232,42 @@ def _encode(stream: BinaryIO, image: Image, format: str, compress: bool) -> tupl
     elif format == "pfm":
         pnm.write_pfm(stream, image.pixels)
     elif format == "tiff":
-        return _encode_tiff(stream, image, compress)
+        buffer = BytesIO()
+        _encode_with_pillow(buffer, image, "tiff", compress)
+        data, notes = _described(buffer.getvalue(), image)
+        stream.write(data)
+        return notes
     else:
         return _encode_with_pillow(stream, image, format, compress)
     return ()
 
 
-def _encode_tiff(stream: BinaryIO, image: Image, compress: bool) -> tuple[str, ...]:
-    from conv_cli.images import tiff
+class _DeepTiffSink:
+    """Packs strips as they come, for a TIFF that the extra writes of them."""
 
-    buffer = BytesIO()
-    if uses_extra("tiff", image.dtype, image.channels):
-        tiff.write_deep(buffer, image, level=9 if compress else 1)
-    else:
-        _encode_with_pillow(buffer, image, "tiff", compress)
-    data, notes = buffer.getvalue(), tuple[str, ...]()
+    def __init__(self, stream: BinaryIO, image: Image, level: int) -> None:
+        self._stream, self._image, self._level = stream, image, level
+        self.strip_rows = max(1, _STRIP_BYTES * len(image.pixels) // image.pixels.nbytes)
+        self._strips: dict[int, bytes] = {}
+
+    def put(self, top: int, rows: NDArray[Any]) -> None:
+        step = self.strip_rows if len(rows) == len(self._image.pixels) else len(rows)
+        for start in range(0, len(rows), step):
+            packed = tiff.packed_strip(rows[start : start + step], self._level)
+            self._strips[top + start] = packed
+
+    def finish(self) -> tuple[str, ...]:
+        tops = sorted(self._strips)
+        buffer, rows = BytesIO(), [*tops, len(self._image.pixels)][1]
+        tiff.write_deep(buffer, self._image, map(self._strips.__getitem__, tops), rows)
+        data, notes = _described(buffer.getvalue(), self._image)
+        self._stream.write(data)
+        return notes
+
+
+def _described(data: bytes, image: Image) -> tuple[bytes, tuple[str, ...]]:
+    """Return a TIFF file with the tags that describe the picture, and what must be said."""
+    notes: tuple[str, ...] = ()
     tags = tiff.describing_tags(image)
     if image.exif is not None:
         try:
@@ -252,8 +276,7 @@ def _encode_tiff(stream: BinaryIO, image: Image, compress: bool) -> tuple[str, .
             notes = _EXIF_DROPPED
     if tags and (image.exif is None or notes):
         data = tiff.with_tags(data, None, tags)
-    stream.write(data)
-    return notes
+    return data, notes
 
 
 _STRIP_BYTES = 2 << 20
