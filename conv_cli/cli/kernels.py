@@ -4,8 +4,8 @@ import io
 import os
 import re
 import sys
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -52,8 +52,7 @@ output_option = click.option(
 force_flag = click.option("-f", "--force", is_flag=True, help="Overwrite an existing file.")
 
 
-@dataclass(frozen=True)
-class Changes:
+class Changes(NamedTuple):
     """What is done to kernels before anything else."""
 
     convolve: bool

@@ -7,9 +7,8 @@ NumPy is imported then and not before: ``--help`` must not wait for it.
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -314,8 +313,7 @@ progress_option = click.option(
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 
 
-@dataclass(frozen=True)
-class Sliding:
+class Sliding(NamedTuple):
     """What the options say of how a kernel slides, and over what."""
 
     padding: "str | tuple[int, int]"
@@ -346,8 +344,7 @@ class Sliding:
         )
 
 
-@dataclass(frozen=True)
-class PixelForm:
+class PixelForm(NamedTuple):
     """What the options say of how real values become pixels."""
 
     range_name: "RangeName | None"
@@ -355,8 +352,7 @@ class PixelForm:
     white: float | None
 
 
-@dataclass(frozen=True)
-class Telling:
+class Telling(NamedTuple):
     """What the options say of what goes to stderr."""
 
     progress: bool | None
@@ -370,9 +366,9 @@ class Telling:
         return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
 
 
-def as_one(name: str, make: Callable[..., object], options: Sequence[Decorator]) -> Decorator:
+def as_one(name: str, make: type[Any], options: Sequence[Decorator]) -> Decorator:
     """Return a decorator that gives a command several options as one value."""
-    fields = make.__dataclass_fields__  # type: ignore[attr-defined]
+    fields: tuple[str, ...] = make._fields
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)

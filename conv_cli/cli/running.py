@@ -1,13 +1,11 @@
 """A run over images, told as it goes: data on stdout, words on stderr."""
 
 import gc
-import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -20,8 +18,7 @@ if TYPE_CHECKING:
     from conv_cli.pipeline.run import Result, Task
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """How a run is done and told.
 
     names : sequence of str. The images as they were given.
@@ -86,6 +83,8 @@ def run_batch(task: "Task", to: "Destination", jobs: "Sequence[Job]", batch: Bat
 
 def _print(result: "Result", batch: Batch, piped: bool) -> None:
     if batch.as_json:
+        import json
+
         click.echo(json.dumps(result.as_dict()))
     elif result.planned:
         size = "x".join(map(str, result.shape or ()))

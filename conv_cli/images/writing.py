@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from conv_cli.errors import ImageError
-from conv_cli.images import metadata, pnm, tiff
+from conv_cli.images import metadata, pnm
 from conv_cli.images.formats import ARRAY_FORMATS, can_hold, format_of, uses_extra
 from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
@@ -251,12 +251,16 @@ class _DeepTiffSink:
         self._strips: dict[int, bytes] = {}
 
     def put(self, top: int, rows: NDArray[Any]) -> None:
+        from conv_cli.images import tiff  # which few need, and which takes time to load
+
         step = self.strip_rows if len(rows) == len(self._image.pixels) else len(rows)
         for start in range(0, len(rows), step):
             packed = tiff.packed_strip(rows[start : start + step], self._level)
             self._strips[top + start] = packed
 
     def finish(self) -> tuple[str, ...]:
+        from conv_cli.images import tiff
+
         tops = sorted(self._strips)
         buffer, rows = BytesIO(), [*tops, len(self._image.pixels)][1]
         tiff.write_deep(buffer, self._image, map(self._strips.__getitem__, tops), rows)
@@ -267,6 +271,8 @@ class _DeepTiffSink:
 
 def _described(data: bytes, image: Image) -> tuple[bytes, tuple[str, ...]]:
     """Return a TIFF file with the tags that describe the picture, and what must be said."""
+    from conv_cli.images import tiff
+
     notes: tuple[str, ...] = ()
     tags = tiff.describing_tags(image)
     if image.exif is not None:
