@@ -6,23 +6,19 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.options import (
+    BatchOptions,
     KernelType,
     PixelForm,
     Sliding,
     Telling,
-    as_json_option,
-    dry_run_option,
+    batch_options,
     file_format_option,
-    force_option,
-    jobs_option,
-    max_pixels_option,
     pixel_options,
     recursive_option,
-    skip_existing_option,
     sliding_options,
     telling_options,
 )
-from conv_cli.cli.running import Batch, found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, run_batch
 
 if TYPE_CHECKING:
     from conv_cli.kernels.kernel import Kernel
@@ -99,12 +95,7 @@ Examples
     "--compress", is_flag=True, help="Take longer for the smallest files (PNG, TIFF, WebP, JPEG)."
 )
 @recursive_option
-@jobs_option
-@max_pixels_option
-@force_option
-@skip_existing_option
-@dry_run_option
-@as_json_option
+@batch_options
 @click.option("--explain", is_flag=True, help="Print the strategy of each result, and why.")
 @telling_options
 def apply(
@@ -120,12 +111,7 @@ def apply(
     file_format: str | None,
     compress: bool,
     recursive: bool,
-    jobs: int | None,
-    max_pixels: int,
-    force: bool,
-    skip_existing: bool,
-    dry_run: bool,
-    as_json: bool,
+    batch: BatchOptions,
     explain: bool,
     telling: Telling,
 ) -> int:
@@ -137,7 +123,7 @@ def apply(
     from conv_cli.pipeline.filter_task import FilterTask
     from conv_cli.pipeline.jobs import Destination, filter_jobs, is_single
 
-    _check(output, form, as_json)
+    _check(output, form, batch.as_json)
     rule = Filter(
         sliding.prepared(kernel for several in kernels for kernel in several),
         sliding.params,
@@ -157,18 +143,15 @@ def apply(
         white=form.white,
         range=form.range_name,
         compress=compress,
-        force=force,
-        skip_existing=skip_existing,
+        force=batch.force,
+        skip_existing=batch.skip_existing,
         single=is_single(output, images, len(maps)),
     )
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
     work = filter_jobs(inputs, maps, to)
-    batch = Batch(
-        images, jobs, max_pixels, dry_run=dry_run, as_json=as_json, explain=explain, telling=telling
-    )
-    return run_batch(FilterTask(rule, to), to, work, batch)
+    return run_batch(FilterTask(rule, to), to, work, images, batch, telling, explain=explain)
 
 
 def _check(output: str, form: PixelForm, as_json: bool) -> None:

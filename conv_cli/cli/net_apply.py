@@ -6,21 +6,17 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.options import (
+    BatchOptions,
     LayerType,
     PixelForm,
     Telling,
-    as_json_option,
-    dry_run_option,
+    batch_options,
     file_format_option,
-    force_option,
-    jobs_option,
-    max_pixels_option,
     pixel_options,
     recursive_option,
-    skip_existing_option,
     telling_options,
 )
-from conv_cli.cli.running import Batch, found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, run_batch
 
 if TYPE_CHECKING:
     from conv_cli.pipeline.network_task import LayerChoice
@@ -52,12 +48,7 @@ Examples
 @pixel_options
 @file_format_option
 @recursive_option
-@jobs_option
-@max_pixels_option
-@force_option
-@skip_existing_option
-@dry_run_option
-@as_json_option
+@batch_options
 @telling_options
 def apply(
     model: str,
@@ -67,12 +58,7 @@ def apply(
     form: PixelForm,
     file_format: str | None,
     recursive: bool,
-    jobs: int | None,
-    max_pixels: int,
-    force: bool,
-    skip_existing: bool,
-    dry_run: bool,
-    as_json: bool,
+    batch: BatchOptions,
     telling: Telling,
 ) -> int:
     """Write the feature maps that a MODEL makes of IMAGES.
@@ -93,12 +79,11 @@ def apply(
         depth=form.depth,
         white=form.white,
         range=form.range_name,
-        force=force,
-        skip_existing=skip_existing,
+        force=batch.force,
+        skip_existing=batch.skip_existing,
     )
     task = NetworkTask(network, to, layer)
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
-    batch = Batch(images, jobs, max_pixels, dry_run=dry_run, as_json=as_json, telling=telling)
-    return run_batch(task, to, network_jobs(inputs, to), batch)
+    return run_batch(task, to, network_jobs(inputs, to), images, batch, telling)

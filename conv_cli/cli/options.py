@@ -352,6 +352,17 @@ class PixelForm(NamedTuple):
     white: float | None
 
 
+class BatchOptions(NamedTuple):
+    """What the options say of many images and their files."""
+
+    jobs: int | None
+    max_pixels: int
+    force: bool
+    skip_existing: bool
+    dry_run: bool
+    as_json: bool
+
+
 class Telling(NamedTuple):
     """What the options say of what goes to stderr."""
 
@@ -396,6 +407,16 @@ sliding_options = as_one(
 
 pixel_options = as_one("form", PixelForm, [range_option, depth_option, white_option])
 """The command gets ``form: PixelForm``."""
+
+batch_options = as_one(
+    "batch",
+    BatchOptions,
+    [
+        jobs_option, max_pixels_option, force_option,
+        skip_existing_option, dry_run_option, as_json_option,
+    ],
+)  # fmt: skip
+"""The command gets ``batch: BatchOptions``."""
 
 telling_options = as_one("telling", Telling, [progress_option, quiet_option])
 """The command gets ``telling: Telling``."""

@@ -5,35 +5,17 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from conv_cli.cli import boundary
-from conv_cli.cli.options import Telling
+from conv_cli.cli.options import BatchOptions, Telling
 from conv_cli.cli.progress import Progress
 
 if TYPE_CHECKING:
     from conv_cli.pipeline.jobs import Destination, Input, Job
     from conv_cli.pipeline.run import Result, Task
-
-
-class Batch(NamedTuple):
-    """How a run is done and told.
-
-    names : sequence of str. The images as they were given.
-    threads : int or None
-    max_pixels : int
-    dry_run, as_json, explain, telling. What is printed.
-    """
-
-    names: Sequence[str]
-    threads: int | None
-    max_pixels: int
-    dry_run: bool
-    as_json: bool
-    telling: Telling
-    explain: bool = False
 
 
 def found_inputs(names: Sequence[str], recursive: bool, output: str) -> "list[Input]":
@@ -48,8 +30,20 @@ def found_inputs(names: Sequence[str], recursive: bool, output: str) -> "list[In
     return inputs
 
 
-def run_batch(task: "Task", to: "Destination", jobs: "Sequence[Job]", batch: Batch) -> int:
-    """Run a task over jobs, print what became of each, and return the exit code."""
+def run_batch(
+    task: "Task",
+    to: "Destination",
+    jobs: "Sequence[Job]",
+    names: Sequence[str],
+    batch: BatchOptions,
+    telling: Telling,
+    *,
+    explain: bool = False,
+) -> int:
+    """Run a task over jobs, print what became of each, and return the exit code.
+
+    names : sequence of str. The images as they were given.
+    """
     from conv_cli.pipeline.jobs import STDIO
     from conv_cli.pipeline.run import Report, Run
 
@@ -58,13 +52,13 @@ def run_batch(task: "Task", to: "Destination", jobs: "Sequence[Job]", batch: Bat
     run = Run(
         task,
         to,
-        threads=batch.threads,
+        threads=batch.jobs,
         max_pixels=batch.max_pixels,
         stdin=boundary.binary(sys.stdin),
         stdout=boundary.binary(sys.stdout),
     )
     report = Report()
-    shown = batch.telling.shows_bar and not batch.dry_run
+    shown = telling.shows_bar and not batch.dry_run
     gc.freeze()
     gc.enable()
     with Progress(len(jobs), shown=shown) as progress:
@@ -74,14 +68,16 @@ def run_batch(task: "Task", to: "Destination", jobs: "Sequence[Job]", batch: Bat
                 report.add(result)
                 progress.count(result.image, result.pixels)
                 progress.clear()
-                _print(result, batch, piped)
-    several = len(jobs) > 1 or jobs[0].source.path not in batch.names
-    if several and not (batch.telling.quiet or batch.dry_run):
+                _print(result, batch, telling, explain, piped)
+    several = len(jobs) > 1 or jobs[0].source.path not in names
+    if several and not (telling.quiet or batch.dry_run):
         boundary.say(str(report))
     return report.exit_code
 
 
-def _print(result: "Result", batch: Batch, piped: bool) -> None:
+def _print(
+    result: "Result", batch: BatchOptions, telling: Telling, explain: bool, piped: bool
+) -> None:
     if batch.as_json:
         import json
 
@@ -92,13 +88,13 @@ def _print(result: "Result", batch: Batch, piped: bool) -> None:
     if result.error is not None:
         boundary.say(f"Error: {result.error}")
         return
-    if batch.explain and result.reason:
+    if explain and result.reason:
         line = f"{result.output}: {result.strategy}: {result.reason}"
         if batch.as_json or piped:
             boundary.say(line)
         else:
             click.echo(boundary.escaped(line))
-    if not batch.telling.quiet:
+    if not telling.quiet:
         for line in _words(result):
             boundary.say(line)
 

@@ -73,7 +73,8 @@ def correlate(
 ) -> Plan:
     """Correlate a source with weights (O, C/groups, kh, kw), tile by tile.
 
-    A weight of zero reads nothing: a NaN under it stays out of the sum.
+    A weight of zero reads nothing: a NaN under it stays out of the sum. Returns the plan that was
+    followed.
 
     params : ConvParams. Its padding in numbers.
     finish : callable, optional. Is handed every tile.
@@ -81,11 +82,6 @@ def correlate(
         them; ``finish`` is given views of it then.
     plan : Plan, optional. Another one than that of ``prepare``, for tests and measurements.
     threads. All cores by default.
-
-    Returns
-    -------
-    Plan
-        The one that was followed.
 
     Raises ConvError as ``prepare``.
     """

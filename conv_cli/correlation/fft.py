@@ -1,6 +1,6 @@
 """Overlap-save FFT: windows and the kernel meet as spectra, whatever the kernel's size.
 
-The circular correlation of a window with a kernel is right wherever the kernel does not reach over
+The circular correlation of a window with a kernel is right wherever the kernel does not lie over
 the window's end, and those places are just the output. A tile is a row of such windows. Stockham
 (1966), "High-speed convolution and correlation".
 
@@ -117,17 +117,17 @@ class Fft:
             np.divide(rest, scale, out=pixels)
             large = np.abs(rest) > self._share * peak
             rest[large] = 0
-            held = more = self._holding(large, kernels)
-            if not held.all():
+            within = more = self._holding(large, kernels)
+            if not within.all():
                 more = self._holding(rest != 0, kernels)
-            if self._plan.dtype != np.float64 and (more & ~held).any():
+            if self._plan.dtype != np.float64 and (more & ~within).any():
                 self._finer._fill(out, image, tile, kernels, scratch)
                 return
             values = scratch.array("step", out.shape, self._plan.dtype)
             self._correlate(windows, kernels, values, scratch)
-            values[~(held | more)] = 0
+            values[~(within | more)] = 0
             np.multiply(values, scale, out=out, where=missing)
-            missing &= more & ~held
+            missing &= more & ~within
 
     def _is_even(self, pixels: Array) -> bool:
         """Tell, from blocks that every window holds one of, whether no window is spoilt by others.
@@ -154,8 +154,8 @@ class Fft:
         for support in supports:
             if support.tobytes() not in found:
                 several = zip(marks, support, strict=True)
-                held = [holding(*pair, self._problem.params.dilation) for pair in several]
-                found[support.tobytes()] = np.any(held, axis=0)[::down, ::across]
+                within = [holding(*pair, self._problem.params.dilation) for pair in several]
+                found[support.tobytes()] = np.any(within, axis=0)[::down, ::across]
         return np.stack([found[support.tobytes()] for support in supports])
 
     def _correlate(self, windows: Array, kernels: slice, out: Array, scratch: Scratch) -> None:

@@ -116,7 +116,7 @@ class Gemm:
         rows, columns = tile.shape
         blocks, advance = -(-rows // self._rows), self._rows * self._problem.params.stride[0]
         outputs, channels = self._problem.group_shape
-        # The last block may reach below the window; what it computes there is cut off again.
+        # The last block may go beyond the window; what it computes there is cut off again.
         laid_rows = (blocks - 1) * advance + self._depth_rows
         shape = (laid_rows, channels, self._problem.kernel[1], columns)
         layout = scratch.array("layout", shape, self._dtype)

@@ -1,7 +1,7 @@
 """fit_kernel: from pairs of images to a kernel, and what may be said of it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -70,33 +70,25 @@ def fit_kernel(
     Least squares over the pixels whose whole window lies in the input, but for saturated ones and
     for those that nothing linear can have made: dust, a watermark.
 
-    Parameters
-    ----------
-    x, y : array_like of shape (H, W) or (H, W, C), or lists of such arrays
-        Before and after, in their own units. Two or four channels of an array end in opacity,
-        those of an Image where it says so. One size, or y as small as valid filtering leaves x. A
-        target of 8 or 16 bits is taken to be clipped.
-    size : int, (rows, columns) or "auto"
-        "auto": the smallest whose error over held-out pixels is no worse than any larger one's.
-    bias : bool
-        Learn a constant too.
-    method : str
-        "exact", or "gd": gradient descent on the squared error from a random start. The verdict is
-        on the pair, so it is that of the exact answer.
-    channels : str
-        "shared": one kernel. "each": one a channel. "mix": every channel of y from all of x.
-    ridge : float, 0 or more
-        What a unit of squared weight adds to the mean squared error.
-    epochs, lr, seed
-        Of gradient descent. Each epoch takes `lr` times the gradient of the summed squared error,
-        pixels counted in white. None: a rate that suits the pixels, which are decorrelated.
-    names : sequence of str, optional
-        What errors call the pairs.
-    recode : callable, optional
-        For targets from lossy files: is given the number of a pair and a prediction (H, W) or
-        (H, W, C), uint8, and returns it as it comes back from the codec.
-    watch : callable, optional
-        Is told of each epoch: its number, the loss, and the weights (p, D).
+    x, y : array_like of shape (H, W) or (H, W, C), or lists of such arrays. Before and after, in
+        their own units. Two or four channels of an array end in opacity, those of an Image where it
+        says so. One size, or y as small as valid filtering leaves x. A target of 8 or 16 bits is
+        taken to be clipped.
+    size : int, (rows, columns) or "auto". "auto": the smallest whose error over held-out pixels is
+        no worse than any larger one's.
+    bias : bool. Learn a constant too.
+    method : str. "exact", or "gd": gradient descent on the squared error from a random start. The
+        verdict is on the pair, so it is that of the exact answer.
+    channels : str. "shared": one kernel. "each": one a channel. "mix": every channel of y from all
+        of x.
+    ridge : float, 0 or more. What a unit of squared weight adds to the mean squared error.
+    epochs, lr, seed. Of gradient descent. Each epoch takes `lr` times the gradient of the summed
+        squared error, pixels counted in white. None: a rate that suits the pixels, which are
+        decorrelated.
+    names : sequence of str, optional. What errors call the pairs.
+    recode : callable, optional. For targets from lossy files: is given the number of a pair and a
+        prediction (H, W) or (H, W, C), uint8, and returns it as it comes back from the codec.
+    watch : callable, optional. Is told of each epoch: its number, the loss, and the weights (p, D).
 
     Raises FitError if the images do not go together, or cannot be fitted at all.
 
@@ -114,6 +106,17 @@ def fit_kernel(
         raise FitError(f"{len(befores)} inputs and {len(afters)} targets; give as many of each")
     names = names or [f"pair {number}" for number in range(1, len(befores) + 1)]
     settings = Settings(_size(size), bias, ridge, method, epochs, lr, seed, watch)
+    return _fit(befores, afters, names, channels, settings, recode)
+
+
+def _fit(
+    befores: Sequence[Any],
+    afters: Sequence[Any],
+    names: Sequence[str],
+    channels: Channels,
+    settings: Settings,
+    recode: Recode | None,
+) -> Fit:
     level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
 
@@ -131,6 +134,13 @@ def fit_kernel(
     fit, planes = fitted(channels, settings)
     if channels != "shared" or fit.verdict != "poor" or planes < 2:
         return fit
+    return _with_other_ways(fit, fitted, settings)
+
+
+def _with_other_ways(
+    fit: Fit, fitted: Callable[[Channels, Settings], tuple[Fit, int]], settings: Settings
+) -> Fit:
+    """Return a poor fit that says whether channels that go together otherwise explain the pair."""
     for way, side in _OTHER_WAYS.items():
         try:
             other, _ = fitted(way, settings._replace(method="exact", watch=None, largest=side))

@@ -1,7 +1,7 @@
 """What all pixels have to say: residuals, and the steps that make the error of all of them least.
 
 Normal equations of a sample tell the shape of the error; its slope is found over every pixel. A
-step of Newton's method or two then reach the weights that equations of all pixels would give, at
+step of Newton's method or two then come to the weights that equations of all pixels would give, at
 k·k multiply-adds a pixel in place of their square.
 """
 

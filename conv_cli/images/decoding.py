@@ -183,7 +183,7 @@ def _open(stream: BinaryIO, decoder: str, max_pixels: int) -> Picture:
     pillow = _opened(decoder, stream)
     check_size(*pillow.size, max_pixels)
     layout = layout_of(decoder, pillow, stream)
-    if decoder == "tiff":  # turned upright by Pillow itself
+    if decoder == "tiff":  # brought upright by Pillow itself
         tags: Any = pillow.tag_v2  # type: ignore[attr-defined]
         width, height = (tags.get(tag, 1) for tag in _TILE_SIZE)
         check_size(width, height, max_pixels)  # memory is taken for a tile, whatever the picture

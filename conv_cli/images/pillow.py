@@ -1,4 +1,4 @@
-"""Pillow, held to what it does exactly: opened by format, quiet, and without its own limit."""
+"""Pillow, used for what it does exactly: opened by format, quiet, and without its own limit."""
 
 import importlib
 import logging
@@ -106,7 +106,7 @@ def load(picture: ImageFile.ImageFile) -> None:
     """Decode the pixels.
 
     Raises one of `DECODER_ERRORS` if they are damaged, also where libtiff says so on stderr and
-    Pillow does not: what it says is taken as the reason, and does not reach the user's terminal.
+    Pillow does not: what it says is taken as the reason, and does not come to the user's terminal.
     """
     if not picture.tile or picture.tile[0].codec_name != "libtiff":
         picture.load()

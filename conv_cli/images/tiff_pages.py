@@ -110,14 +110,14 @@ class _File:
 
     def entries(self, at: int) -> tuple[dict[int, _Place], int]:
         count = min(self._number(at, self._count), 1 << 16)
-        start, room = at + struct.calcsize(self._count), struct.calcsize(self._link)
-        form = struct.Struct(f"{self.order}HH{self._link}{room}s")
+        start, width = at + struct.calcsize(self._count), struct.calcsize(self._link)
+        form = struct.Struct(f"{self.order}HH{self._link}{width}s")
         table = self.read(start, count * form.size)
         found = {}
         for row in range(len(table) // form.size):
             tag, kind, number, _ = form.unpack_from(table, row * form.size)
-            here = start + (row + 1) * form.size - room
-            inline = number * struct.calcsize(f"<{_FORMS.get(kind, 'Q')}") <= room
+            here = start + (row + 1) * form.size - width
+            inline = number * struct.calcsize(f"<{_FORMS.get(kind, 'Q')}") <= width
             found[tag] = _Place(kind, number, here if inline else self._number(here, self._link))
         return found, self._number(start + count * form.size, self._link)
 

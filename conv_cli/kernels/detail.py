@@ -67,7 +67,7 @@ def log(sigma: float, size: Size | None) -> Weights:
 
 @family("ricker", _RESOLVED_SIGMA)
 def ricker(sigma: float) -> Weights:
-    """Ricker's or Marr's wavelet, the Mexican hat: the Laplacian of Gaussian turned upside down.
+    """Ricker's or Marr's wavelet, the Mexican hat: the negative of the Laplacian of Gaussian.
 
     (1 - (x² + y²)/2σ²)/πσ⁴ · exp(-(x² + y²)/2σ²), positive in the middle and summing to 0.
     """

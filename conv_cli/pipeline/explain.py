@@ -50,7 +50,7 @@ class Explanation(NamedTuple):
     rows, columns : tuple of int. Of the image, under each row and column of the kernel; those
         outside of it are the border's.
     size : (rows, columns). Of the image.
-    kernel : Kernel. As it slides: turned, for a convolution.
+    kernel : Kernel. As it slides: flipped, for a convolution.
     channels : list of ChannelSum
     """
 

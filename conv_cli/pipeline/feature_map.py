@@ -53,7 +53,7 @@ def combine(values: Values, how: CombineName) -> Values:
 
 
 class Statistics(NamedTuple):
-    """What a map held before its range was applied.
+    """What the values of a map were before its range was applied.
 
     low, high : float. Least and greatest value, in the units of the input; NaN left out.
     clipped : float. Share of the values that the range had to limit, 0..1.
@@ -155,7 +155,7 @@ class FeatureMap:
 
     @property
     def statistics(self) -> Statistics:
-        """What the map has held so far."""
+        """What the values have been so far."""
         return Statistics(self._low, self._high, self._clipped / self.size)
 
     def add(self, values: Values, rows: Span, columns: Span) -> None:
@@ -295,7 +295,7 @@ def map_to_pixels(
     mode: RangeName,
     white: float | None = None,
 ) -> tuple[Values, Statistics]:
-    """Return the pixels of a map that is there as a whole, (h, w) or (h, w, C), and what it held.
+    """Return the pixels of a whole map, (h, w) or (h, w, C), and what its values were.
 
     Parameters and errors are those of ``FeatureMap``; the values are left as they are.
     """
@@ -333,14 +333,14 @@ def require_white(
     """
     if units.kind != "f" or dtype.kind == "f" or mode in NEEDS_EXTREMES or white is not None:
         return
-    held, fitting = "", 1.0
+    found, fitting = "", 1.0
     finite = np.empty(0) if pixels is None else pixels[np.isfinite(pixels)]
     if finite.size:
         low, high = float(finite.min()), float(finite.max())
-        held = f" from {low:g} to {high:g}"
+        found = f" from {low:g} to {high:g}"
         fitting = next((w for w in _WHITES if max(high, -low) <= w), high)
     raise ImageError(
-        f"holds floats{held}, and whole numbers need to know which of them is white; add "
+        f"holds floats{found}, and whole numbers need to know which of them is white; add "
         f"--white {fitting:.15g}, or --range stretch"
     )
 
@@ -353,7 +353,7 @@ def _rescaling(units: np.dtype[Any], dtype: np.dtype[Any], top: float) -> float:
 
 
 def _limits(dtype: np.dtype[Any], top: float) -> tuple[float, float]:
-    """Return what finished pixels may reach: the dtype's own range, or 0..top for floats."""
+    """Return the ends of finished pixels: the dtype's own, or 0 and top for floats."""
     if dtype.kind == "f":
         return 0.0, top
     return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)

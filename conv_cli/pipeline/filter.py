@@ -64,7 +64,7 @@ class Filter(NamedTuple):
 
 
 class Filtered(NamedTuple):
-    """What a map held, and how it was computed."""
+    """What the values of a map were, and how it was computed."""
 
     statistics: Statistics
     plan: Plan
@@ -100,12 +100,9 @@ def filter_image(
 ) -> Filtered:
     """Make the map that the kernels give of an image, strip by strip.
 
-    image : Image
-    rule : Filter
     kernels : tuple of Kernel. One, or all of one shape and origin for a combined map: an entry of
         ``rule.maps()``.
     dtype : numpy.dtype. Of the map's pixels: uint8, uint16, int32, float32 or float64.
-    mode : str. The range.
     sink : Sink. Takes the rows as they are finished, while the next are computed.
     progress : callable, optional. Is told the share of the work that each tile was; it may raise to
         stop the work.
@@ -113,18 +110,11 @@ def filter_image(
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
     samples = _interleaved(image, rule)
-    planes = _planes(image, samples)
-    top = white_of(image.dtype, rule)
-    shape = output_shape(image, rule, kernels[0])
+    top, shape = white_of(image.dtype, rule), output_shape(image, rule, kernels[0])
     colours = shape[2] - image.alpha
     weighted = _counts_by_opacity(image, rule)
     copied = image.alpha and not rule.filter_alpha
-    source = Source.of(
-        planes,
-        _loader(image, rule, weighted, top),
-        samples=samples,
-        opacity=top * rule.params.border.opaque if weighted else None,
-    )
+    source = _source(image, rule, samples, weighted, top)
     weights = np.stack([kernel.weights for kernel in kernels])[:, None]
     if weighted and weights.min() < 0:
         weights = np.concatenate([weights, np.abs(weights)])
@@ -159,6 +149,13 @@ def filter_image(
         each_tile(lambda values, *_: feature_map.measure(values), 0.5)
         each_tile(feature_map.quantize, 0.5)
     return Filtered(feature_map.statistics, plan)
+
+
+def _source(image: Image, rule: Filter, samples: int, weighted: bool, top: float) -> Source:
+    """Return what the engines read of an image."""
+    opacity = top * rule.params.border.opaque if weighted else None
+    load = _loader(image, rule, weighted, top)
+    return Source.of(_planes(image, samples), load, samples=samples, opacity=opacity)
 
 
 def _interleaved(image: Image, rule: Filter) -> int:

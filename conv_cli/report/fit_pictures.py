@@ -15,7 +15,7 @@ _BYTES = np.dtype(np.uint8)
 
 
 class FitPictures:
-    """Before, after, what was foretold, and the residual.
+    """Before, after, what was predicted, and the residual.
 
     fit : Fit
     before, after : Image. The pair, opacity and all.
