@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from command import ENVIRONMENT
+from command import ENVIRONMENT, tree
 from conv_cli import Network, conv2d, load_kernel, read_image, write_image
 from test_cli_apply import SAMPLES, clip, conv_cli, folder, one_error_line, pixels, succeed
 
@@ -157,6 +157,38 @@ class TestApply:
         assert (folder / "o/gray.1.2.png").exists()
         succeed("net", "apply", name, "gray.png", "-o", "o", "-f", cwd=folder)
         assert (folder / "o/gray.1.1.png").read_bytes() != b"mine"
+
+    def test_dry_run_tells_what_would_be_written_and_writes_nothing(self, folder, model):
+        name = model(BANK, {"maxpool": {"size": 2}})
+        done = succeed("net", "apply", name, "gray.png", "colour.png", "-o", "o", "--dry-run",
+                       "--json", cwd=folder)  # fmt: skip
+        planned = objects(done)
+        assert not (folder / "o").exists()
+        made = objects(succeed("net", "apply", name, "gray.png", "colour.png", "-o", "o", "--json",
+                               cwd=folder))  # fmt: skip
+        for one, other in zip(planned, made, strict=True):
+            assert one.items() <= other.items()
+            assert {"layer", "channel", "output", "shape", "dtype"} <= one.keys()
+
+    def test_skip_existing_goes_on_where_a_run_ended(self, folder, model):
+        name, arguments = model(BANK), ("gray.png", "colour.png", "-o", "o")
+        succeed("net", "apply", name, *arguments, cwd=folder)
+        whole = tree(folder / "o")
+        (folder / "o/gray.1.2.png").unlink()
+        (folder / "o/colour.1.1.png").write_bytes(b"mine")
+        done = succeed("net", "apply", name, *arguments, "--skip-existing", cwd=folder)
+        assert f"1 done, 0 failed, {len(whole) - 1} skipped" in done.stderr.decode()
+        left = tree(folder / "o")
+        assert left["gray.1.2.png"] == whole["gray.1.2.png"]
+        assert left["colour.1.1.png"] == b"mine"
+
+    @pytest.mark.parametrize("kind", ["png", "npy"])
+    def test_bytes_do_not_depend_on_the_jobs(self, folder, model, kind):
+        name = model(BANK, {"abs": {}})
+        for jobs in "1", "2", "5":
+            succeed("net", "apply", name, "gray.png", "colour.png", "-o", f"o{jobs}",
+                    "--format", kind, "--jobs", jobs, cwd=folder)  # fmt: skip
+        assert tree(folder / "o1") == tree(folder / "o2") == tree(folder / "o5") != {}
 
     def test_input_is_never_overwritten(self, folder, model):
         shutil.copy(folder / "gray.png", folder / "x.1.1.png")
