@@ -68,6 +68,36 @@ def test_allowed_imports_have_no_circle():
         assert all(order.index(other) < order.index(room) for other in ALLOWED[room])
 
 
+def module_name(module):
+    parts = module.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_module_imports_itself_by_a_detour_lazy_or_not():
+    names = {module_name(module) for module in MODULES}
+    graph = {
+        module_name(module): {
+            max((n for n in names if f"{name}.".startswith(f"{n}.")), key=len)
+            for name in imports_of(module)
+            if name.split(".")[0] == "conv_cli"
+        }
+        for module in MODULES
+        if module_name(module) != "conv_cli"  # its public names are loaded when they are asked for
+    }
+    done = set()
+
+    def visit(name, path):
+        assert name not in path, " -> ".join([*path, name])
+        if name not in done:
+            for other in graph.get(name, ()):
+                if other != name:
+                    visit(other, [*path, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
 @pytest.mark.parametrize(
     ("library", "home"), [("click", "cli"), ("PIL", "images"), ("tifffile", "images")]
 )

@@ -184,6 +184,9 @@ def _open(stream: BinaryIO, decoder: str, max_pixels: int) -> Picture:
     check_size(*pillow.size, max_pixels)
     layout = layout_of(decoder, pillow, stream)
     if decoder == "tiff":  # brought upright by Pillow itself
+        from conv_cli.images.tiff_layout import tiff_layout
+
+        layout = tiff_layout(pillow, layout)
         tags: Any = pillow.tag_v2  # type: ignore[attr-defined]
         width, height = (tags.get(tag, 1) for tag in _TILE_SIZE)
         check_size(width, height, max_pixels)  # memory is taken for a tile, whatever the picture

@@ -68,17 +68,13 @@ _BY_MODE = {
 
 
 def layout_of(format: str, picture: ImageFile.ImageFile, stream: BinaryIO) -> Layout:
-    """Return how an opened, not yet decoded picture is read in full.
+    """Return how an opened, not yet decoded picture is read in full; of a TIFF, what its mode says.
 
     Raises ImageError, with what to do, if it cannot be.
     """
     layout = _transparent(picture, _basic(picture))
     if format == "png":
         return _png(picture, layout)
-    if format == "tiff":
-        from conv_cli.images.tiff_layout import tiff_layout
-
-        return tiff_layout(picture, layout)
     if format in ("jp2", "j2k"):
         return _jpeg2000(jpeg2000_depths(stream), layout)
     if format == "avif" and avif_is_deep(stream):
