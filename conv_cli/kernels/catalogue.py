@@ -7,13 +7,7 @@ from conv_cli.errors import ConvError
 
 # The files of built-ins: importing one registers what is in it.
 from conv_cli.io.text import shown
-from conv_cli.kernels import (  # noqa: F401
-    derivatives,
-    detail,
-    directional,
-    pillow_filters,
-    smoothing,
-)
+from conv_cli.kernels import derivatives, detail, matrices, smoothing  # noqa: F401
 from conv_cli.kernels.family import BUILT_INS, Family, FamilySet, Value
 from conv_cli.kernels.kernel import Kernel, named
 

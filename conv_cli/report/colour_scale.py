@@ -1,11 +1,10 @@
 """A diverging colour scale: blue below zero, nearly white at zero, red above."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-Rgb = tuple[int, int, int]
+Colour = npt.NDArray[np.uint8] | tuple[int, int, int]
+"""Red, green and blue."""
 
 # Five of the eleven colours of ColorBrewer's RdBu, which the colour-blind can tell apart
 # (M. Harrower & C. A. Brewer, "ColorBrewer.org", The Cartographic Journal 40, 2003).
@@ -33,7 +32,7 @@ def diverging(values: npt.ArrayLike, limit: float | None = None) -> npt.NDArray[
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
-def ink(colour: npt.NDArray[Any] | Rgb) -> Rgb:
+def ink(colour: Colour) -> tuple[int, int, int]:
     """Return black or white, whichever is read more easily on a colour (red, green, blue; 0..255).
 
     By its luma (0.299 R + 0.587 G + 0.114 B), against the middle between the two.

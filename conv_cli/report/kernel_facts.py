@@ -4,16 +4,13 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from conv_cli.borders import Border
 from conv_cli.correlation.factors import whole_factors
 from conv_cli.correlation.plan import choose_plan
 from conv_cli.correlation.problem import Source, state_problem
 from conv_cli.errors import ConvError, KernelError
-from conv_cli.kernels.kernel import Kernel
-
-Weights = npt.NDArray[np.floating]
+from conv_cli.kernels.kernel import Kernel, Weights
 
 _WHITE = 255
 _IMAGE = (3000, 4000)
@@ -152,31 +149,31 @@ def frequency_response(weights: Weights) -> Response:
         shape = weights.shape
     gains = np.abs(np.fft.rfft2(weights, shape))
     rows = np.abs(np.fft.fftfreq(shape[0]))
-    columns = np.fft.rfftfreq(shape[1])
+    columns = np.asarray(np.fft.rfftfreq(shape[1]), np.float64)
     mean, peak = float(weights.sum()), float(gains.max())
     # Rounded, so that of equal gains the lowest frequency is found first.
     first = int(np.round(gains / (peak or 1.0), 9).argmax())
     row, column = np.unravel_index(first, gains.shape)
     frequencies = float(rows[row]), float(columns[column])
-    kind = _kind(gains, np.maximum(rows[:, None], columns), frequencies)
+    kind = _kind(gains, max(frequencies))
     cutoff = _cutoff(gains, rows, columns) if kind == "low-pass" else None
     turns = any("across the diagonal" in words for words in symmetries(weights))
     return Response(kind, mean, peak, *frequencies, cutoff, turns)
 
 
-def _kind(gains: Weights, frequency: Weights, peak: tuple[float, float]) -> str:
+def _kind(gains: Weights, strongest: float) -> str:
+    """Return the kind of a response, whose strongest wave has that frequency along an axis."""
     most = float(gains.max())
     if most == 0:
         return "none"
-    shares = gains / most
-    even, high = float(shares[0, 0]), float(shares[frequency >= _HIGH].max(initial=0))
-    if float(shares.min()) >= _PASSED:
+    if float(gains.min()) / most >= _PASSED:
         return "all-pass"
+    even = float(gains[0, 0]) / most
     if even >= _PASSED:
         return "low-pass"
     if even <= _STOPPED:
-        return "high-pass" if high >= _PASSED and max(peak) >= _HIGH else "band-pass"
-    return "boost" if max(peak) >= _MIDDLE else "band-stop"
+        return "high-pass" if strongest >= _HIGH else "band-pass"
+    return "boost" if strongest >= _MIDDLE else "band-stop"
 
 
 def _cutoff(gains: Weights, rows: Weights, columns: Weights) -> float | None:

@@ -2,11 +2,9 @@
 
 import html
 
-import numpy as np
-import numpy.typing as npt
-
 from conv_cli.errors import KernelError
-from conv_cli.report.colour_scale import Rgb, diverging, ink
+from conv_cli.kernels.kernel import Weights
+from conv_cli.report.colour_scale import Colour, diverging, ink
 from conv_cli.report.kernel_text import number_texts
 
 _MOST_CELLS = 10_000
@@ -22,7 +20,7 @@ STYLE = (
 
 
 def kernel_table(
-    weights: npt.NDArray[np.float64], *, origin: tuple[int, int] | None = None, caption: str = ""
+    weights: Weights, *, origin: tuple[int, int] | None = None, caption: str = ""
 ) -> str:
     """Return a kernel as a ``<table class="kernel">``, coloured cell by cell.
 
@@ -44,7 +42,7 @@ def kernel_table(
             _cell(
                 text.strip() if numbered else "",
                 title=f"{weights[row, column]:.6g}",
-                colour=tuple(colours[row, column]),
+                colour=colours[row, column],
                 framed=(row, column) == origin,
             )
             for column, text in enumerate(line)
@@ -55,7 +53,7 @@ def kernel_table(
     return f'<table class="{kind}">{words}{"".join(rows)}</table>'
 
 
-def kernel_page(weights: npt.NDArray[np.float64], *, origin: tuple[int, int], caption: str) -> str:
+def kernel_page(weights: Weights, *, origin: tuple[int, int], caption: str) -> str:
     """Return a whole HTML document with the table of a kernel; arguments as of `kernel_table`."""
     table = kernel_table(weights, origin=origin, caption=caption)
     return (
@@ -64,11 +62,11 @@ def kernel_page(weights: npt.NDArray[np.float64], *, origin: tuple[int, int], ca
     )
 
 
-def _cell(text: str, *, title: str, colour: Rgb, framed: bool) -> str:
+def _cell(text: str, *, title: str, colour: Colour, framed: bool) -> str:
     style = f"background:{_hex(colour)};color:{_hex(ink(colour))}"
     kind = ' class="origin"' if framed else ""
     return f'<td{kind} style="{style}" title="{title}">{text}</td>'
 
 
-def _hex(colour: Rgb) -> str:
+def _hex(colour: Colour) -> str:
     return "#" + "".join(f"{int(channel):02x}" for channel in colour)

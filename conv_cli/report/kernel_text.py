@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from conv_cli.report.colour_scale import Rgb, diverging, ink
+from conv_cli.kernels.kernel import Weights
+from conv_cli.report.colour_scale import Colour, diverging, ink
 
 Colours = Literal[0, 256, 16_777_216]
 """How many colours a terminal shows; 0 for plain text."""
@@ -23,7 +23,7 @@ _SMALLEST, _LARGEST = -4, 6
 
 
 def kernel_lines(
-    weights: npt.NDArray[np.float64],
+    weights: Weights,
     *,
     width: int | None = None,
     height: int | None = None,
@@ -49,18 +49,15 @@ def kernel_lines(
     part = _part(weights, rows, columns)
     texts = number_texts(part, digits, limit)
     gap = _GAP.center(len(texts[0][0]) + 2)
-    cells = [[f" {text} " for text in line] for line in texts]
-    if colours:
-        for line, shades in zip(cells, diverging(part, limit), strict=True):
-            line[:] = [
-                shaded(cell, tuple(shade), colours)
-                for cell, shade in zip(line, shades, strict=True)
-            ]
-    lines = ["".join(_laid_out(line, columns, gap)).rstrip() for line in cells]
+    lines = []
+    for line, shades in zip(texts, diverging(part, limit), strict=True):
+        pairs = zip(line, shades, strict=True)
+        cells = [shaded(f" {text} ", shade, colours) for text, shade in pairs]
+        lines.append("".join(_laid_out(cells, columns, gap)).rstrip())
     return _laid_out(lines, rows, gap * len(columns))
 
 
-def sketch(weights: npt.NDArray[np.float64], width: int, colours: Colours = 0) -> str:
+def sketch(weights: Weights, width: int, colours: Colours = 0) -> str:
     """Return a kernel in so many characters: an arrow, and the line through its largest weight.
 
     Of equal ones that is the one nearest to the middle. The line is the row (→) or the column (↓),
@@ -76,15 +73,13 @@ def sketch(weights: npt.NDArray[np.float64], width: int, colours: Colours = 0) -
     step = -(-len(line) // places)
     line = line[(len(line) - 1) // 2 % step :: step]
     limit = float(np.abs(line).max()) or 1.0
-    marks = [_mark(value / limit) for value in line.tolist()]
-    if colours:
-        pairs = zip(marks, diverging(line), strict=True)
-        marks = [shaded(mark, tuple(colour), colours) for mark, colour in pairs]
+    pairs = zip(line.tolist(), diverging(line), strict=True)
+    marks = [shaded(_mark(value / limit), colour, colours) for value, colour in pairs]
     return f"{arrow} {''.join(marks)}{' ' * (places - len(line))}"
 
 
 def number_texts(
-    weights: npt.NDArray[np.float64], digits: int = 4, largest: float | None = None
+    weights: Weights, digits: int = 4, largest: float | None = None
 ) -> list[list[str]]:
     """Return every weight as text, all equally wide, with the decimal points below each other.
 
@@ -106,9 +101,11 @@ def number_texts(
     ]
 
 
-def shaded(text: str, colour: Rgb, colours: Colours) -> str:
+def shaded(text: str, colour: Colour, colours: Colours) -> str:
     """Return text on a background colour, as the control codes of a terminal say it."""
-    below, above = (_code(each, colours) for each in (colour, ink(colour)))
+    if not colours:
+        return text
+    below, above = _code(colour, colours), _code(ink(colour), colours)
     return f"\x1b[48;{below};38;{above}m{text}\x1b[0m"
 
 
@@ -128,7 +125,7 @@ def _mark(share: float) -> str:
     return "▁▂▃▄▅▆▇█"[min(7, int(share * 8))] if share > 0 else "-=≡"[min(2, int(-share * 3))]
 
 
-def _code(colour: Rgb, colours: Colours) -> str:
+def _code(colour: Colour, colours: Colours) -> str:
     channels = [int(channel) for channel in colour]
     if colours == 256:  # of which 216 are a cube: 0, and five steps from 95 to 255, a channel
         red, green, blue = (0 if c < 48 else max(1, round((c - 55) / 40)) for c in channels)
@@ -145,9 +142,7 @@ def _drawn(count: int, limit: int | None) -> Indices:
     return [*range(head), None, *range(count - tail, count)]
 
 
-def _part(
-    weights: npt.NDArray[np.float64], rows: Indices, columns: Indices
-) -> npt.NDArray[np.float64]:
+def _part(weights: Weights, rows: Indices, columns: Indices) -> Weights:
     """Return the weights that are drawn."""
     return weights[np.ix_(*([i for i in indices if i is not None] for indices in (rows, columns)))]
 

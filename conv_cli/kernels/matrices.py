@@ -1,4 +1,4 @@
-"""Built-ins that come in sets: the eight compass directions, and the Frei-Chen basis.
+"""Built-ins that are plain matrices: eight compass directions, the Frei-Chen basis, Pillow's own.
 
 A compass member answers most where the bright side of an edge lies in its direction; n is up.
 """
@@ -54,3 +54,35 @@ family_set(
 for _number, _weights in enumerate(_FREI_CHEN, 1):
     _kind = "edges" if _number <= 4 else "lines" if _number <= 8 else "the mean"
     fixed(f"freichen-{_number}", f"Frei & Chen (1977): {_kind}", _weights)
+
+
+def _around(centre: float, n: float) -> list[list[float]]:
+    return [[n, n, n], [n, centre, n], [n, n, n]]
+
+
+# PIL.ImageFilter's weights, scale and offset. Pillow reads its rows from the bottom up, which only
+# EMBOSS shows: it stands here the way it acts.
+_PILLOW: dict[str, tuple[list[list[float]], float, float]] = {
+    "blur": (
+        [[1, 1, 1, 1, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1], [1, 0, 0, 0, 1], [1, 1, 1, 1, 1]],
+        16,
+        0,
+    ),
+    "contour": (_around(8, -1), 1, 255),
+    "detail": ([[0, -1, 0], [-1, 10, -1], [0, -1, 0]], 6, 0),
+    "edge-enhance": (_around(10, -1), 2, 0),
+    "edge-enhance-more": (_around(9, -1), 1, 0),
+    "emboss": ([[0, 0, 0], [0, 1, 0], [-1, 0, 0]], 1, 128),
+    "find-edges": (_around(8, -1), 1, 0),
+    "sharpen": (_around(32, -2), 16, 0),
+    "smooth": (_around(5, 1), 13, 0),
+    "smooth-more": (
+        [[1, 1, 1, 1, 1], [1, 5, 5, 5, 1], [1, 5, 44, 5, 1], [1, 5, 5, 5, 1], [1, 1, 1, 1, 1]],
+        100,
+        0,
+    ),
+}
+
+for _name, (_matrix, _scale, _offset) in _PILLOW.items():
+    _summary = f"Pillow's {_name.replace('-', '_').upper()}"
+    fixed(f"pillow-{_name}", _summary, np.array(_matrix) / _scale, bias=_offset)
