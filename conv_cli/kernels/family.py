@@ -18,14 +18,10 @@ Builder = Callable[..., Weights]
 class Parameter(NamedTuple):
     """One parameter of a family.
 
-    default : float, (rows, columns) or None
-        None where the family derives it from the other parameters.
-    meaning : str
-        What it is, with its unit.
-    expected : str
-        The allowed range, for errors: "a number above 0".
-    read : callable
-        From the typed text to the value; raises ValueError for what is not `expected`.
+    default : None where the family derives it from the other parameters.
+    meaning : what it is, with its unit.
+    expected : the allowed range, for errors: "a number above 0".
+    read : from the typed text to the value; raises ValueError for what is not `expected`.
     """
 
     name: str
@@ -38,12 +34,9 @@ class Parameter(NamedTuple):
 class Family(NamedTuple):
     """A built-in that is one kernel for every choice of its parameters.
 
-    weights : callable
-        From one keyword argument per parameter to the weights.
-    parameters : tuple of Parameter
-        In the order in which they may be given without names.
-    bias : float
-        Of the kernel, in units of 8-bit images.
+    weights : from one keyword argument per parameter to the weights.
+    parameters : in the order in which they may be given without names.
+    bias : of the kernel, in units of 8-bit images.
     """
 
     name: str

@@ -204,12 +204,8 @@ def _read_npz(contents: bytes, label: str) -> list[Kernel]:
 
 
 def _write_json(kernel: Kernel) -> bytes:
-    members = {
-        "kernel": kernel.weights.tolist(),
-        "bias": kernel.bias,
-        "origin": list(kernel.origin),
-    }
-    return f"{json.dumps(members)}\n".encode()
+    rows, origin = kernel.weights.tolist(), list(kernel.origin)
+    return f"{json.dumps({'kernel': rows, 'bias': kernel.bias, 'origin': origin})}\n".encode()
 
 
 def _write_npy(kernel: Kernel) -> bytes:

@@ -46,11 +46,7 @@ _FREI_CHEN = (
     np.array([[1, 1, 1], [1, 1, 1], [1, 1, 1]]) / 3,
 )
 
-family_set(
-    "freichen",
-    "Frei & Chen (1977): an orthonormal basis of 3x3",
-    tuple(str(number) for number in range(1, 10)),
-)
+family_set("freichen", "Frei & Chen (1977): an orthonormal basis of 3x3", tuple("123456789"))
 for _number, _weights in enumerate(_FREI_CHEN, 1):
     _kind = "edges" if _number <= 4 else "lines" if _number <= 8 else "the mean"
     fixed(f"freichen-{_number}", f"Frei & Chen (1977): {_kind}", _weights)

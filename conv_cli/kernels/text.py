@@ -1,4 +1,4 @@
-"""Numbers and tables of numbers as people type them, for inline matrices and text files alike.
+"""Numbers and tables of numbers as people type them, in matrices and in text files.
 
 A fault in a table is a ConvError that holds the reason alone; `kernel.named` puts a name before it.
 """
@@ -41,7 +41,7 @@ def parse_number(text: str) -> float:
 def format_number(value: float) -> str:
     """Return the shortest text that reads back as the same float64, whole numbers without a point.
 
-    From 10¹⁵ on an exponent takes the place of zeros.
+    From 10¹⁵ on an exponent stands for zeros.
     """
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
 

@@ -11,8 +11,8 @@ from conv_cli.colors import TRUST, to_gray
 from conv_cli.errors import ConvError
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.pipeline.feature_map import ArraySink, RangeName
-from conv_cli.pipeline.filter import Filter, filter_image, output_shape, white_of
+from conv_cli.pipeline.feature_map import RangeName
+from conv_cli.pipeline.filter import Filter, filtered_pixels, output_shape, white_of
 
 Matrix = npt.NDArray[np.float64]
 
@@ -106,9 +106,7 @@ def explain_pixel(
         tuple(range(start - before, stop - before, gap))
         for (start, stop), (before, _), gap in zip(spans, padding, params.dilation, strict=True)
     )
-    whole = ArraySink(height)
-    filter_image(image, rule, (kernel,), dtype, mode, whole)
-    written = whole.pixels[row, column]
+    written = filtered_pixels(image, rule, (kernel,), dtype, mode)[row, column]
     return Explanation(
         rows, columns, (planes.shape[2], planes.shape[3]), kernel,
         _sums(image, rule, kernel, pixels, np.atleast_1d(written)),

@@ -151,6 +151,15 @@ def filter_image(
     return Filtered(feature_map.statistics, plan)
 
 
+def filtered_pixels(
+    image: Image, rule: Filter, kernels: tuple[Kernel, ...], dtype: np.dtype[Any], mode: RangeName
+) -> Array:
+    """Return the map of ``filter_image`` as an array, (h, w) or (h, w, C)."""
+    whole = ArraySink(output_shape(image, rule, kernels[0])[0])
+    filter_image(image, rule, kernels, dtype, mode, whole)
+    return whole.pixels
+
+
 def _source(image: Image, rule: Filter, samples: int, weighted: bool, top: float) -> Source:
     """Return what the engines read of an image."""
     opacity = top * rule.params.border.opaque if weighted else None

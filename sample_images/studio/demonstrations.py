@@ -10,7 +10,7 @@ from conv_cli.borders import pad
 from conv_cli.images import Image as Picture
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.networks.training import train
-from conv_cli.pipeline.filter import Filter, filter_image
+from conv_cli.pipeline.filter import Filter, filtered_pixels
 from conv_cli.report.field_drawing import drawn_field
 from studio.feature_maps import captioned
 from studio.painting import Array
@@ -51,9 +51,7 @@ def flip(photo: Array) -> Array:
 def learned(photo: Array) -> Array:
     """Return a kernel and what is learned of its effect, as numbers on colours."""
     true = load_kernel("emboss")
-    target = filter_image(
-        Picture(photo), Filter((true,)), (true,), np.dtype(np.float32), "raw"
-    ).image.pixels
+    target = filtered_pixels(Picture(photo), Filter((true,)), (true,), np.dtype(np.float32), "raw")
     network = train(
         Network(MODELS / "learn-one-kernel.json"), [(photo[None], target[None])], epochs=10
     ).network
@@ -62,9 +60,7 @@ def learned(photo: Array) -> Array:
 
 
 def _map(photo: Array, kernel: Kernel) -> Array:
-    return filter_image(
-        Picture(photo), Filter((kernel,)), (kernel,), np.dtype(np.uint8), "clip"
-    ).image.pixels
+    return filtered_pixels(Picture(photo), Filter((kernel,)), (kernel,), np.dtype(np.uint8), "clip")
 
 
 def _row(*panels: tuple[str, Array]) -> Array:

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 from conv_cli.images import Image as Picture
 from conv_cli.kernels.spec import load_kernels
 from conv_cli.pipeline.feature_map import RangeName
-from conv_cli.pipeline.filter import Filter, filter_image
+from conv_cli.pipeline.filter import Filter, filtered_pixels
 from studio.painting import Array
 
 PANEL = (400, 267)
@@ -40,8 +40,7 @@ def _map(landscape: Array, kernels: tuple[str, ...], combine: str | None, mode: 
         gray=mode == "shift" or "emboss" in kernels,
     )
     ((_, framed),) = rule.maps()
-    made = filter_image(Picture(landscape), rule, framed, np.dtype(np.uint8), mode)
-    return made.image.pixels
+    return filtered_pixels(Picture(landscape), rule, framed, np.dtype(np.uint8), mode)
 
 
 def captioned(caption: str, pixels: Array, size: tuple[int, int] = PANEL) -> Image.Image:

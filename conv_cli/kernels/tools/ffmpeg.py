@@ -30,8 +30,7 @@ _NUMBER, _FROM_0 = "a whole number", "a number from 0"
 def read_ffmpeg(typed: Typed) -> list[Kernel]:
     """Return the kernel of a filter, ``convolution=…`` with any of its options, or of a matrix.
 
-    Raises ConvError with the place of what is malformed, and what was expected there; or if the
-    planes of a colour image are given different matrices.
+    Of a colour image all planes must have the same one.
     """
     options = _options(typed)
     planes = [_plane(options, plane, typed) for plane in range(_COLOURS) if f"{plane}m" in options]
@@ -45,10 +44,7 @@ def read_ffmpeg(typed: Typed) -> list[Kernel]:
 
 
 def write_ffmpeg(kernel: Kernel) -> str:
-    """Return the filter, for grey and for all three colours.
-
-    Raises ConvError if the filter cannot hold the kernel, with the reason.
-    """
+    """Return the filter, for grey and for all three colours."""
     if kernel.bias < 0:
         raise ConvError(f"its bias is {kernel.bias:g}, and ffmpeg takes none below 0")
     mode, shape = _frame(kernel)

@@ -20,11 +20,7 @@ _ENCODED, _LINEAR = "\"R'G'B'A float\"", '"RGBA float"'
 
 
 def write_gegl(kernel: Kernel) -> str:
-    """Return the operations for ``gegl in.png -o out.png --``.
-
-    Raises ConvError if the kernel reaches further than two pixels, or its bias further than from
-    black to white.
-    """
+    """Return the operations for ``gegl in.png -o out.png --``."""
     below, right = np.subtract(kernel.shape, kernel.origin) - 1
     if max(*kernel.origin, below, right) > _SIDE // 2:
         raise ConvError(

@@ -9,10 +9,7 @@ from conv_cli.kernels.tools.typed import Typed
 
 
 def read_gmic(typed: Typed) -> list[Kernel]:
-    """Return the kernel of a matrix in round brackets: commas in rows, semicolons between them.
-
-    Raises ConvError with the place of what is malformed, and what was expected there.
-    """
+    """Return the kernel of a matrix in round brackets: commas in rows, semicolons between them."""
     start, end = typed.indent, len(typed.text.rstrip())
     if not typed.text.startswith("(", start):
         raise typed.fault(start, "a matrix such as (0,1,0;1,-4,1;0,1,0)")
@@ -32,10 +29,7 @@ def _number(cell: Typed) -> float:
 
 
 def write_gmic(kernel: Kernel) -> str:
-    """Return the matrix for G'MIC's ``correlate``; zeros put another origin into the middle.
-
-    Raises ConvError if the kernel has a bias, which no matrix holds.
-    """
+    """Return the matrix for G'MIC's ``correlate``; zeros put another origin into the middle."""
     if kernel.bias != 0:
         raise ConvError(
             f"a matrix of G'MIC's holds no bias, and this one has {kernel.bias:g}; use --bias 0, "

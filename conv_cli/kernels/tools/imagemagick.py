@@ -40,10 +40,7 @@ _SHAPE = re.compile(
 
 
 def read_imagemagick(typed: Typed) -> list[Kernel]:
-    """Return the kernels of a string, flipped so that correlation does what Convolve does.
-
-    Raises ConvError with the place of what is malformed, and what was expected there.
-    """
+    """Return the kernels of a string, flipped so that correlation does what Convolve does."""
     pieces = [piece for piece in typed.split(";") if piece.text.strip()]
     if not pieces:
         raise typed.fault(len(typed.text), "WxH: and its numbers, or one of ImageMagick's names")
@@ -51,10 +48,7 @@ def read_imagemagick(typed: Typed) -> list[Kernel]:
 
 
 def write_imagemagick(kernel: Kernel) -> str:
-    """Return the string for ``-morphology Convolve`` that does what correlation with `kernel` does.
-
-    Raises ConvError if the kernel has a bias, which no string holds.
-    """
+    """Return the string for ``-morphology Convolve`` that does what correlation with it does."""
     if kernel.bias != 0:
         percent = 100 * kernel.bias / 255
         raise ConvError(

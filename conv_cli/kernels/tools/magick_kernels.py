@@ -55,7 +55,7 @@ def magick_kernels(name: str, arguments: Arguments) -> list[Kernel]:
     return [_MAKERS[name](arguments)]
 
 
-# Blurs, which go as far as a 65535th of their middle.
+# Blurs, which end where they fall to a 65535th of their middle.
 
 
 def _gaussian(arguments: Arguments) -> Kernel:

@@ -27,13 +27,7 @@ READERS: dict[str, Callable[[Typed], list[Kernel]]] = {
 
 
 class Target(NamedTuple):
-    """What a kernel can be written for.
-
-    write : callable
-        From a kernel to text or bytes; raises ConvError for one that the target cannot hold.
-    approximate : callable or None
-        From such a kernel to the closest one that it can.
-    """
+    """What a kernel can be written for: as text or bytes, or first as the closest that it holds."""
 
     write: Callable[[Kernel], str | bytes]
     approximate: Callable[[Kernel], Kernel] | None = None
@@ -62,10 +56,8 @@ TARGETS: dict[str, Target] = {
 class Converted(NamedTuple):
     """A kernel for another tool.
 
-    data : bytes
-        Text ends with a line feed.
-    error : float or None
-        The most by which the tool's result can differ, in levels of an 8-bit image (0..255);
+    data : where it is text, it ends with a line feed.
+    error : the most by which the tool's result can differ, in levels of an 8-bit image (0..255);
         None if it is the same picture.
     """
 
@@ -74,7 +66,7 @@ class Converted(NamedTuple):
 
 
 def convert(kernel: Kernel, name: str, *, approximate: bool = False) -> Converted:
-    """Return the kernel as the target of that name takes it.
+    """Return the kernel in the form of the target of that name.
 
     name : a key of `TARGETS`.
     approximate : where the target cannot hold the kernel, write the closest that it can.
