@@ -44,7 +44,7 @@ def locality(photo: Array) -> Array:
 def flip(photo: Array) -> Array:
     """Return an emboss by correlation and by convolution."""
     kernel = load_kernel("emboss")
-    maps = (_map(photo, kernel), _map(photo, kernel.turned()))
+    maps = (_map(photo, kernel), _map(photo, kernel.flipped()))
     return _row(("emboss", maps[0]), ("emboss --convolve", maps[1]))
 
 
