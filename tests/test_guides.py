@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import subprocess
+import tomllib
 
 import click
 import pytest
@@ -123,6 +124,13 @@ def test_topics_are_completed():
 def test_man_page_is_made_from_the_help():
     message = "the help has changed: run `python -m conv_cli.cli.man > man/conv-cli.1`"
     assert text_of(PAGE) == man_page(), message
+
+
+def test_man_page_is_installed_where_man_looks():
+    targets = tomllib.loads(text_of(ROOT / "pyproject.toml"))["tool"]["hatch"]["build"]["targets"]
+    name = str(PAGE.relative_to(ROOT))
+    assert targets["wheel"]["shared-data"] == {name: "share/man/man1/conv-cli.1"}
+    assert PAGE.parent.name in targets["sdist"]["include"]
 
 
 def test_man_page_holds_every_command_and_option():
