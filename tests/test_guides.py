@@ -98,19 +98,31 @@ def test_guide_into_a_pipe_that_closes_leaves_no_word():
     assert done.stderr == b""
 
 
-def test_guide_on_a_terminal_goes_through_the_pager(tmp_path):
+def paged(tmp_path, script):
+    """Run the guide to fitting on a terminal with a pager; return its end and what it shows."""
     pager = tmp_path / "pager"
-    pager.write_text("#!/bin/sh\nread line; echo paged $line; cat > /dev/null\n")
+    pager.write_text(f"#!/bin/sh\n{script}\n")
     pager.chmod(0o755)
     ours, theirs = pty.openpty()
-    environment = {**ENVIRONMENT, "PAGER": str(pager), "TERM": "xterm"}
     done = subprocess.run(
         [*COMMAND, "guide", "fit"], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
-        env=environment, check=False, timeout=60,
+        env={**ENVIRONMENT, "PAGER": str(pager), "TERM": "xterm"}, check=False, timeout=60,
     )  # fmt: skip
-    assert os.read(ours, 1000).decode().split("\r\n")[0] == f"paged {TEXTS['fit'].splitlines()[0]}"
+    shown = os.read(ours, 1000).decode()
     os.close(ours)
     os.close(theirs)
+    return done, shown
+
+
+def test_guide_on_a_terminal_goes_through_the_pager(tmp_path):
+    done, shown = paged(tmp_path, "read line; echo paged $line; cat > /dev/null")
+    assert shown == f"paged {TEXTS['fit'].splitlines()[0]}\r\n"
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_ctrl_c_in_the_pager_is_the_pagers_own(tmp_path):
+    done, shown = paged(tmp_path, "cat > /dev/null; sleep 0.5; kill -INT $PPID; sleep 0.5; echo on")
+    assert shown == "on\r\n"
     assert (done.returncode, done.stderr) == (0, b"")
 
 
