@@ -12,6 +12,7 @@ COMMANDS = {
     "apply": "Filter images with kernels.",
     "explain": "Take one output pixel apart.",
     "fit": "Find the kernel that lies between two pictures.",
+    "guide": "Read about kernels, borders, batches, networks and more.",
     "kernels": "List kernels, look at them, and carry them to other tools.",
     "net": "Apply, describe and train networks of layers.",
 }
