@@ -136,5 +136,6 @@ WITHOUT = [
 
 
 @pytest.mark.parametrize(("yours", "shorter", "differs"), WITHOUT)
+@pytest.mark.one_in(4)
 def test_every_part_of_our_command_is_needed(prepared, yours, shorter, differs):
     assert count_wrong(yours, shorter, differs, prepared) > 100
