@@ -46,9 +46,10 @@ def test_terminal_shows_files_megapixels_share_and_time_left(folder):
     kernels = ["-k", "kirsch", "-k", "gabor:6"]
     code, shown = on_a_terminal(folder, "in", *kernels, "--linear", "-o", "out")
     assert code == 1
-    assert re.search(r"conv-cli +\[#+-+\] +\d+%", shown)
-    assert re.search(r"\d\d:\d\d:\d\d +\d/7 files, [\d.]+ Mpx", shown)
-    assert "7/7 files, 105.8 Mpx" in shown
+    assert re.search(
+        r"conv-cli +\[#+-+\] +\d/7  \d+%  \d+:\d\d left  [\d.]+ Mpx  [\d.]+ Mpx/s", shown
+    )
+    assert re.search(r"7/7  100%  105\.8 Mpx", shown)
     assert re.search(r"Error: in/bad\.png: not an image[^\n]*\r\n", shown)
     assert re.search(r"54 done, 1 failed, 0 skipped in \d+ s\r\n$", shown)
 

@@ -21,6 +21,7 @@ from conv_cli.cli.options import (
     max_pixels_option,
     telling_options,
 )
+from conv_cli.cli.terminal import hanging, print_lines
 from conv_cli.errors import FitError, ImageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from conv_cli.images import Image
 
     Pixels = NDArray[Any]
+
+_INDENT = 13
+"""Where the words of a fact begin."""
 
 EPILOG = """\b
 Examples
@@ -361,6 +365,8 @@ def _print(
         click.echo(json.dumps(found.as_dict()))
     elif not quiet:
         for line in fit_lines(found, *pair, saved=output):
-            click.echo(boundary.escaped(line))
+            text = boundary.escaped(line)
+            is_command = "conv-cli " in text
+            print_lines(*([text] if is_command else hanging(text, _INDENT)))
     if not _is_sure(found):
         boundary.say(f"{pair[1]}: {found.verdict}: {found.reason}")

@@ -11,7 +11,7 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command, Group
 from conv_cli.cli.options import KernelType, NumberType, as_one, kernel_files
-from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
+from conv_cli.cli.terminal import hanging, print_lines, terminal_colours, terminal_size
 from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ TARGETS = (
     "pytorch",
 )  # fmt: skip
 """The names in the library's table, spelled out so that ``--help`` need not load it."""
+
+_INDENT = 11
+"""Where the words of a fact begin."""
 
 EPILOG = """\b
 Examples
@@ -132,7 +135,8 @@ def show(
     width, height = terminal_size()
     for number, each in enumerate(shown):
         drawing = kernel_lines(each.weights, width=width, height=height, colours=terminal_colours())
-        print_lines(*[""][:number], *drawing, "", *map(boundary.escaped, told_lines(each)))
+        told = [line for each_line in told_lines(each) for line in hanging(each_line, _INDENT)]
+        print_lines(*[""][:number], *drawing, "", *map(boundary.escaped, told))
 
 
 @kernels.command(cls=Signed)

@@ -13,6 +13,7 @@ COMMANDS = {
     "explain": "Take one output pixel apart.",
     "fit": "Find the kernel that lies between two pictures.",
     "guide": "Read about kernels, borders, batches, networks and more.",
+    "help": "Print the help of a command.",
     "kernels": "List kernels, look at them, and carry them to other tools.",
     "net": "Apply, describe and train networks of layers.",
 }

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from conv_cli.pipeline.run import Report, Result, Task
 
 _LONGEST_COMMAND = 300
-_WIDTH, _HEIGHT = 80, 24
-"""Of a picture where there is no terminal."""
+_HEIGHT = 24
+"""Lines of a picture where there is no terminal."""
 
 
 def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "list[Input]":
@@ -164,7 +164,7 @@ def _look(result: "Result", label: str, titled: bool) -> None:
             boundary.escaped(f"{result.image}, {result.kernel}"),
             *picture_lines(
                 result.pictures,
-                width=columns or _WIDTH, height=rows or _HEIGHT, colours=terminal_colours(),
+                width=columns, height=rows or _HEIGHT, colours=terminal_colours(),
             ),
         )  # fmt: skip
 

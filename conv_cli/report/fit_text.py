@@ -15,7 +15,7 @@ _MARGIN = "  "
 
 
 def fit_lines(
-    fit: Fit, before: str, after: str, *, saved: str | None, width: int = 100
+    fit: Fit, before: str, after: str, *, saved: str | None, width: int = 79
 ) -> list[str]:
     """Return the lines of a summary.
 
