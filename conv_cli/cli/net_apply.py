@@ -27,6 +27,8 @@ Examples
     conv-cli net apply edges.json photo.jpg --range stretch -o maps/
   Those of the last layer, as an array of floats:
     conv-cli net apply edges.json photo.jpg --layer last --format npy -o maps/
+  A model in one line: kernels side by side, their squares added, the root:
+    conv-cli net apply "sobel-x sobel-y | square | sum | sqrt" photo.jpg -o maps/
   Of a tree of photographs, going on where the last run ended:
     conv-cli net apply edges.json photos/ -r --skip-existing -o maps/
 """
@@ -86,4 +88,4 @@ def apply(
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
-    return run_batch(task, to, network_jobs(inputs, to), images, batch, telling)
+    return run_batch(task, to, network_jobs(inputs, to), images, batch, telling, inputs=(model,))

@@ -41,7 +41,7 @@ Examples
     type=click.IntRange(1, 100_000),
     default=40,
     show_default=True,
-    help="How long to train: rounds of 50 steps.",
+    help="How long to train at most: rounds of 50 steps. It ends where the loss is 0.",
 )
 @click.option(
     "--lr",
@@ -120,12 +120,15 @@ def fit(
     if as_json:
         record = {
             "model": model, "output": output, "r2": learned.r2, "rmse": learned.rmse,
-            "losses": learned.losses, "epochs": epochs, "method": method, "seed": seed,
+            "losses": learned.losses, "epochs": len(learned.losses), "method": method, "seed": seed,
             "pairs": len(pairs) // 2, "pixels": learned.pixels, "seconds": round(seconds, 3),
         }  # fmt: skip
         click.echo(json.dumps(record))
     if not quiet:
         r2 = "undefined, the target is even there" if learned.r2 is None else f"{learned.r2:.5f}"
+        done = len(learned.losses)
+        if done < epochs:
+            boundary.say(f"the loss is 0 but for rounding; ends after {done} of {epochs} epochs")
         boundary.say(
             f"{output}: R² {r2}, RMSE {learned.rmse:.4g} on the pixels held out, after "
             f"{seconds:.1f} s"

@@ -39,10 +39,12 @@ def run_batch(
     telling: Telling,
     *,
     explain: bool = False,
+    inputs: Sequence[str] = (),
 ) -> int:
     """Run a task over jobs, print what became of each, and return the exit code.
 
     names : sequence of str. The images as they were given.
+    inputs : sequence of str. Files beside them that are read, and so never overwritten.
     """
     from conv_cli.pipeline.jobs import STDIO
     from conv_cli.pipeline.run import Report, Run
@@ -56,6 +58,7 @@ def run_batch(
         max_pixels=batch.max_pixels,
         stdin=boundary.binary(sys.stdin),
         stdout=boundary.binary(sys.stdout),
+        inputs=inputs,
     )
     report = Report()
     shown = telling.shows_bar and not batch.dry_run
