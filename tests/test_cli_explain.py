@@ -1,6 +1,7 @@
 """conv-cli explain: one output pixel, taken apart as apply puts it together."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -149,3 +150,19 @@ def test_weight_of_zero_reads_nothing(folder):
 def test_second_kernel_is_not_dropped(folder):
     done = conv_cli("explain", "gray.png", "--at", "1,1", "-k", "box", "-k", "emboss", cwd=folder)
     assert "box and emboss" in one_error_line(done, 2)
+
+
+@pytest.mark.parametrize("way", [[], ["--convolve"], ["--gray"], ["--range", "signed"]])
+def test_nothing_is_minus_zero(folder, way):
+    write_image(folder / "n.tif", np.array([[0.0, -0.0, 5], [-0.0, 0, -3]], np.float32))
+    square = SAMPLES / "square.png"
+    for image, kernel in ((square, "sobel-x"), (square, "-0 -1; -2 -0"), ("n.tif", "-0 -1; 2 -3")):
+        form = ["-k", kernel, "--at", "0,0", *way]
+        if image == square:
+            form[3] = "3,3"
+            assert all(c["sum"] == 0 for c in explained(image, *form, cwd=folder)["channels"])
+        text = succeed("explain", image, *form, cwd=folder).stdout.decode()
+        numbers = re.findall(r"-?[\d.]+(?:e\S+)?", text.partition("\n\n")[2])
+        assert len(numbers) > 8
+        assert [n for n in numbers if n.startswith("-") and float(n) == 0] == []
+        assert "-0.0" not in succeed("explain", image, *form, "--json", cwd=folder).stdout.decode()

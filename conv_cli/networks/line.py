@@ -1,8 +1,8 @@
 """A model in one line: ``"sobel-x sobel-y | square | sum | sqrt"``.
 
 Steps are split by bars and are the layers, in their order. A step is kernels side by side, each as
-``load_kernels`` takes it, in brackets or quotes where it holds spaces; or a function of every pixel;
-or ``maxpool:2`` or ``avgpool:3,2``, size and stride; or ``sum``, which adds the maps.
+``load_kernels`` takes it, in brackets or quotes where it holds spaces; a function of every pixel;
+``maxpool:2`` or ``avgpool:3,2``, size and stride; or ``sum``, which adds the maps.
 """
 
 import os
