@@ -152,7 +152,7 @@ def test_second_kernel_is_not_dropped(folder):
     assert "box and emboss" in one_error_line(done, 2)
 
 
-@pytest.mark.parametrize("way", [[], ["--convolve"], ["--gray"], ["--range", "signed"]])
+@pytest.mark.parametrize("way", [[], ["--convolve"], ["--border", "zero"], ["--range", "signed"]])
 def test_nothing_is_minus_zero(folder, way):
     write_image(folder / "n.tif", np.array([[0.0, -0.0, 5], [-0.0, 0, -3]], np.float32))
     square = SAMPLES / "square.png"

@@ -65,6 +65,8 @@ def apply(
 ) -> int:
     """Write the feature maps that a MODEL makes of IMAGES.
 
+    MODEL is a file, .json or .npz, or one line of layers; net --help says how.
+
     Pictures are called STEM.LAYER.CHANNEL, one for each channel; with --format npy or npz there is
     one array (channels, rows, columns) for each layer, STEM.LAYER.npy.
     """

@@ -28,8 +28,8 @@ Examples
     conv-cli net info edges.json --input 1x480x640
   For a photograph, and a model in one line:
     conv-cli net info "sobel-x sobel-y | square | sum" --image photo.jpg
-  What the output pixel in row 100, column 200 sees, drawn on a photograph:
-    conv-cli net info edges.json --field 100,200 --image photo.jpg -o field.png
+  What the output pixel in row 9, column 20 sees, drawn on a photograph:
+    conv-cli net info edges.json --field 9,20 --image photo.jpg -o field.png
 """
 
 
@@ -79,6 +79,8 @@ def info(
     as_json: bool,
 ) -> int:
     """Print what each layer of a MODEL gives, costs and sees.
+
+    MODEL is a file, .json or .npz, or one line of layers; net --help says how.
 
     The receptive field is how much of the input one output pixel sees, the jump how far apart the
     fields of two neighbours lie, and start where the first begins: negative in the padding. dense
