@@ -504,3 +504,13 @@ def test_edge_magnitude_model_is_what_apply_combines(tmp_path):
     succeed("apply", SAMPLES / "page.png", "-k", "sobel-x", "-k", "sobel-y", "--combine", "magnitude",
             "-o", tmp_path / "m.png", "-q")  # fmt: skip
     assert (pixels(tmp_path / "o/page.4.1.png") == pixels(tmp_path / "m.png")).all()
+
+
+@pytest.mark.parametrize("command", [[], ["apply"], ["info"], ["fit"]])
+def test_help_fits_80_columns(command):
+    done = subprocess.run([sys.executable, "-m", "conv_cli", "net", *command, "--help"],
+                          capture_output=True, text=True, check=True,
+                          env={**ENVIRONMENT, "COLUMNS": "80"})  # fmt: skip
+    text = done.stdout
+    assert "Examples" in text
+    assert max(map(len, text.splitlines())) <= 80

@@ -28,7 +28,7 @@ Examples
   Those of the last layer, as an array of floats:
     conv-cli net apply edges.json photo.jpg --layer last --format npy -o maps/
   A model in one line: kernels side by side, their squares added, the root:
-    conv-cli net apply "sobel-x sobel-y | square | sum | sqrt" photo.jpg -o maps/
+    conv-cli net apply "sobel-x sobel-y | square | sum | sqrt" a.jpg -o maps/
   Of a tree of photographs, going on where the last run ended:
     conv-cli net apply edges.json photos/ -r --skip-existing -o maps/
 """

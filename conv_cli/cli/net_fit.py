@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Layers that are to learn are given by their sizes:
-  {"layers": [{"conv": {"in_channels": 1, "out_channels": 2, "kernel_size": 3}},
-              {"square": {}},
-              {"conv": {"in_channels": 2, "out_channels": 1, "kernel_size": 1}},
-              {"sqrt": {}}]}
+  {"layers": [
+    {"conv": {"in_channels": 1, "out_channels": 2, "kernel_size": 3}},
+    {"square": {}},
+    {"conv": {"in_channels": 2, "out_channels": 1, "kernel_size": 1}},
+    {"sqrt": {}}
+  ]}
 
 \b
 Examples
   Learn what turns one image into another:
     conv-cli net fit model.json photo.png edges.png -o trained.npz
   From two pairs, for longer, and with another start:
-    conv-cli net fit model.json a.png A.png b.png B.png -o trained.json --epochs 100 --seed 7
+    conv-cli net fit model.json a.png A.png b.png B.png -o trained.json \\
+      --epochs 100 --seed 7
 """
 
 
