@@ -16,6 +16,7 @@ from conv_cli.cli.options import (
     Sliding,
     Telling,
     batch_options,
+    kernel_files,
     pixel_options,
     recursive_option,
     sliding_options,
@@ -201,8 +202,9 @@ def apply(
         click.echo(boundary.escaped(f"preset {preset.name}: {preset}"), err=aside)
     advice = {name: _advice(kernels, form) for name, kernels in maps}
     return run_batch(
-        FilterTask(rule, to), to, work, images, batch, telling, explain=explain, advice=advice
-    )
+        FilterTask(rule, to), to, work, images, batch, telling,
+        read=kernel_files(click.get_current_context()), explain=explain, advice=advice,
+    )  # fmt: skip
 
 
 def _advice(kernels: "Sequence[Kernel]", form: PixelForm) -> str:

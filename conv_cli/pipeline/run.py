@@ -178,7 +178,7 @@ class Run:
         are several; over the tiles of one.
     max_pixels : int. Larger images are refused.
     stdin, stdout : BinaryIO. For images named "-".
-    inputs : sequence of str. Files beside the images that are read, and so never overwritten.
+    read : sequence of str. Files that are read besides the images, and as little overwritten.
     """
 
     def __init__(
@@ -190,10 +190,10 @@ class Run:
         max_pixels: int,
         stdin: BinaryIO,
         stdout: BinaryIO,
-        inputs: Sequence[str] = (),
+        read: Sequence[str] = (),
     ) -> None:
+        self._read_besides = tuple(read)
         self._task, self._to = task, destination
-        self._inputs = inputs
         self._threads = threads or available_threads()
         self._max_pixels = max_pixels
         self._stdin_identity = _identity_of(stdin)
@@ -229,9 +229,8 @@ class Run:
     def _prepare(self, jobs: Sequence[Job]) -> None:
         """Remember which files are inputs, under any name, and read stdin if it is one."""
         names = [job.source.path for job in jobs]
-        identities = (
-            self._identity(name, self._stdin_identity) for name in (*names, *self._inputs)
-        )
+        read = [*names, *self._read_besides]
+        identities = (self._identity(name, self._stdin_identity) for name in read)
         self._protected = {each for each in identities if each}
         if STDIO in names and self._read_stdin is not None:
             self._piped = self._read_stdin()
