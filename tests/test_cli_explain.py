@@ -1,6 +1,7 @@
 """conv-cli explain: one output pixel, taken apart as apply puts it together."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -184,3 +185,19 @@ def test_windows_of_a_flipped_kernel_and_a_small_picture(tmp_path):
 def test_a_picture_too_large_for_all_windows_needs_a_place():
     line = one_error_line(conv_cli("explain", SAMPLES / "page.png", "-k", "box"), 2)
     assert line.startswith("Error: --at: missing; give the pixel of the map, as 10,20")
+
+
+@pytest.mark.parametrize("way", [[], ["--convolve"], ["--border", "zero"], ["--range", "signed"]])
+def test_nothing_is_minus_zero(folder, way):
+    write_image(folder / "n.tif", np.array([[0.0, -0.0, 5], [-0.0, 0, -3]], np.float32))
+    square = SAMPLES / "square.png"
+    for image, kernel in ((square, "sobel-x"), (square, "-0 -1; -2 -0"), ("n.tif", "-0 -1; 2 -3")):
+        form = ["-k", kernel, "--at", "0,0", *way]
+        if image == square:
+            form[3] = "3,3"
+            assert all(c["sum"] == 0 for c in explained(image, *form, cwd=folder)["channels"])
+        text = succeed("explain", image, *form, cwd=folder).stdout.decode()
+        numbers = re.findall(r"-?[\d.]+(?:e\S+)?", text.partition("\n\n")[2])
+        assert len(numbers) > 8
+        assert [n for n in numbers if n.startswith("-") and float(n) == 0] == []
+        assert "-0.0" not in succeed("explain", image, *form, "--json", cwd=folder).stdout.decode()

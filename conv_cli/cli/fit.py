@@ -78,7 +78,11 @@ Examples
     show_default=True,
     help="Least squares, or gradient descent on the squared error.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Of gradient descent.  [default: 100]")
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    help="Of gradient descent; it ends where the loss is 0.  [default: 100]",
+)
 @click.option(
     "--lr",
     type=NumberType(),

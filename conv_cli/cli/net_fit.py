@@ -17,17 +17,20 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Layers that are to learn are given by their sizes:
-  {"layers": [{"conv": {"in_channels": 1, "out_channels": 2, "kernel_size": 3}},
-              {"square": {}},
-              {"conv": {"in_channels": 2, "out_channels": 1, "kernel_size": 1}},
-              {"sqrt": {}}]}
+  {"layers": [
+    {"conv": {"in_channels": 1, "out_channels": 2, "kernel_size": 3}},
+    {"square": {}},
+    {"conv": {"in_channels": 2, "out_channels": 1, "kernel_size": 1}},
+    {"sqrt": {}}
+  ]}
 
 \b
 Examples
   Learn what turns one image into another:
     conv-cli net fit model.json photo.png edges.png -o trained.npz
   From two pairs, for longer, and with another start:
-    conv-cli net fit model.json a.png A.png b.png B.png -o trained.json --epochs 100 --seed 7
+    conv-cli net fit model.json a.png A.png b.png B.png -o trained.json \\
+      --epochs 100 --seed 7
 """
 
 
@@ -42,7 +45,7 @@ Examples
     type=click.IntRange(1, 100_000),
     default=40,
     show_default=True,
-    help="How long to train: rounds of 50 steps.",
+    help="How long to train at most: rounds of 50 steps. It ends where the loss is 0.",
 )
 @click.option(
     "--lr",
@@ -121,12 +124,15 @@ def fit(
     if as_json:
         record = {
             "model": model, "output": output, "r2": learned.r2, "rmse": learned.rmse,
-            "losses": learned.losses, "epochs": epochs, "method": method, "seed": seed,
+            "losses": learned.losses, "epochs": len(learned.losses), "method": method, "seed": seed,
             "pairs": len(pairs) // 2, "pixels": learned.pixels, "seconds": round(seconds, 3),
         }  # fmt: skip
         click.echo(json.dumps(record))
     if not quiet:
         r2 = "undefined, the target is even there" if learned.r2 is None else f"{learned.r2:.5f}"
+        done = len(learned.losses)
+        if done < epochs:
+            boundary.say(f"the loss is 0 but for rounding; ends after {done} of {epochs} epochs")
         boundary.say(
             f"{output}: R² {r2}, RMSE {learned.rmse:.4g} on the pixels held out, after "
             f"{seconds:.1f} s"

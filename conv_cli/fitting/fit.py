@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
@@ -248,6 +249,7 @@ def _fitted(
         other,
         method="gd",
         losses=tuple(losses),
+        white=units,
         exact_weights=fit.weights,
         psnr=_decibels(peak, other.rmse),
     )
@@ -449,7 +451,7 @@ def _together(fits: Sequence[Fit]) -> Fit:
         rejected=sum(fit.rejected for fit in fits) / len(fits),
         rational=None,
         pixels=sum(fit.pixels for fit in fits),
-        losses=tuple(np.mean([fit.losses for fit in fits], axis=0).tolist()) if exact else (),
+        losses=tuple(map(sum, zip_longest(*(fit.losses for fit in fits), fillvalue=0.0))),
         exact_weights=np.stack(exact) if exact else None,
         border=common("border"),
         match=common("match"),

@@ -63,7 +63,10 @@ class Fit:
         Pairs of images, and pixels learned from or tested with.
     method : str
     losses : tuple of float
-        Mean squared error after each epoch of gradient descent, in the target's units.
+        Squared error after each epoch of gradient descent, summed over what it learned from, pixels
+        counted in white. It ends early where that is 0.
+    white : (float, float)
+        What gradient descent counts as white, in the input and in the target.
     exact_weights : ndarray or None
         Least squares' answer beside that of gradient descent.
     valid : bool
@@ -94,6 +97,7 @@ class Fit:
     shift: Size = (0, 0)
     method: Method = "exact"
     losses: tuple[float, ...] = ()
+    white: tuple[float, float] = (1.0, 1.0)
     exact_weights: Array | None = None
     valid: bool = False
     sizes: tuple[tuple[Size, float], ...] = ()

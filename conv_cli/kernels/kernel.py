@@ -229,7 +229,7 @@ def _checked_weights(values: npt.ArrayLike) -> Weights:
     if raw.size > MAX_WEIGHTS:
         raise ConvError(f"{raw.size:,} weights, at most {MAX_WEIGHTS:,} are allowed")
     with np.errstate(over="ignore"):  # a wider float than float64 may overflow; refused below
-        weights = raw.astype(np.float64)
+        weights = raw.astype(np.float64) + 0.0  # so that none is -0
     if not np.isfinite(weights).all():
         row, column = np.argwhere(~np.isfinite(weights))[0] + 1
         raise ConvError(
