@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import Command
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -65,7 +66,7 @@ class TopicType(click.ParamType):
         ]
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("topic", type=TopicType(), required=False)
 def guide(topic: "Traversable | None") -> None:
     """Print the guide to a TOPIC; without one, list the topics."""
