@@ -27,6 +27,7 @@ def folder(tmp_path):
     (tmp_path / "model.json").write_text(json.dumps({"layers": [LAYER]}), encoding="utf-8")
     trained = {"conv": {"kernel": "box"}}
     (tmp_path / "trained.json").write_text(json.dumps({"layers": [trained]}), encoding="utf-8")
+    (tmp_path / "k.json").write_text("[[1, 2], [3, 4]]", encoding="utf-8")
     for name in ("none", "nothing"):
         (tmp_path / name).mkdir()
     return tmp_path
@@ -48,6 +49,9 @@ MISTAKES = {
             "sobel-y: no such image; repeat -k for more kernels: -k sobel-x -k sobel-y$",
         "apply in.png -k box -k gaussian 2 -o x/":
             '2: no such image; .* -k gaussian:2, or a matrix in quotes: -k "-1 0 1"$',
+        "apply in.png -k k.json 2 -o x.png": '2: no such image; .* -k gaussian:2, or a matrix',
+        "apply in.png -k sobel 2 -o x.png": '2: no such image; .* -k gaussian:2, or a matrix',
+        "apply in.png -k sobel box -o x.png": "box: no such image; repeat -k for more kernels: -k box$",
         "explain in.png -k gaussian 2 --at 1,1": "takes one IMAGE, and 2 is more; .* -k gaussian:2$",
         "kernels show gaussian 2": "takes one KERNEL, and 2 is more; .* word: gaussian:2$",
         "kernels show -1 0 -1": 'takes one KERNEL, and 0 -1 is more; .* in quotes: "-1 0 -1"$',

@@ -181,10 +181,10 @@ def usage_message(error: click.ClickException) -> str:
         case click.BadParameter():
             return f"{_parameter_name(error)}: {_sentence(error.message)}"
         case click.BadOptionUsage():
-            if "requires" in error.message and context is not None:
-                options = {name: p for p in context.command.params for name in p.opts}
-                example = _example(options.get(error.option_name), context)
-                return f"{error.option_name}: needs a value; {example or see}"
+            options = context.command.params if context else []
+            option = next((each for each in options if error.option_name in each.opts), None)
+            if isinstance(option, click.Option) and not option.is_flag:
+                return f"{error.option_name}: needs a value; {_example(option, context)}"
             return f"{error.option_name}: {_sentence(error.message)}; {see}"
         case _:
             return f"{path}: {_sentence(error.format_message())}; {see}"

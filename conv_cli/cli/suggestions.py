@@ -193,7 +193,8 @@ def _in_one_word(words: Sequence[str], kernels: "Sequence[list[Kernel]]", spelle
     """Return how a kernel, or several, are given, if words look like parts of one, else ""."""
     from conv_cli.kernels.catalogue import is_built_in
 
-    name = kernels[0][0].name if len(kernels) == 1 else ""
+    names = [each.name for several in kernels for each in several]
+    name = names[0] if len(names) == 1 else ""
     if is_built_in(words[0]):
         if not spelled:
             return "give one at a time"
@@ -201,11 +202,10 @@ def _in_one_word(words: Sequence[str], kernels: "Sequence[list[Kernel]]", spelle
         return f"repeat -k for more kernels: {more}"
     if not all(map(_NUMBER.fullmatch, words)):
         return ""
-    if name and is_built_in(name):
-        return (
-            f"a kernel is one word: {spelled}{name}{',' if ':' in name else ':'}{','.join(words)}"
-        )
-    if name:
+    if is_built_in(name):
+        joined = ",".join(words)
+        return f"a kernel is one word: {spelled}{name}{',' if ':' in name else ':'}{joined}"
+    if _NUMBER.match(name):
         return f'a matrix is one word, in quotes: {spelled}"{" ".join((name, *words))}"'
     return f'a kernel is one word: {spelled}gaussian:2, or a matrix in quotes: {spelled}"-1 0 1"'
 

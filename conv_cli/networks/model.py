@@ -51,7 +51,9 @@ def as_model(value: object, label: str, arrays: Arrays | None = None) -> Model:
 def _looks_like_a_kernel(value: object) -> bool:
     if isinstance(value, Mapping):
         return "kernel" in value and "layers" not in value
-    return isinstance(value, list | tuple) and not any(isinstance(v, Mapping) for v in value)
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return not any(isinstance(each, Mapping) for each in value)
 
 
 def _normalization(value: object, place: Place) -> Normalization:
