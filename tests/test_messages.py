@@ -127,7 +127,7 @@ MISTAKES = {
         "apply in.png -o x.png": "--kernel: missing; give one, as -k sobel-x, ",
         "apply in.png -k box": "--output: missing; give a file or folder, as -o edges.png, ",
         "explain in.png --at 1,1": "--kernel: missing; give one, as -k sobel-x$",
-        "explain in.png -k box": "--at: missing; give one, as --at 100,200$",
+        "explain in.png -k box": "--at: missing; give the pixel of the map, as 10,20; ",
         "kernels convert box": "--to: missing; give one, as --to json$",
         "kernels rotate box": "ANGLE: missing; give one, as 45$",
         "net apply trained.json in.png": "--output: missing; give a folder, as -o maps/$",

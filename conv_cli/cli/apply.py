@@ -19,6 +19,7 @@ from conv_cli.cli.options import (
     Sliding,
     Telling,
     batch_options,
+    kernel_files,
     pixel_options,
     recursive_option,
     sliding_options,
@@ -213,8 +214,9 @@ def apply(
             boundary.say(note)
     advice = {name: _advice(kernels, form) for name, kernels in maps}
     return run_batch(
-        FilterTask(rule, to), to, work, images, batch, telling, explain=explain, advice=advice
-    )
+        FilterTask(rule, to), to, work, images, batch, telling,
+        read=kernel_files(click.get_current_context()), explain=explain, advice=advice,
+    )  # fmt: skip
 
 
 def _suffix_note(to: "Destination") -> tuple[str, ...]:

@@ -143,6 +143,7 @@ def fit(
 
     Exits with 3 if no linear kernel explains the pair, or if the pictures do not tell.
     """
+    from conv_cli.fitting.files import opened, recoding
     from conv_cli.fitting.fit import EPOCHS, fit_kernel
 
     files = _Files(output, predict, residual, report, force)
@@ -157,14 +158,16 @@ def fit(
     gc.freeze()
     gc.enable()
     try:
-        befores, afters = _images(pairs, max_pixels)
+        befores, afters = (
+            opened(names, max_pixels=max_pixels) for names in zip(*pairs, strict=True)
+        )
         with _Watched(telling, method, epochs or EPOCHS) as watched:
             found = fit_kernel(
                 befores, afters, size,
                 bias=bias, method=method, channels=channels, ridge=ridge,
                 epochs=epochs or EPOCHS, lr=lr, seed=seed,
                 names=[f"{before}, {after}" for before, after in pairs],
-                recode=_recoding([target for _, target in pairs]),
+                recode=recoding([target for _, target in pairs]),
                 watch=watched,
             )  # fmt: skip
         _write(found, (befores[0], afters[0]), pairs[0], files, telling.quiet)
@@ -270,31 +273,6 @@ def _by_stem(folder: str) -> dict[str, str]:
         if other != image.path:
             raise ImageError(f"{image.path}: has the stem of {other}; move one of them")
     return stems
-
-
-def _images(pairs: Sequence[tuple[str, str]], max_pixels: int) -> "tuple[list[Image], list[Image]]":
-    """Return the inputs and the targets."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from conv_cli.images import read_image
-
-    with ThreadPoolExecutor() as pool:
-        names = (name for pair in pairs for name in pair)
-        images = list(pool.map(lambda name: read_image(name, max_pixels=max_pixels), names))
-    return images[::2], images[1::2]
-
-
-def _recoding(targets: Sequence[str]) -> "Callable[[int, Pixels], Pixels] | None":
-    """Return what sends pixels through the codec of a target by its number; None if none loses."""
-    from conv_cli.images import lossy_codec
-
-    codecs = [lossy_codec(target) for target in targets]
-
-    def recode(number: int, pixels: "Pixels") -> "Pixels":
-        codec = codecs[number]
-        return pixels if codec is None else codec(pixels)
-
-    return recode if any(codecs) else None
 
 
 class _Watched:

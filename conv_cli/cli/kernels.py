@@ -10,8 +10,9 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command, Group
-from conv_cli.cli.options import Choice, KernelType, NumberType, as_one
+from conv_cli.cli.options import Choice, KernelType, NumberType, as_one, kernel_files
 from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
+from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:
     from conv_cli.kernels.kernel import Kernel, Normalization
@@ -28,6 +29,7 @@ Examples
   conv-cli kernels show gaussian:2
   conv-cli kernels convert sobel-x --to imagemagick
   conv-cli kernels convert "ffmpeg:0 -1 0 -1 5 -1 0 -1 0" --to opencv -o sharpen.py
+  conv-cli kernels diff sobel-x imagemagick:Sobel
   conv-cli kernels compose gaussian:1 laplacian -o log.json
   conv-cli kernels rotate kirsch-n 45
 """
@@ -120,6 +122,7 @@ def show(
     from conv_cli.report.kernel_text import kernel_lines
 
     shown = changes.made(kernel)
+    _require_no_input(output)
     if output is not None:
         draw(_single(shown, "-o"), output, force=force)
     boundary.require_stdout(True)
@@ -163,6 +166,32 @@ def convert(
             f"{single.name}: approximated; the result differs by at most {converted.error:.3g} of "
             "255 levels"
         )
+
+
+@kernels.command(cls=Signed)
+@click.argument("first", type=KernelType(), metavar="KERNEL")
+@click.argument("second", type=KernelType(), metavar="KERNEL")
+@json_flag
+def diff(first: "list[Kernel]", second: "list[Kernel]", as_json: bool) -> int:
+    """Tell whether two kernels give the same picture, or how they differ.
+
+    Exits with 0 if they do, with 1 if not.
+    """
+    from conv_cli.kernels.comparison import difference
+
+    one, other = _single(first, "diff"), _single(second, "diff")
+    found = difference(one, other)
+    boundary.require_stdout(True)
+    if as_json:
+        names = {"first": one.name, "second": other.name}
+        _print_json(names | found._asdict() | {"moved": list(found.moved)})
+    elif found.same:
+        click.echo(boundary.escaped(f"{one.name} and {other.name} give the same picture"))
+    else:
+        lead = f"{other.name} has" if found.other_weights else f"{other.name} is {one.name}"
+        click.echo(boundary.escaped(f"{lead} {found.words}"))
+        click.echo(f"largest difference on an 8-bit image: {found.largest:.7g} levels")
+    return boundary.DONE if found.same else boundary.FAILED
 
 
 @kernels.command(cls=Signed)
@@ -222,10 +251,20 @@ def _write(kernel: "Kernel", output: str | None, force: bool) -> None:
     _deliver(dump_kernel(kernel, ending), output, force)
 
 
+def _require_no_input(output: str | None) -> None:
+    """Raise ImageError for an output that a kernel was read from, under whatever name."""
+    from conv_cli.io.files import same_file
+
+    read = kernel_files(click.get_current_context())
+    if output is not None and any(same_file(output, file) for file in read):
+        raise ImageError(f"{output}: is an input and never overwritten; choose another output")
+
+
 def _deliver(data: bytes, output: str | None, force: bool) -> None:
     if output is not None and output != "-":
         from conv_cli.io.files import write_bytes
 
+        _require_no_input(output)
         write_bytes(output, data, force=force)
         return
     boundary.require_stdout(True)

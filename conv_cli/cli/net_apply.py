@@ -87,4 +87,5 @@ def apply(
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
-    return run_batch(task, to, network_jobs(inputs, to), images, batch, telling)
+    jobs = network_jobs(inputs, to)
+    return run_batch(task, to, jobs, images, batch, telling, read=[model])

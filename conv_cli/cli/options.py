@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MAX_PIXELS = 178_956_970
+_LIKE = "like:"
+_READ = "conv_cli.kernel_files"
 
 
 def completed(words: Iterable[str], incomplete: str) -> "list[CompletionItem]":
@@ -71,7 +73,10 @@ class PairType(click.ParamType):
 
 
 class KernelType(click.ParamType):
-    """A KERNEL: a built-in, a matrix, or a file; a set gives several."""
+    """A KERNEL: a built-in, a matrix, a file, or what fit finds; a set gives several.
+
+    Files that kernels are read from are inputs, and as such protected from being written.
+    """
 
     name = "kernel"
 
@@ -79,25 +84,41 @@ class KernelType(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "list[Kernel]":
         """Return the kernels that a name stands for."""
-        from conv_cli.kernels.spec import load_kernels
+        from conv_cli.kernels.spec import kernel_file, load_kernels
 
+        if value.startswith(_LIKE):
+            from conv_cli.fitting.like import fitted_kernel
+
+            return [fitted_kernel(value.removeprefix(_LIKE))]
+        if ctx is not None and (file := kernel_file(value)):
+            ctx.meta.setdefault(_READ, []).append(file)
         # Its errors name the kernel, and pass as they are.
         return load_kernels(value)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> "list[CompletionItem]":
-        """Return the built-ins that begin like what is typed, else let the shell offer files."""
+        """Return the built-ins and parameters that begin so, else let the shell offer files."""
         from click.shell_completion import CompletionItem
 
-        from conv_cli.kernels.catalogue import CATALOGUE
+        from conv_cli.kernels.catalogue import CATALOGUE, parameter_names
 
+        name, colon, typed = incomplete.lower().rpartition(":")
+        if colon and name in CATALOGUE:
+            before, comma, last = typed.rpartition(",")
+            stem = f"{name}:{before}{comma}"
+            return completed((f"{stem}{each}=" for each in parameter_names(name)), stem + last)
         names = [
             CompletionItem(name, help=entry.summary)
             for name, entry in CATALOGUE.items()
             if name.startswith(incomplete.lower())
         ]
         return names or [CompletionItem(incomplete, type="file")]
+
+
+def kernel_files(ctx: click.Context) -> tuple[str, ...]:
+    """Return the files that the kernels of a command were read from."""
+    return tuple(ctx.meta.get(_READ, ()))
 
 
 class BorderType(click.ParamType):

@@ -47,12 +47,14 @@ def run_batch(
     batch: BatchOptions,
     telling: Telling,
     *,
+    read: Sequence[str] = (),
     explain: bool = False,
     advice: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Run a task over jobs, print what became of each, and return the exit code.
 
     names : sequence of str. The images as they were given.
+    read : sequence of str. Other files that are read, and are not overwritten.
     advice : mapping. By the name of a kernel, what to do about values that are clipped.
     """
     from conv_cli.pipeline.jobs import STDIO
@@ -68,6 +70,7 @@ def run_batch(
         max_pixels=batch.max_pixels,
         stdin=boundary.binary(sys.stdin),
         stdout=boundary.binary(sys.stdout),
+        read=read,
     )
     report = Report()
     shown = telling.shows_bar and not batch.dry_run
@@ -150,9 +153,12 @@ def _look(result: "Result", label: str, titled: bool) -> None:
     if result.values is not None:
         from conv_cli.report.matrix_text import matrix_lines
 
+        values = result.values
         if titled:
             print_lines(f"{boundary.escaped(label)}:")
-        print_lines(*matrix_lines(result.values))
+        for number in range(1 if values.ndim == 2 else values.shape[2]):
+            plane = values if values.ndim == 2 else values[..., number]
+            print_lines(*([""] if number else []), *matrix_lines(plane.tolist()))
     if result.pictures:
         from conv_cli.report.terminal_picture import picture_lines
 

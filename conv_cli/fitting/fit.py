@@ -1,5 +1,7 @@
 """fit_kernel: from pairs of images to a kernel, and what may be said of it."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,6 +15,7 @@ from conv_cli.errors import FitError
 from conv_cli.fitting import reading
 from conv_cli.fitting.codec import Coder, Recode
 from conv_cli.fitting.diagnosis import explained_shares, follows_a_rule
+from conv_cli.fitting.files import is_file, opened, recoding
 from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.search import (
@@ -70,10 +73,10 @@ def fit_kernel(
     Least squares over the pixels whose whole window lies in the input, but for saturated ones and
     for those that nothing linear can have made: dust, a watermark.
 
-    x, y : array_like of shape (H, W) or (H, W, C), or lists of such arrays. Before and after, in
-        their own units. Two or four channels of an array end in opacity, those of an Image where it
-        says so. One size, or y as small as valid filtering leaves x. A target of 8 or 16 bits is
-        taken to be clipped.
+    x, y : array_like of shape (H, W) or (H, W, C), names of files, or lists of these. Before and
+        after, in their own units. Two or four channels of an array end in opacity, those of an
+        Image where it says so. One size, or y as small as valid filtering leaves x. A target of 8
+        or 16 bits is taken to be clipped, and what the codec of a lossy file loses is allowed for.
     size : int, (rows, columns) or "auto". "auto": the smallest whose error over held-out pixels is
         no worse than any larger one's.
     bias : bool. Learn a constant too.
@@ -104,7 +107,12 @@ def fit_kernel(
     befores, afters = (list(i) if _several(i) else [i] for i in (x, y))
     if len(befores) != len(afters) or not befores:
         raise FitError(f"{len(befores)} inputs and {len(afters)} targets; give as many of each")
-    names = names or [f"pair {number}" for number in range(1, len(befores) + 1)]
+    names = names or [
+        f"{before}, {after}" if is_file(before) and is_file(after) else f"pair {number}"
+        for number, (before, after) in enumerate(zip(befores, afters, strict=True), 1)
+    ]
+    recode = recode or recoding(afters)
+    befores, afters = opened(befores), opened(afters)
     settings = Settings(_size(size), bias, ridge, method, epochs, lr, seed, watch)
     return _fit(befores, afters, names, channels, settings, recode)
 
@@ -175,7 +183,8 @@ def _each(
 
 def _several(images: Any) -> bool:
     """Tell a list of images from one image as nested lists."""
-    return isinstance(images, list | tuple) and all(np.ndim(image) >= 2 for image in images)
+    several = isinstance(images, list | tuple)
+    return several and all(is_file(image) or np.ndim(image) >= 2 for image in images)
 
 
 def _size(size: int | Sequence[int] | str) -> Size | None:

@@ -22,7 +22,7 @@ Method = Literal["exact", "gd"]
 _OWN_PLACE = Window(0, 0, 1, 1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """A kernel that was learned, and how far it is to be trusted.
 
@@ -119,6 +119,14 @@ class Fit:
         if self.weights.ndim != 2:
             raise FitError("fit: there is more than one kernel; use weights and bias")
         return Kernel(self.weights, float(np.ravel(self.bias)[0]), self.origin, "fit")
+
+    def __repr__(self) -> str:
+        """Return the verdict, the size, what it reads as, and the error."""
+        size = "x".join(map(str, self.size))
+        match = f", {self.match}" if self.match else ""
+        return (
+            f"<Fit {self.verdict}: {size}{match}, rmse {self.rmse:.4g} of {self.noise_floor:.4g}>"
+        )
 
     @property
     def applicable(self) -> Kernel:

@@ -39,6 +39,12 @@ def built_in(spec: str) -> list[Kernel]:
     return [entry.kernel(values, name if arguments is None else f"{name}:{arguments}")]
 
 
+def parameter_names(name: str) -> tuple[str, ...]:
+    """Return what the parameters of a built-in are called; a set has none."""
+    entry = CATALOGUE[name]
+    return () if isinstance(entry, FamilySet) else tuple(each.name for each in entry.parameters)
+
+
 _WORDS = {
     "box": ("mean", "average", "avg", "boxblur", "box-blur"),
     "disk": ("bokeh", "lens", "lens-blur", "defocus", "circle"),

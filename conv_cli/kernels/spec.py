@@ -6,6 +6,8 @@ kernel file is one; what holds numbers is a matrix; and the rest is looked for a
 that is typed is ever executed.
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import cast
@@ -57,6 +59,20 @@ def load_kernels(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> list[
 
         return read_kernels(os.fspath(spec))
     return [Kernel(cast("Weights", spec))]  # which checks that it is a matrix
+
+
+def kernel_file(spec: str) -> str | None:
+    """Return the file that a spec names, if there is one that it is read from."""
+    if is_built_in(spec):
+        return None
+    from conv_cli.kernels.tools.strings import is_tagged
+
+    name = spec.partition(":")[2] if is_tagged(spec) else spec
+    name = name.removeprefix("@")
+    try:
+        return name if os.path.isfile(name) else None  # noqa: PTH113  # a name may be too long
+    except ValueError:  # a null character
+        return None
 
 
 def _load_text(spec: str) -> list[Kernel]:

@@ -1,5 +1,7 @@
 """Network: layers one after the other, from the pixels of an image to feature maps."""
 
+from __future__ import annotations
+
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,6 +83,10 @@ class Network:
             self.layers, self.normalization = as_model(model, "model")
         else:
             self.layers = tuple(model)
+
+    def __repr__(self) -> str:
+        """Return the kinds of its layers, one after the other."""
+        return f"<Network {' | '.join(layer.kind for layer in self.layers)}>"
 
     def __call__(self, x: npt.ArrayLike) -> Array:
         """Return the maps of the last layer for an image (C, H, W) or a batch (N, C, H, W)."""

@@ -178,6 +178,7 @@ class Run:
         are several; over the tiles of one.
     max_pixels : int. Larger images are refused.
     stdin, stdout : BinaryIO. For images named "-".
+    read : sequence of str. Files that are read besides the images, and as little overwritten.
     """
 
     def __init__(
@@ -189,7 +190,9 @@ class Run:
         max_pixels: int,
         stdin: BinaryIO,
         stdout: BinaryIO,
+        read: Sequence[str] = (),
     ) -> None:
+        self._read_besides = tuple(read)
         self._task, self._to = task, destination
         self._threads = threads or available_threads()
         self._max_pixels = max_pixels
@@ -226,7 +229,8 @@ class Run:
     def _prepare(self, jobs: Sequence[Job]) -> None:
         """Remember which files are inputs, under any name, and read stdin if it is one."""
         names = [job.source.path for job in jobs]
-        identities = (self._identity(name, self._stdin_identity) for name in names)
+        read = [*names, *self._read_besides]
+        identities = (self._identity(name, self._stdin_identity) for name in read)
         self._protected = {each for each in identities if each}
         if STDIO in names and self._read_stdin is not None:
             self._piped = self._read_stdin()
