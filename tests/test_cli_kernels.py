@@ -245,7 +245,10 @@ def test_rotate_turns_counter_clockwise(tmp_path):
         (("show", "gmic:(1,2"), "ends at character 10, expected ) at the end"),
         (("show", "kirsch", "-o", "k.png"), "takes one kernel, and this is a set of 8"),
         (("convert", "box"), "--to: missing"),
-        (("convert", "box", "--to", "photoshop"), "--to: 'photoshop' is not one of"),
+        (
+            ("convert", "box", "--to", "photoshop"),
+            "--to: 'photoshop' is not known; use one of json",
+        ),
         (("convert", "kirsch", "--to", "json"), "this is a set of 8"),
         (("convert", "sobel-x", "--to", "json", "--normalize", "sum"), "sum to zero"),
         (("convert", "box", "--to", "json", "--bias", "nan"), "not a finite number"),

@@ -13,6 +13,8 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.options import (
+    Choice,
+    IntRange,
     NumberType,
     PairType,
     Telling,
@@ -73,40 +75,40 @@ Examples
 )
 @click.option(
     "--method",
-    type=click.Choice(["exact", "gd"]),
+    type=Choice(["exact", "gd"]),
     default="exact",
     show_default=True,
     help="Least squares, or gradient descent on the squared error.",
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(1),
+    type=IntRange(1),
     help="Of gradient descent; it ends where the loss is 0.  [default: 100]",
 )
 @click.option(
     "--lr",
-    type=NumberType(),
+    type=NumberType(above=0, example="0.1"),
     metavar="RATE",
     help="Of gradient descent, times the gradient of the summed squared error, pixels counted in "
     "white.  [default: one that suits the pixels]",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=IntRange(0),
     default=0,
     show_default=True,
     help="Of the weights before the first epoch.",
 )
 @click.option(
     "--channels",
-    type=click.Choice(["shared", "each", "mix"]),
+    type=Choice(["shared", "each", "mix"]),
     default="shared",
     show_default=True,
     help="One kernel; one for each channel; or every channel of the target from all of the input.",
 )
 @click.option(
     "--ridge",
-    type=NumberType(),
+    type=NumberType(at_least=0, example="0.001"),
     default=0.0,
     metavar="L",
     help="Add L times the sum of squared weights to the mean squared error.  [default: 0]",
@@ -153,11 +155,13 @@ def fit(
     from conv_cli.fitting.fit import EPOCHS, fit_kernel
 
     files = _Files(output, predict, residual, report, force)
-    _check(files, method, epochs, lr, ridge, channels != "shared", as_json)
+    _check(files, method, epochs, lr, channels != "shared", as_json)
     pairs = _pairs(paths, telling.quiet)
     if not pairs:
         return boundary.NOTHING
-    files.check([name for pair in pairs for name in pair])
+    names = [name for pair in pairs for name in pair]
+    with boundary.inputs_first(names):
+        files.check(names)
     boundary.require_stdout(output == "-" or not telling.quiet or as_json)
     gc.freeze()
     gc.enable()
@@ -209,22 +213,15 @@ class _Files(NamedTuple):
 
 
 def _check(
-    files: _Files,
-    method: str,
-    epochs: int | None,
-    lr: float | None,
-    ridge: float,
-    several: bool,
-    as_json: bool,
+    files: _Files, method: str, epochs: int | None, lr: float | None, several: bool, as_json: bool
 ) -> None:
     """Raise for options that contradict each other, or that nothing is done with."""
-    if ridge < 0:
-        raise click.BadParameter("must not be negative", param_hint="--ridge")
-    if lr is not None and lr <= 0:
-        raise click.BadParameter("must be above 0", param_hint="--lr")
     for name, value in (("lr", lr), ("epochs", epochs)):
         if method == "exact" and value is not None:
-            raise click.BadParameter("means nothing without --method gd", param_hint=f"--{name}")
+            raise click.BadParameter(
+                "means nothing without --method gd; add that, or leave it out",
+                param_hint=f"--{name}",
+            )
     if files.output == "-" and as_json:
         raise click.BadParameter(
             "stdout cannot carry both -o - and this; give an output file", param_hint="--json"
@@ -264,14 +261,14 @@ def _matched(before: str, after: str, quiet: bool) -> list[tuple[str, str]]:
     first, second = (_by_stem(folder) for folder in (before, after))
     alone = [*(first[s] for s in sorted(first.keys() - second)),
              *(second[s] for s in sorted(second.keys() - first))]  # fmt: skip
-    if alone and not quiet:
-        boundary.say(f"{', '.join(alone)}: left out, nothing has the same stem in the other folder")
     pairs = [(first[stem], second[stem]) for stem in sorted(first.keys() & second)]
     if not pairs:
         boundary.say(
             f"Error: {before}: no image has the stem of one in {after}; check the names, and make "
             "maps with apply --name '{stem}{ext}'"
         )
+    elif alone and not quiet:
+        boundary.say(f"{', '.join(alone)}: left out, nothing has the same stem in the other folder")
     return pairs
 
 

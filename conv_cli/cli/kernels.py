@@ -10,7 +10,7 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command, Group
-from conv_cli.cli.options import KernelType, NumberType, as_one, kernel_files
+from conv_cli.cli.options import Choice, KernelType, NumberType, as_one, kernel_files
 from conv_cli.cli.terminal import hanging, print_lines, terminal_colours, terminal_size
 from conv_cli.errors import ImageError
 
@@ -80,7 +80,7 @@ change_options = as_one(
         click.option("--convolve", is_flag=True, help="Turn them by 180° first."),
         click.option(
             "--normalize",
-            type=click.Choice(["none", "sum", "abs"]),
+            type=Choice(["none", "sum", "abs"]),
             default="none",
             show_default=True,
             help="Divide them by the sum of their weights, or of their magnitudes.",
@@ -141,7 +141,7 @@ def show(
 
 @kernels.command(cls=Signed)
 @one_kernel
-@click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="Which tool.")
+@click.option("--to", "target", type=Choice(TARGETS), required=True, help="Which tool.")
 @change_options
 @click.option(
     "--approximate",

@@ -9,7 +9,15 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
-from conv_cli.cli.options import as_json_option, force_option, max_pixels_option, quiet_option
+from conv_cli.cli.options import (
+    Choice,
+    IntRange,
+    NumberType,
+    as_json_option,
+    force_option,
+    max_pixels_option,
+    quiet_option,
+)
 from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:
@@ -42,34 +50,34 @@ Examples
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(1, 100_000),
+    type=IntRange(1, 100_000),
     default=40,
     show_default=True,
     help="How long to train at most: rounds of 50 steps. It ends where the loss is 0.",
 )
 @click.option(
     "--lr",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberType(above=0, example="0.03"),
     metavar="RATE",
     help="Size of the first steps; they shrink to a hundredth.  [default: 0.03, gd 0.1]",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=IntRange(0),
     default=0,
     show_default=True,
     help="Of the first weights, the patches, and the pixels held out.",
 )
 @click.option(
     "--batch",
-    type=click.IntRange(1, 4096),
+    type=IntRange(1, 4096),
     default=16,
     show_default=True,
     help="Patches of 32x32 output pixels that a step learns from.",
 )
 @click.option(
     "--method",
-    type=click.Choice(["adam", "gd"]),
+    type=Choice(["adam", "gd"]),
     default="adam",
     show_default=True,
     help="Adam, or plain gradient descent.",
@@ -106,8 +114,9 @@ def fit(
             f"{len(pairs)} images make no pairs; give INPUT TARGET, and so on",
             param_hint="INPUT TARGET",
         )
-    _check_output(output, (model, *pairs), force)
     network = Network(model)
+    with boundary.inputs_first(pairs):
+        _check_output(output, (model, *pairs), force)
     boundary.require_stdout(as_json)
     gc.enable()
     started = time.perf_counter()

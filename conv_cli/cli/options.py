@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from conv_cli.cli.suggestions import not_known
 from conv_cli.errors import ConvError
 
 if TYPE_CHECKING:
@@ -129,12 +130,12 @@ class BorderType(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Border":
         """Return the border of that name."""
-        from conv_cli.borders import Border
+        from conv_cli.borders import NAMES, Border
 
         try:
             return Border.named(value)
-        except ConvError as error:
-            raise click.BadParameter(str(error)) from None
+        except ConvError:
+            raise click.BadParameter(not_known(value, (*NAMES, "a number"))) from None
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -146,12 +147,17 @@ class BorderType(click.ParamType):
 
 
 class NumberType(click.ParamType):
-    """A finite number, above a limit if there is one."""
+    """A finite number, above or not below a limit if there is one.
+
+    example : str. A number to name where none is given.
+    """
 
     name = "number"
 
-    def __init__(self, above: float | None = None) -> None:
-        self._above = above
+    def __init__(
+        self, above: float | None = None, at_least: float | None = None, example: str = "0.5"
+    ) -> None:
+        self._above, self._at_least, self._example = above, at_least, example
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -162,13 +168,46 @@ class NumberType(click.ParamType):
         except ValueError:
             number = float("nan")
         if number - number != 0:
-            raise click.BadParameter(f"{value!r} is not a finite number")
+            raise click.BadParameter(
+                f"{value!r} is not a finite number; give one, as {self._example}"
+            )
         if self._above is not None and number <= self._above:
-            raise click.BadParameter(f"{value!r} is not above {self._above:g}")
+            raise click.BadParameter(
+                f"{value!r} is not above {self._above:g}; give one that is, as {self._example}"
+            )
+        if self._at_least is not None and number < self._at_least:
+            raise click.BadParameter(
+                f"{value!r} is below {self._at_least:g}; give one that is not, as {self._example}"
+            )
         return number
 
 
-class GreyChoice(click.Choice[str]):
+class IntRange(click.IntRange):
+    """A whole number between limits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            limits = f"from {self.min}" + ("" if self.max is None else f" to {self.max}")
+            raise click.BadParameter(
+                f"{str(value)!r} is not understood; give a whole number {limits}"
+            ) from None
+
+
+class Choice(click.Choice[str]):
+    """One of some words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word."""
+        try:
+            return str(super().convert(value, param, ctx))
+        except click.BadParameter:
+            raise click.BadParameter(not_known(value, self.choices)) from None
+
+
+class GreyChoice(Choice):
     """Some words, of which "gray" may be spelled in English too."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -196,7 +235,7 @@ class RangeType(click.ParamType):
             return value
         name, colon, share = value.lower().partition(":")
         if name not in self._NAMES:
-            raise click.BadParameter(f"{value!r} is no range; use one of {', '.join(self._NAMES)}")
+            raise click.BadParameter(not_known(value, self._NAMES))
         if not colon:
             return Range(name)
         if name not in ("signed", "stretch"):
@@ -231,7 +270,8 @@ class BiasType(click.ParamType):
         """Return the bias."""
         from conv_cli.pipeline.filter import Bias
 
-        number = NumberType().convert(value.removesuffix("%"), param, ctx)
+        read = NumberType(example="128, or 50% of white")
+        number = read.convert(value.removesuffix("%"), param, ctx)
         return Bias(number / 100, of_white=True) if value.endswith("%") else Bias(number)
 
 
@@ -349,7 +389,7 @@ convolve_option = click.option(
 )
 normalize_option = click.option(
     "--normalize",
-    type=click.Choice(["none", "sum", "abs"]),
+    type=Choice(["none", "sum", "abs"]),
     default="none",
     show_default=True,
     help="Divide the kernel by the sum of its weights, or of their magnitudes.",
@@ -379,7 +419,7 @@ range_option = click.option(
 )
 depth_option = click.option(
     "--depth",
-    type=click.Choice(["8", "16", "float32", "float64"]),
+    type=Choice(["8", "16", "float32", "float64"]),
     help="Bits of the result.  [default: the input's own; for .npy and .npz float32, or float64 "
     "where that would lose digits]",
 )
@@ -401,7 +441,7 @@ recursive_option = click.option(
 )
 max_pixels_option = click.option(
     "--max-pixels",
-    type=click.IntRange(1),
+    type=IntRange(1),
     default=DEFAULT_MAX_PIXELS,
     show_default=True,
     metavar="N",
@@ -412,7 +452,7 @@ force_option = click.option(
 )
 jobs_option = click.option(
     "--jobs",
-    type=click.IntRange(1),
+    type=IntRange(1),
     metavar="N",
     help="Threads in all; the pixels are the same for every N.  [default: all cores]",
 )

@@ -32,7 +32,10 @@ def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "
     inputs = [each for name in names for each in found[name]]
     if nothing := ", ".join(name for name in names if not found[name]):
         lead = "" if inputs else "Error: "
-        boundary.say(f"{lead}{nothing}: no images found; check the name, or add --recursive")
+        boundary.say(
+            f"{lead}{nothing}: no images found (their names end in .png .jpg .tif .webp …); check "
+            "the name, or add --recursive"
+        )
     return inputs
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from conv_cli.errors import KernelError
 from conv_cli.io.matrix import is_matrix, parse_matrix
 from conv_cli.io.text import shown
-from conv_cli.kernels.catalogue import built_in, is_built_in, suggestion
+from conv_cli.kernels.catalogue import built_in, is_built_in, misread, suggestion
 from conv_cli.kernels.kernel import Kernel, Weights, brief_name, named
 
 
@@ -91,9 +91,12 @@ def _load_text(spec: str) -> list[Kernel]:
         return read_tagged(spec)
     if Path(spec).suffix.lower() in READABLE:
         return read_kernels(spec)
+    exists = os.path.exists(spec)  # noqa: PTH110  # Path.exists() raises for too long a name
+    if not exists and (reason := misread(spec)):
+        raise KernelError(f"kernel {_label(spec)}: {reason}")
     if is_matrix(spec):
         return [_inline(spec)]
-    if os.path.exists(spec):  # noqa: PTH110  # Path.exists() raises for a name that is too long
+    if exists:
         return read_kernels(spec)
     raise KernelError(f"kernel {_label(spec)}: {_unknown(spec)}")
 

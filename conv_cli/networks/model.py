@@ -31,6 +31,8 @@ def as_model(value: object, label: str, arrays: Arrays | None = None) -> Model:
     arrays : mapping of str to ndarray, optional. The weights of trained layers, as in an archive.
     """
     place = Place(label)
+    if _looks_like_a_kernel(value):
+        place.refuse('this looks like a kernel; give a model, {"layers": [...]}')
     model = place.mapping(value, required={"layers"}, optional={"input"})
     if not isinstance(model["layers"], list | tuple) or not model["layers"]:
         place.refuse(
@@ -44,6 +46,14 @@ def as_model(value: object, label: str, arrays: Arrays | None = None) -> Model:
         for number, layer in enumerate(model["layers"], 1)
     ]
     return tuple(layers), normalization
+
+
+def _looks_like_a_kernel(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return "kernel" in value and "layers" not in value
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return not any(isinstance(each, Mapping) for each in value)
 
 
 def _normalization(value: object, place: Place) -> Normalization:

@@ -269,6 +269,8 @@ class Run:
             self._check_source(job)
             outputs = self._task.outputs(job, lambda: self._probe(job))
             results = {output: self._known(job, output) for output in outputs}
+            if any(known is not None and known.error for known in results.values()):
+                self._probe(job)  # what is wrong with the image is to be said before
             missing = [output for output, known in results.items() if known is None]
             image = self._read(job, missing) if missing else None
         except Exception as error:  # whatever it is, it costs this image alone
