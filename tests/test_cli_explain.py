@@ -75,8 +75,11 @@ WAYS = [
 def test_explanation_is_what_apply_writes(folder, name, ways):
     """The sum of the products is worked out apart from what apply does, and gives its pixel."""
     succeed("apply", name, *ways, "-o", "out.png", "-q", cwd=folder)
-    pairs = zip(ways[::2], ways[1::2], strict=True)
-    sliding = [word for pair in pairs if pair[0] not in ("--range", "--depth") for word in pair]
+    sliding = list(ways)
+    for option in ("--range", "--depth"):
+        if option in sliding:
+            place = sliding.index(option)
+            del sliding[place : place + 2]
     succeed("apply", name, *sliding, "--depth", "float32", "-o", "raw.npy", cwd=folder)
     out, raw = pixels(folder / "out.png"), np.load(folder / "raw.npy")
     rows, columns = out.shape[:2]

@@ -49,14 +49,23 @@ def test_group_alone_prints_its_help(path):
     [
         ("filter", "apply"), ("convolve", "apply"), ("aply", "apply"), ("learn", "fit"),
         ("kernel", "kernels"), ("convert", "kernels convert"), ("train", "net fit"),
-        ("blur", "apply IMAGE -k gaussian"), ("edges", "apply IMAGE -k sobel-x"),
-        ("sobel-x", "apply IMAGE -k sobel-x"), ("outline", "apply IMAGE -k laplacian"),
-        ("soften", "apply IMAGE -k gaussian"),
     ],
 )  # fmt: skip
 def test_other_word_for_a_command_is_understood(word, command):
     line = one_error_line(conv_cli(word, "photo.jpg"), 2)
     assert f"did you mean 'conv-cli {command}" in line
+
+
+@pytest.mark.parametrize(
+    ("word", "kernel"),
+    [
+        ("blur", "gaussian"), ("edges", "sobel-x"), ("sobel-x", "sobel-x"),
+        ("outline", "laplacian"), ("soften", "gaussian"),
+    ],
+)  # fmt: skip
+def test_kernel_in_place_of_a_command_is_understood(word, kernel):
+    line = one_error_line(conv_cli(word, "photo.jpg"), 2)
+    assert f"write: conv-cli apply photo.jpg -k {kernel} -o OUTPUT" in line
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,8 @@ def test_grey_pnm_is_a_pgm(format):
         ("png", "uint8", 7, False, "PNG cannot hold 7 channels"),
         ("bmp", "uint8", 4, True, "BMP holds no opacity"),
         ("ppm", "uint8", 1, False, "PPM holds colour, not 8-bit grey; write PNG, PGM or TIFF"),
-        ("pgm", "uint8", 3, False, "PGM holds one channel; use --channels gray, or write PNG"),
-        ("pgm", "uint8", 4, True, "PGM holds one channel; use --channels gray, or write PNG"),
+        ("pgm", "uint8", 3, False, "PGM holds one channel; use --channels grey, or write PNG"),
+        ("pgm", "uint8", 4, True, "PGM holds one channel; use --channels grey, or write PNG"),
         ("gif", "uint8", 3, False, "GIF holds one channel"),
         ("jp2", "uint16", 3, False, "JPEG 2000"),
         ("png", "float64", 1, False, "PNG holds"),
@@ -203,7 +203,7 @@ def test_deep_colour_tiff_is_written_with_the_extra(dtype, channels):
 def test_no_array_format_refuses_anything():
     for dtype in ("uint8", "int64", "float64", "bool"):
         can_hold("npy", dtype, 7, False)
-    assert {"npy", "npz", "tiff", "pfm"} == FLOAT_FORMATS
+    assert {"npy", "npz", "csv", "txt", "tiff", "pfm"} == FLOAT_FORMATS
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_every_turn_and_factor_is_found(way, factor):
     assert (found.turned, found.scaled, found.other_weights) == (way, factor, False)
 
 
-@pytest.mark.parametrize(("rows", "columns"), itertools.product((-1, 0, 2), (0, 1)))
+@pytest.mark.parametrize(("rows", "columns"), list(itertools.product((-1, 0, 2), (0, 1))))
 def test_a_move_is_told_as_it_moves_the_picture(rows, columns):
     one = load_kernel("gaussian:0.5")
     other = Kernel(one.weights, origin=(one.origin[0] + rows, one.origin[1] + columns))

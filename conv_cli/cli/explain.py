@@ -36,7 +36,7 @@ Examples
   What makes the pixel in row 100, column 200 of an edge map:
     conv-cli explain photo.jpg -k sobel-x --at 100,200
   The corner, where the window reaches over the edge:
-    conv-cli explain photo.jpg -k gaussian:1 --at 0,0 --border reflect --channels gray
+    conv-cli explain photo.jpg -k gaussian:1 --at 0,0 --border reflect
 """
 _WIDEST, _LONGEST = 120, 16
 """Characters and lines of what is drawn; of larger kernels the largest products are listed."""

@@ -31,11 +31,16 @@ Examples
   conv-cli kernels list
   conv-cli kernels show gaussian:2
   conv-cli kernels convert sobel-x --to imagemagick
-  conv-cli kernels convert "ffmpeg:0 -1 0 -1 5 -1 0 -1 0" --to opencv -o sharpen.py
+  conv-cli kernels convert "ffmpeg:0 -1 0 -1 5 -1 0 -1 0" --to opencv
   conv-cli kernels diff sobel-x imagemagick:Sobel
   conv-cli kernels compose gaussian:1 laplacian -o log.json
   conv-cli kernels rotate kirsch-n 45
 """
+
+
+def _examples(*lines: str) -> str:
+    """Return the end of a command's help."""
+    return "\n".join(("\b", "Examples", *(f"  conv-cli kernels {line}" for line in lines)))
 
 
 class Signed(Command):
@@ -96,7 +101,7 @@ def kernels() -> None:
     """List kernels, look at them, and carry them to other tools."""
 
 
-@kernels.command("list")
+@kernels.command("list", epilog=_examples("list", "list --json"))
 @json_flag
 def list_kernels(as_json: bool) -> None:
     """List the built-in kernels, with their parameters."""
@@ -109,7 +114,9 @@ def list_kernels(as_json: bool) -> None:
         print_lines(*list_lines(terminal_colours()))
 
 
-@kernels.command(cls=Signed)
+@kernels.command(
+    cls=Signed, epilog=_examples("show gaussian:2", 'show "1 0 -1; 2 0 -2; 1 0 -1" -o kernel.png')
+)
 @one_kernel
 @change_options
 @json_flag
@@ -139,7 +146,12 @@ def show(
         print_lines(*[""][:number], *drawing, "", *map(boundary.escaped, told))
 
 
-@kernels.command(cls=Signed)
+@kernels.command(
+    cls=Signed,
+    epilog=_examples(
+        "convert sobel-x --to imagemagick", "convert gaussian:1 --to ffmpeg --approximate"
+    ),
+)
 @one_kernel
 @click.option("--to", "target", type=Choice(TARGETS), required=True, help="Which tool.")
 @change_options
@@ -172,7 +184,10 @@ def convert(
         )
 
 
-@kernels.command(cls=Signed)
+@kernels.command(
+    cls=Signed,
+    epilog=_examples("diff sobel-x imagemagick:Sobel", 'diff emboss "2 1 0; 1 1 -1; 0 -1 -2"'),
+)
 @click.argument("first", type=KernelType(), metavar="KERNEL")
 @click.argument("second", type=KernelType(), metavar="KERNEL")
 @json_flag
@@ -198,7 +213,7 @@ def diff(first: "list[Kernel]", second: "list[Kernel]", as_json: bool) -> int:
     return boundary.DONE if found.same else boundary.FAILED
 
 
-@kernels.command(cls=Signed)
+@kernels.command(cls=Signed, epilog=_examples("compose gaussian:1 laplacian -o log.json"))
 @click.argument("several", type=KernelType(), nargs=-1, required=True, metavar="KERNEL...")
 @change_options
 @output_option
@@ -213,7 +228,9 @@ def compose(
     _write(composed(chain), output, force)
 
 
-@kernels.command(cls=Signed)
+@kernels.command(
+    cls=Signed, epilog=_examples("rotate kirsch-n 45", "rotate edge.json -90 -o edge-down.json")
+)
 @one_kernel
 @click.argument("angle", type=NumberType(), metavar="ANGLE")
 @change_options

@@ -112,8 +112,9 @@ def fit_kernel(
         f"{before}, {after}" if is_file(before) and is_file(after) else f"pair {number}"
         for number, (before, after) in enumerate(zip(befores, afters, strict=True), 1)
     ]
-    recode = recode or recoding(afters)
+    files = afters
     befores, afters = opened(befores), opened(afters)
+    recode = recode or recoding(files)
     settings = Settings(_size(size), bias, ridge, method, epochs, lr, seed, watch)
     return _fit(befores, afters, names, channels, settings, recode)
 

@@ -20,7 +20,7 @@ def fitted_kernel(pair: str) -> Kernel:
     before, after = _split(pair)
     try:
         fit = fit_kernel(before, after)
-    except ConvError as error:
+    except (ConvError, OSError) as error:
         raise KernelError(f"kernel like: {error}") from None
     if fit.verdict not in SURE:
         raise KernelError(

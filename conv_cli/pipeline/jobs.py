@@ -7,7 +7,6 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -175,7 +174,8 @@ def with_own_formats(inputs: Iterable[Input], stdin: BinaryIO) -> Iterator[Input
     """
     for source in inputs:
         if source.path == STDIO:
-            found = format_of_start(stdin.peek(1) if isinstance(stdin, BufferedReader) else b"")
+            peek = getattr(stdin, "peek", None)  # which a stand-in for a closed one lacks
+            found = format_of_start(peek(1)) if peek else None
         else:
             found = file_format(source.path)
         named = WRITABLE.get(Path(source.path).suffix.lower())
