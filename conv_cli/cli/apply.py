@@ -66,6 +66,7 @@ Examples
     help="What slides over the image; repeat it for more maps. See below.",
 )
 @click.option(
+    "-p",
     "--preset",
     type=Choice(list(PRESETS)),
     callback=use,
