@@ -58,7 +58,7 @@ def run_batch(
     advice : mapping. By the name of a kernel, what to do about values that are clipped.
     """
     from conv_cli.pipeline.jobs import STDIO
-    from conv_cli.pipeline.run import Report, Run
+    from conv_cli.pipeline.run import BROKEN_PIPE, Report, Run
 
     piped = to.output == STDIO
     printed = to.output is None
@@ -90,6 +90,9 @@ def run_batch(
     except boundary.Stopped as stop:
         code = stop.args[0]
         raise boundary.Stopped(code, *_way_to_go_on(piped or printed)) from None
+    except BrokenPipeError:
+        boundary.say(f"Error: stdout: {BROKEN_PIPE}")
+        raise
     if telling.quiet:
         return report.exit_code
     for line in _clippings(report, advice):

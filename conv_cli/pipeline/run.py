@@ -23,6 +23,7 @@ from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
 
 Pixels = npt.NDArray[Any]
+BROKEN_PIPE = "broken pipe: what reads it has ended before the end; let it take everything"
 _NOTED = 0.01
 """The share of clipped values from which on a person is told."""
 _SMALL = 16 << 20  # bytes that are not worth asking for
@@ -417,6 +418,8 @@ def _message(error: Exception, image: str, output: str | None = None) -> str:
     name = image
     if isinstance(error, MemoryError):
         message = "not enough memory; use fewer --jobs, or a smaller image"
+    elif isinstance(error, BrokenPipeError):
+        name, message = "stdout", BROKEN_PIPE
     elif isinstance(error, OSError):
         name = "stdout" if output == STDIO else str(error.filename or name)
         message = f"{error.strerror or error}; check the folder and the disk, or write elsewhere"
