@@ -75,6 +75,7 @@ def test_kernel_in_place_of_a_command_is_understood(word, kernel):
 def test_other_word_for_a_kernel_is_understood(word, kernel):
     line = one_error_line(conv_cli("apply", PHOTO, "-k", word, "-o", "x.png"), 2)
     assert f"did you mean {kernel}?" in line
+    assert line.endswith(f"Or use --preset {word}") == (word != "blur")
 
 
 @pytest.mark.parametrize(

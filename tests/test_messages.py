@@ -105,7 +105,7 @@ MISTAKES = {
         "apply in.png -k box --output":
             "--output: needs a value; give a file or folder, as -o edges.png$",
         "apply in.png -k box --stride": "--stride: needs a value; give one, as --stride 2$",
-        "apply in.png -k box --preset": "--preset: needs a value; give one, as --preset edges$",
+        "apply in.png -k box --preset": "--preset: needs a value; give one, as -p edges$",
         "fit in.png after.png -o": "-o: needs a value; give a file$",
     },
     "a command": {

@@ -49,8 +49,8 @@ def cli() -> None:
     Start with:
 
     \b
-      conv-cli apply photo.jpg -k sobel-x -o edges.png
-      conv-cli apply --help
+      conv-cli apply photo.jpg --preset edges -o edges.png
+      conv-cli guide
     """
 
 

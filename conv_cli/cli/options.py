@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from conv_cli.cli.presets import PRESETS
 from conv_cli.cli.suggestions import not_known
-from conv_cli.errors import ConvError
+from conv_cli.errors import ConvError, KernelError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -92,8 +93,13 @@ class KernelType(click.ParamType):
             return [fitted_kernel(value.removeprefix(_LIKE))]
         if ctx is not None and (file := kernel_file(value)):
             ctx.meta.setdefault(_READ, []).append(file)
-        # Its errors name the kernel, and pass as they are.
-        return load_kernels(value)
+        try:
+            return load_kernels(value)
+        except KernelError as error:  # which names the kernel
+            has_preset = ctx is not None and any(p.name == "preset" for p in ctx.command.params)
+            if has_preset and value.lower() in PRESETS:
+                raise KernelError(f"{error} Or use --preset {value.lower()}") from None
+            raise
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -138,7 +138,7 @@ def _as_apply(words: Sequence[str], kernel: str | None) -> str:
     if not any(word.startswith(("-o", "--o")) for word in words):
         made = len(images) > 1 and _is_image(images[-1]) and not os.path.lexists(images[-1])
         ending = ["-o", images.pop() if made else "OUTPUT"]
-    given = any(word.startswith(("-k", "--k", "--preset")) for word in words)
+    given = any(word.startswith(("-k", "--k", "-p", "--preset")) for word in words)
     slid = [] if given else ["-k", kernel or "KERNEL"]
     return shlex.join(["apply", *images, *slid, *ending])
 
