@@ -2,6 +2,7 @@
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 from conv_cli.cli.main import cli
 from test_cli_apply import SAMPLES, conv_cli, one_error_line, succeed
@@ -107,3 +108,23 @@ def test_grey_is_gray(tmp_path):
 def test_help_of_what_is_no_command_names_a_near_one():
     assert "did you mean 'conv-cli apply'" in one_error_line(conv_cli("help", "appli"), 2)
     assert "apply has no commands" in one_error_line(conv_cli("help", "apply", "box"), 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "offered"),
+    [
+        (["apply", "--border"], "s", {"symmetric"}),
+        (["apply", "--border"], "re", {"reflect", "replicate"}),
+        (["apply", "--padding"], "", {"same", "valid", "full", "3x3"}),
+        (["apply", "--range"], "st", {"stretch", "stretch:99.5"}),
+        (["apply", "-k"], "gaussian:", {"gaussian:sigma=", "gaussian:size="}),
+        (["apply", "-k"], "gaussian:2,si", {"gaussian:2,sigma=", "gaussian:2,size="}),
+        (["apply", "--preset"], "e", {"edges"}),
+        (["kernels", "diff"], "sobel-", {"sobel-x", "sobel-y"}),
+    ],
+)
+def test_borders_sizes_and_parameters_are_completed(words, typed, offered):
+    completion = ShellComplete(cli, {}, "conv-cli", "_CONV_CLI_COMPLETE")
+    found = {each.value for each in completion.get_completions(words, typed)}
+    assert offered <= found
+    assert all(each.startswith(typed) for each in found)

@@ -88,7 +88,7 @@ class Progress:
     def _parts(self) -> Iterator[str]:
         """Yield what there is to tell beside the count, the most useful first."""
         bar, megapixels = self._bar, self._pixels / 1e6
-        yield f"{bar.pos / bar.length:.0%}"
+        yield f"{min(bar.pos / bar.length, 1):.0%}"  # tiles at the rim count as whole ones
         if bar.eta_known and not bar.finished:
             minutes, seconds = divmod(int(bar.eta), 60)
             yield f"{minutes}:{seconds:02} left"
