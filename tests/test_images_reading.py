@@ -289,7 +289,7 @@ def test_too_many_pixels_are_refused_from_the_header(name, data):
             look(io.BytesIO(data), name=f"bomb.{name}")
         assert str(caught.value) == (
             f"bomb.{name}: 20000x20000 is 400,000,000 pixels, more than --max-pixels 178,956,970; "
-            "raise --max-pixels to read it"
+            "raise --max-pixels (in Python max_pixels) to read it"
         )
 
 
