@@ -19,20 +19,21 @@ ALLOWED = {
     "kernels": {"errors", "io"},
     "correlation": {"errors", "borders", "parallel"},
     "layers": {"errors", "borders", "correlation"},
+    "finding": {"correlation", "errors", "parallel"},
     "images": {"errors", "io", "parallel"},
     "networks": {"borders", "correlation", "errors", "io", "kernels", "layers"},
     "pipeline": {
-        "borders", "colors", "correlation", "errors", "images", "io", "kernels", "networks", "parallel",
+        "borders", "colors", "correlation", "errors", "finding", "images", "io", "kernels", "networks", "parallel",
     },
     "fitting": {"borders", "colors", "correlation", "errors", "io", "kernels", "layers", "parallel"},
     "report": {
         "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
     },
     "cli": {
-        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
+        "borders", "colors", "correlation", "errors", "finding", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
     },
     "__main__": {"cli"},
-    "__init__": {"fitting", "images", "kernels", "layers", "networks"},
+    "__init__": {"finding", "fitting", "images", "kernels", "layers", "networks"},
 }  # fmt: skip
 """Room -> the rooms it may import. Every arrow goes one way: a room may only name rooms above it."""
 
@@ -124,7 +125,7 @@ def test_engines_do_not_know_each_other():
     "arguments",
     [["--help"], ["--version"], ["apply", "--help"], ["kernels", "--help"]]
     + [["kernels", name, "--help"] for name in ("list", "show", "convert", "compose", "rotate")]
-    + [["explain", "--help"], ["net", "--help"], ["net", "fit", "--help"]],
+    + [["explain", "--help"], ["find", "--help"], ["net", "--help"], ["net", "fit", "--help"]],
 )
 def test_help_does_not_wait_for_numpy_and_pillow(arguments):
     code = (

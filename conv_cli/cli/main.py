@@ -10,6 +10,7 @@ from conv_cli.cli import boundary
 COMMANDS = {
     "apply": "Filter images with kernels.",
     "explain": "Take one output pixel apart.",
+    "find": "Find where a pattern lies in images.",
     "fit": "Find the kernel that lies between two pictures.",
     "kernels": "List kernels, look at them, and carry them to other tools.",
     "net": "Apply, describe and train networks of layers.",

@@ -3,7 +3,7 @@
 import gc
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -39,10 +39,12 @@ def run_batch(
     telling: Telling,
     *,
     explain: bool = False,
+    tell: "Callable[[Result], None] | None" = None,
 ) -> int:
     """Run a task over jobs, print what became of each, and return the exit code.
 
     names : sequence of str. The images as they were given.
+    tell : callable, optional. Prints a result, where maps are not what it is about.
     """
     from conv_cli.pipeline.jobs import STDIO
     from conv_cli.pipeline.run import Report, Run
@@ -68,7 +70,10 @@ def run_batch(
                 report.add(result)
                 progress.count(result.image, result.pixels)
                 progress.clear()
-                _print(result, batch, telling, explain, piped)
+                if tell is None:
+                    _print(result, batch, telling, explain, piped)
+                else:
+                    tell(result)
     several = len(jobs) > 1 or jobs[0].source.path not in names
     if several and not (telling.quiet or batch.dry_run):
         boundary.say(str(report))

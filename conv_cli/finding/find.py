@@ -43,7 +43,9 @@ class Found(NamedTuple):
     heat: Array | None
 
 
-def score_map(image: npt.ArrayLike, pattern: npt.ArrayLike, mask: npt.ArrayLike | None = None) -> Array:
+def score_map(
+    image: npt.ArrayLike, pattern: npt.ArrayLike, mask: npt.ArrayLike | None = None
+) -> Array:
     """Return the score of every place of an image: zero-mean normalised cross-correlation.
 
     Parameters
@@ -111,7 +113,7 @@ def find_pattern(
     """
     planes, values = planes_of(image), planes_of(pattern)
     weights = pattern_weights(values, None if mask is None else np.asarray(mask))
-    patterns = variants(values, weights, scale, rotate)
+    patterns = variants(values, weights, scale, rotate, (planes.shape[1], planes.shape[2]))
     return search(planes, patterns, threshold=threshold, limit=limit, overlap=overlap).hits
 
 
@@ -139,8 +141,8 @@ def search(
     """
     if len(planes) != len(patterns[0].kernel):
         raise PatternError(
-            f"the pattern has {len(patterns[0].kernel)} channels, and the image {len(planes)}; make "
-            "both grey"
+            f"the pattern has {len(patterns[0].kernel)} channels, and the image {len(planes)}; "
+            "make both grey"
         )
     image = planes.shape[1], planes.shape[2]
     fitting = [p for p in patterns if p.size[0] <= image[0] and p.size[1] <= image[1]]
@@ -163,7 +165,12 @@ class _Collected:
     """What the tiles of a search gave, in any order."""
 
     def __init__(
-        self, image: tuple[int, ...], patterns: Sequence[Pattern], floor: float, few: bool, heat: bool
+        self,
+        image: tuple[int, ...],
+        patterns: Sequence[Pattern],
+        floor: float,
+        few: bool,
+        heat: bool,
     ) -> None:
         self._floor, self._most = floor, _PER_TILE if few else None
         self._peaks: dict[tuple[int, int], Peaks] = {}

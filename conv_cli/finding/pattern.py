@@ -34,18 +34,12 @@ class Pattern(NamedTuple):
         """Which pixels count, (h, w)."""
         return np.ones(self.size, bool) if self.weights is None else self.weights > 0
 
-    @property
-    def total(self) -> float:
-        """The sum of the weights."""
-        rows, columns = self.size
-        return float(rows * columns if self.weights is None else self.weights.sum())
-
 
 def pattern_weights(values: Array, mask: Array | None) -> Array | None:
     """Return weights (h, w) from 0 to 1, None where all are alike.
 
     values : ndarray, shape (C, h, w). Pixels that are not finite count for nothing.
-    mask : ndarray, shape (h, w), optional. Of any range that begins at 0; the largest weight is 1.
+    mask : ndarray, shape (h, w), optional. Values from 0; if some are above 1, the largest is 1.
 
     Raises PatternError if the mask has another shape, or is not finite, negative or all 0.
     """
@@ -62,7 +56,7 @@ def pattern_weights(values: Array, mask: Array | None) -> Array | None:
     most = weights.max(initial=0)
     if most == 0:
         raise PatternError("no pixel of the pattern counts; give a mask with white in it")
-    return None if weights.min() == most else weights / most
+    return None if weights.min() == most else weights / max(most, 1)
 
 
 def prepared(
@@ -80,7 +74,9 @@ def prepared(
     counted -= counted[:, :1]  # exact for what lies close together, however far from 0
     size = np.abs(counted).max(initial=0)
     if size == 0:
-        raise PatternError("the pattern has no detail, all its pixels being alike; choose a part that has some")
+        raise PatternError(
+            "the pattern has no detail, all its pixels being alike; choose a part that has some"
+        )
     counted /= size
     share = w[w > 0] / w.sum()
     counted -= (counted @ share)[:, None]
@@ -94,8 +90,8 @@ def require_fit(size: tuple[int, int], image: tuple[int, int]) -> None:
     """Raise PatternError if a pattern (rows, columns) is larger than an image."""
     if size[0] > image[0] or size[1] > image[1]:
         raise PatternError(
-            f"the pattern of {size[1]}x{size[0]} is larger than the image of {image[1]}x{image[0]}; "
-            "crop it, or make it smaller with --scale"
+            f"the pattern of {size[1]}x{size[0]} is larger than the image of "
+            f"{image[1]}x{image[0]}; crop it, or make it smaller with --scale"
         )
 
 

@@ -69,11 +69,14 @@ class Peaks(NamedTuple):
 def joined(parts: Sequence[Peaks]) -> Peaks:
     """Return the peaks of several tiles as one."""
     if not parts:
-        return Peaks(*(np.zeros(0) for _ in range(3)), *(np.zeros(0) for _ in range(2)), np.zeros(0, int))
+        none, number = np.zeros(0), np.zeros(0, int)
+        return Peaks(none, number, number, none, none, number)
     return Peaks(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
-def peaks_of(scores: Array, tile: Tile, number: int, floor: float, most: int | None) -> Peaks | None:
+def peaks_of(
+    scores: Array, tile: Tile, number: int, floor: float, most: int | None
+) -> Peaks | None:
     """Return the local maxima of a tile's own places that reach a floor, None if there is none.
 
     A place is one if no neighbour of its eight scores more, nor one before it, by row and then
@@ -163,8 +166,12 @@ def apart(peaks: Peaks, patterns: Sequence[Pattern], overlap: float, limit: int)
         one = int(left[0])
         kept.append(one)
         left = left[1:]
-        rows = np.minimum(top[left] + high[left], top[one] + high[one]) - np.maximum(top[left], top[one])
-        columns = np.minimum(side[left] + wide[left], side[one] + wide[one]) - np.maximum(side[left], side[one])
+        rows = np.minimum(top[left] + high[left], top[one] + high[one]) - np.maximum(
+            top[left], top[one]
+        )
+        columns = np.minimum(side[left] + wide[left], side[one] + wide[one]) - np.maximum(
+            side[left], side[one]
+        )
         shared = np.maximum(rows, 0) * np.maximum(columns, 0)
         union = high[left] * wide[left] + high[one] * wide[one] - shared
         left = left[shared <= overlap * union]

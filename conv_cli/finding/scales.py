@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.errors import PatternError
-from conv_cli.finding.pattern import Pattern, prepared
+from conv_cli.finding.pattern import Pattern, prepared, require_fit
 
 Array = npt.NDArray[Any]
 _SCALE_STEPS = (1.06, 1.04, 1.03, 1.02, 1.015)
@@ -22,35 +23,52 @@ _LEAST = 3
 
 
 def variants(
-    values: Array, weights: Array | None, scale: tuple[float, float], rotate: tuple[float, float]
+    values: Array,
+    weights: Array | None,
+    scale: tuple[float, float],
+    rotate: tuple[float, float],
+    image: tuple[int, int],
 ) -> list[Pattern]:
-    """Return a pattern at every scale and angle that is to be searched for.
+    """Return a pattern at every scale and angle that an image has room for.
 
     values : ndarray, shape (C, h, w)
     weights : ndarray, shape (h, w), optional
     scale, rotate : (float, float). From and to; angles in degrees, counter-clockwise.
+    image : (rows, columns)
 
-    Raises PatternError if the pattern has no detail at any.
+    Raises PatternError if the pattern has no detail at any, or is larger than the image at all.
     """
     prepared(values, weights)  # so that what is wrong with it is said of the pattern as it is
+    factors = _factors(values, weights, scale)
+    angles = _angles(values, weights, rotate)
     found: dict[tuple[tuple[int, int], float], Pattern] = {}
-    for factor in _factors(values, weights, scale):
+    least = min(_box(_resized_shape(values.shape, factors[0]), angle) for angle in angles)
+    for factor in factors:
         size = _resized_shape(values.shape, factor)
         if min(size) < _LEAST and factor < 1:
             continue
-        smaller, mask = resized(values, weights, size)
-        for angle in _angles(values, weights, rotate):
-            if (size, angle) in found:
+        smaller: tuple[Array, Array | None] | None = None
+        for angle in angles:
+            box = _box(size, angle)
+            if (size, angle) in found or box[0] > image[0] or box[1] > image[1]:
                 continue
-            turned_values, turned_mask = turned(smaller, mask, angle)
-            try:
-                pattern = prepared(turned_values, turned_mask, factor, angle)
-            except PatternError:  # what detail it has is lost at this scale
-                continue
-            found[size, angle] = pattern
+            smaller = smaller or resized(values, weights, size)
+            with suppress(PatternError):  # what detail it has is lost at this scale
+                found[size, angle] = prepared(*turned(*smaller, angle), factor, angle)
     if not found:
+        require_fit(least, image)
         raise PatternError("the pattern has no detail at any of these scales; use larger ones")
     return list(found.values())
+
+
+def _box(size: tuple[int, int], angle: float) -> tuple[int, int]:
+    """Return rows and columns of the box around a turned pattern."""
+    height, width = size
+    if angle % 90 == 0:
+        return (width, height) if angle % 180 else size
+    cos, sin = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
+    rows = math.ceil(cos * (height - 1) + sin * (width - 1) - 1e-9) + 1
+    return rows, math.ceil(cos * (width - 1) + sin * (height - 1) - 1e-9) + 1
 
 
 def _resized_shape(shape: tuple[int, ...], factor: float) -> tuple[int, int]:
@@ -70,13 +88,19 @@ def _factors(values: Array, weights: Array | None, scale: tuple[float, float]) -
     if low < 1 < high:
         below = _spaced(math.log(low), 0, math.log(step))
         above = _spaced(0, math.log(high), math.log(step))
-        return [float(low), *map(math.exp, below[1:-1]), 1.0, *map(math.exp, above[1:-1]), float(high)]
+        return [
+            float(low),
+            *map(math.exp, below[1:-1]),
+            1.0,
+            *map(math.exp, above[1:-1]),
+            float(high),
+        ]
     inner = _spaced(math.log(low), math.log(high), math.log(step))[1:-1]
     return [float(low), *map(math.exp, inner), float(high)]
 
 
 def _angles(values: Array, weights: Array | None, rotate: tuple[float, float]) -> list[float]:
-    """Return angles from one to another, 0 among them if it lies between; a full turn counts once."""
+    """Return angles from one to another, 0 among them if it lies between."""
     low, high = rotate
     if low == high:
         return [float(low)]
@@ -104,7 +128,9 @@ def _widest(steps: Sequence[float], similar: Callable[[float], float]) -> float:
 
 
 def _self_score(
-    values: Array, weights: Array | None, change: Callable[[Array, Array | None], tuple[Array, Array | None]]
+    values: Array,
+    weights: Array | None,
+    change: Callable[[Array, Array | None], tuple[Array, Array | None]],
 ) -> float:
     """Return what a changed pattern scores on the unchanged one, middle on middle."""
     other, mask = change(values, weights)
@@ -131,7 +157,9 @@ def _rescaled(values: Array, weights: Array | None, factor: float) -> tuple[Arra
     return _resampled(values, weights, *axes)
 
 
-def resized(values: Array, weights: Array | None, size: tuple[int, int]) -> tuple[Array, Array | None]:
+def resized(
+    values: Array, weights: Array | None, size: tuple[int, int]
+) -> tuple[Array, Array | None]:
     """Return a pattern and its weights in another size, colours weighed by their weights."""
     if values.shape[1:] == size:
         return values, weights
@@ -187,14 +215,15 @@ def turned(values: Array, weights: Array | None, angle: float) -> tuple[Array, A
         return np.rot90(values, quarters, axes=(1, 2)), mask
     height, width = values.shape[1:]
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    rows = math.ceil(abs(cos) * (height - 1) + abs(sin) * (width - 1) - 1e-9) + 1
-    columns = math.ceil(abs(cos) * (width - 1) + abs(sin) * (height - 1) - 1e-9) + 1
+    rows, columns = _box((height, width), angle)
     y, x = np.mgrid[:rows, :columns] - np.array([(rows - 1) / 2, (columns - 1) / 2])[:, None, None]
     # Rows go down: a counter-clockwise turn of the picture takes (x, y) from (x cos - y sin, ...).
     row = x * sin + y * cos + (height - 1) / 2
     col = x * cos - y * sin + (width - 1) / 2
     slack = 1e-6
-    covered = (row >= -slack) & (row <= height - 1 + slack) & (col >= -slack) & (col <= width - 1 + slack)
+    covered = (
+        (row >= -slack) & (row <= height - 1 + slack) & (col >= -slack) & (col <= width - 1 + slack)
+    )
     if weights is None:
         return _sampled(values, row, col), covered.astype(np.float64)
     shown = np.where(weights > 0, values, 0) * weights

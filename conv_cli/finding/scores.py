@@ -69,7 +69,7 @@ def layout(image: tuple[int, int], smallest: tuple[int, int], largest: tuple[int
         list(_sides(length, length - least + 1, most))
         for length, least, most in zip(image, smallest, largest, strict=True)
     ]
-    _, down, across = min((fft_points(*pair), *pair) for pair in product(*axes))
+    down, across = min(product(*axes), key=lambda pair: fft_points(*pair))
     cuts = [
         [(max(0, n - 1), min(count, n + side.block + 1), n, min(count, n + side.block))
          for n in range(0, count, side.block)]
@@ -133,7 +133,10 @@ def scan(
                     window = Window(source, tile, frame, largest, scratch)
                     for number, each in spectra.items():
                         rows, columns = _places(image, each.pattern.size)
-                        shape = min(tile.bottom, rows) - tile.top, min(tile.right, columns) - tile.left
+                        shape = (
+                            min(tile.bottom, rows) - tile.top,
+                            min(tile.right, columns) - tile.left,
+                        )
                         if min(shape) > 0:
                             take(index, tile, number, window.scores(each, shape))
                     done(part)
@@ -160,18 +163,13 @@ class Spectra:
         self.pattern, self._frame = pattern, frame
         self._single: Array | None = None
         self._double: Array | None = None
-        weights = pattern.weights
-        self.counts = pattern.total
-        self.whole = True
-        if weights is not None:
-            levels = weights * 255
-            self.whole = bool(np.abs(levels - np.rint(levels)).max() < 1e-9)
-            self._scaled = np.rint(levels) if self.whole else weights
-            if self.whole and (self._scaled % 255 == 0).all():
-                self._scaled /= 255
-            self.counts = float(self._scaled.sum())
-
-        self.norm = float(np.sqrt((pattern.kernel**2).sum() * self.counts))
+        weights = np.ones(pattern.size) if pattern.weights is None else pattern.weights
+        levels = next((n for n in (1, 255) if _is_whole(weights * n)), None)
+        self.whole = levels is not None
+        self._scaled = np.rint(weights * levels) if levels else weights
+        self.counts = float(self._scaled.sum())
+        self._factor = float(np.sqrt(self.counts * (levels or 1)))
+        self.norm = float(np.sqrt((pattern.kernel**2).sum())) * self._factor
 
     def kernel(self, dtype: np.dtype[Any]) -> Array:
         """Return the conjugate spectra (C, rows, columns) of the kernel."""
@@ -181,19 +179,23 @@ class Spectra:
                 self._double = None
             return self._single
         if self._double is None:
-            kernel = self.pattern.kernel * np.sqrt(self.counts)
+            kernel = self.pattern.kernel * self._factor
             self._double = np.conj(np.fft.rfft2(kernel, self._frame))
         return self._double
 
     @cached_property
     def weights(self) -> Array:
-        """The conjugate spectrum (rows, columns) of the weights, whole numbers where they can be."""
+        """The conjugate spectrum (rows, columns) of the weights, in whole numbers if possible."""
         return np.conj(np.fft.rfft2(self._scaled, self._frame))
 
     @cached_property
     def weights_norm(self) -> float:
         """The root of the sum of their squares."""
         return float(np.sqrt((self._scaled**2).sum()))
+
+
+def _is_whole(values: Array) -> bool:
+    return bool(np.abs(values - np.rint(values)).max() < 1e-9)
 
 
 class Energy(NamedTuple):
@@ -252,9 +254,7 @@ class Window:
             scores[missing] = np.nan
         return scores
 
-    def _numerator(
-        self, spectra: Spectra, rows: int, dtype: np.dtype[Any]
-    ) -> tuple[Array, float]:
+    def _numerator(self, spectra: Spectra, rows: int, dtype: np.dtype[Any]) -> tuple[Array, float]:
         """Return the correlation (rows, frame columns) with the kernel, and what it may be off."""
         pixels, size = self._pixels(dtype)
         values = self._back(self._transformed(f"pixels {dtype}", pixels, dtype),
@@ -371,7 +371,7 @@ class Window:
     def _weighted_energy(self, spectra: Spectra, rows: int) -> Energy:
         """Return Σw·Σ w(I - Ī)²: by FFT, in float64, rounded where all numbers are whole."""
         scratch = self._scratch
-        pixels, size = self._pixels(_F64)
+        pixels, _ = self._pixels(_F64)
         first = self._transformed("pixels float64", pixels, _F64)
         squared = scratch.array("centred squares", pixels.shape, _F64)
         np.multiply(pixels, pixels, out=squared)
@@ -386,7 +386,10 @@ class Window:
             plane = squared[channel]
             squares = self._back(second[channel][None], kernel, rows, _F64).copy()
             sums = self._back(first[channel][None], kernel, rows, _F64)
-            off = rounding * (np.abs(squares).max() + float(np.sqrt((plane * plane).mean())) * spectra.weights_norm)
+            off = rounding * (
+                np.abs(squares).max()
+                + float(np.sqrt((plane * plane).mean())) * spectra.weights_norm
+            )
             if exact and off < 0.1:
                 np.rint(squares, out=squares)
                 np.rint(sums, out=sums)
@@ -421,7 +424,9 @@ class Window:
             energy = np.einsum("cnhw,cnhw,hw->n", part, part, weights)
             products = np.einsum("cnhw,chw->n", part, pattern.kernel)
             energy[(some.max(axis=-1) == low).all(axis=0)] = 0
-            found = np.divide(products, np.sqrt(energy), out=np.zeros(len(part[0])), where=energy > 0)
+            found = np.divide(
+                products, np.sqrt(energy), out=np.zeros(len(part[0])), where=energy > 0
+            )
             scores[row, column] = np.clip(found, -1, 1)
 
     def _is_even(self, size: tuple[int, int], shape: tuple[int, int]) -> Array:

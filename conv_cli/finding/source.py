@@ -51,7 +51,9 @@ class Source:
             inside[...] = part
             return Values(values, shape, [0.0] * len(values), _centred(inside))
         wide = part.dtype.itemsize > 2
-        np.subtract(part, self._middle, out=inside, dtype=np.int64 if wide else np.int32, casting="unsafe")
+        np.subtract(
+            part, self._middle, out=inside, dtype=np.int64 if wide else np.int32, casting="unsafe"
+        )
         centre = [float(round(np.mean(plane, dtype=np.float64))) for plane in inside]
         return Values(values, shape, centre, None)
 
@@ -78,7 +80,7 @@ def _centred(values: Array) -> Array | None:
     Scores depend on neither, and squares of the largest floats would overflow.
     """
     good = np.isfinite(values)
-    missing = None if good.all() else ~good.all(axis=0)
+    missing: Array | None = None if good.all() else np.logical_not(good.all(axis=0))
     if missing is not None:
         values[:, missing] = 0
     peak = float(np.abs(values).max(initial=0))

@@ -6,6 +6,7 @@ whether a format can hold what is to be written.
 """
 
 from conv_cli.images.codecs import lossy_codec
+from conv_cli.images.drawing import Frame, drawn_frames
 from conv_cli.images.formats import (
     ARRAY_FORMATS,
     FLOAT_FORMATS,
@@ -26,11 +27,13 @@ __all__ = [
     "MAX_PIXELS",
     "READABLE_SUFFIXES",
     "WRITABLE_SUFFIXES",
+    "Frame",
     "Image",
     "ImageInfo",
     "PictureRows",
     "Sink",
     "can_hold",
+    "drawn_frames",
     "encode_image",
     "file_format",
     "format_of",

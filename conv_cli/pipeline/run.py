@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
-from conv_cli.errors import ConvError, ImageError
+from conv_cli.errors import ConvError, ImageError, PatternError
 from conv_cli.images import Image, ImageInfo, file_format, probe_image, read_image, stream_bytes
 from conv_cli.io.files import discard_drafts, write_atomically
 from conv_cli.io.json import finite_or_none
@@ -30,8 +30,9 @@ class Result(NamedTuple):
     """What became of one map, or of an image that gave none.
 
     ``error`` says why there is none; ``skipped`` that its file was there already; ``planned`` that
-    this was a dry run. The other fields are those of ``--json``; ``notes`` and ``reason`` are for
-    people.
+    this was a dry run. ``records`` are what a search found, and ``misfit`` says that it was the
+    pattern that does not fit the image. The other fields are those of ``--json``; ``notes`` and
+    ``reason`` are for people.
     """
 
     image: str
@@ -51,6 +52,8 @@ class Result(NamedTuple):
     planned: bool = False
     notes: tuple[str, ...] = ()
     reason: str | None = None
+    records: tuple[dict[str, Any], ...] | None = None
+    misfit: bool = False
 
     @property
     def pixels(self) -> int:
@@ -97,7 +100,7 @@ class Report:
 
 
 class Made(NamedTuple):
-    """A map that has been written."""
+    """A map that has been written, or, of a search, the records of what was found."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -105,6 +108,7 @@ class Made(NamedTuple):
     notes: tuple[str, ...] = ()
     strategy: str | None = None
     reason: str | None = None
+    records: tuple[dict[str, Any], ...] | None = None
 
 
 Write = Callable[[BinaryIO], Made]
@@ -200,7 +204,7 @@ class Run:
         A single one of these needs no process of its own, which takes a tenth of a small image's
         time: a signal is heard between two pieces. But where addresses are limited, OpenBLAS exits.
         """
-        formats = {output.format for output in job.outputs} or {self._to.format_name}
+        formats = {output.format for output in job.outputs if output.path} or {self._to.format_name}
         if is_limited() or not formats <= set(_PLAIN_OUTPUTS):
             return False
         return job.source.path != STDIO and file_format(job.source.path) in _PLAIN_INPUTS
@@ -246,10 +250,10 @@ class Run:
                 made += self._made(job, image, missing, share)
         except Exception as error:  # so does what fails before or between its maps
             made.append(_failure(job, None, error))
-        by_output = {result.output: result for result in made if result.output}
+        by_output = {result.output: result for result in made if result.output is not None}
         whole = [result for output, known in results.items()
                  if (result := known or by_output.get(output.path))]  # fmt: skip
-        return whole + [result for result in made if not result.output]
+        return whole + [result for result in made if result.output is None]
 
     def _made(
         self, job: Job, image: Image, outputs: Sequence[Output], progress: Progress
@@ -272,12 +276,14 @@ class Run:
                     shape=made.shape, dtype=made.dtype,
                     min=finite_or_none(low), max=finite_or_none(high), clipped=clipped,
                     strategy=made.strategy, seconds=round(time.perf_counter() - started, 6),
-                    notes=tuple(told), reason=made.reason,
+                    notes=tuple(told), reason=made.reason, records=made.records,
                 )  # fmt: skip
             started = time.perf_counter()
 
     def _deliver(self, output: Output, write: Callable[[BinaryIO], T]) -> T:
-        """Make a file, or what goes to stdout."""
+        """Make a file, or what goes to stdout, or what has no path and goes nowhere."""
+        if not output.path:
+            return write(BytesIO())
         if output.path == STDIO:
             with os.fdopen(os.dup(self._stdout), "wb") as stream:
                 return write(stream)
@@ -318,7 +324,7 @@ class Run:
     def _known(self, job: Job, output: Output) -> Result | None:
         """Return the result of a map that is not to be made, before any work is done for it."""
         path = output.path
-        if path != STDIO and not os.path.lexists(path):
+        if not path or (path != STDIO and not os.path.lexists(path)):
             return None
         if self._to.skip_existing and path != STDIO:
             return _result(job, output, skipped=True)
@@ -339,7 +345,9 @@ class Run:
 
     def _lost(self, job: Job, process: int, how: str) -> list[Result]:
         """Return the result of an image whose process died, and remove what that was writing."""
-        for folder in {Path(output.path).parent for output in job.outputs} or {job.folder}:
+        for folder in {Path(output.path).parent for output in job.outputs if output.path} or {
+            job.folder
+        }:
             discard_drafts(folder, process)
         name = job.source.path
         error = (
@@ -360,10 +368,10 @@ def _failure(job: Job, output: Output | None, error: Exception) -> Result:
 
     Whatever goes wrong with one image, a defect of this program too, the others are done.
     """
-    name = job.source.path
+    name, misfit = job.source.path, isinstance(error, PatternError)
     if output is None:
-        return Result(name, error=_message(error, name))
-    return _result(job, output, error=_message(error, name, output.path))
+        return Result(name, error=_message(error, name), misfit=misfit)
+    return _result(job, output, error=_message(error, name, output.path or None), misfit=misfit)
 
 
 def _message(error: Exception, image: str, output: str | None = None) -> str:
