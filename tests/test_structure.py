@@ -30,7 +30,7 @@ ALLOWED = {
         "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
     },
     "cli": {
-        "borders", "colors", "correlation", "errors", "finding", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
+        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
     },
     "__main__": {"cli"},
     "__init__": {"finding", "fitting", "images", "kernels", "layers", "networks"},

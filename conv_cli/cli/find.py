@@ -2,8 +2,6 @@
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,10 +16,8 @@ from conv_cli.cli.options import (
     telling_options,
 )
 from conv_cli.cli.running import found_inputs, run_batch
-from conv_cli.errors import ImageError, PatternError
 
 if TYPE_CHECKING:
-    from conv_cli.images import Image
     from conv_cli.pipeline.jobs import Destination
     from conv_cli.pipeline.run import Result
 
@@ -197,9 +193,17 @@ def find(
     """
     from conv_cli.pipeline.find_task import FindTask, SearchRule
     from conv_cli.pipeline.jobs import Destination, find_jobs
+    from conv_cli.pipeline.pattern_file import read_pattern
 
     _check(output, heatmap, batch.as_json)
-    values, weights = _read_pattern(pattern, crop, mask, batch.max_pixels, channels == "gray")
+    values, weights = read_pattern(
+        pattern,
+        crop=crop,
+        mask=mask,
+        gray=channels == "gray",
+        max_pixels=batch.max_pixels,
+        stdin=boundary.binary(sys.stdin),
+    )
     rule = SearchRule(
         values, weights, channels == "gray", threshold, false_alarms, limit, overlap, scale, rotate
     )
@@ -242,70 +246,6 @@ def _destination(
         skip_existing=batch.skip_existing,
         single=is_single(path, images, 1),
     )
-
-
-def _read_pattern(
-    path: str, crop: Window | None, mask: str | None, max_pixels: int, gray: bool
-) -> "tuple[Any, Any]":
-    """Return the pattern's colours (C, h, w) and its weights (h, w) or None."""
-    import numpy as np
-
-    from conv_cli.colors import to_gray, white
-    from conv_cli.finding.pattern import pattern_weights, prepared
-
-    with _as_pattern_error(path):
-        image = _read(path, max_pixels)
-        whole = image.shape[:2]
-        values = np.array(_cropped(image.colours, crop, whole), np.float64)
-        weights = None
-        if image.alpha:
-            opacity = _cropped(image.planes[-1], crop, whole)
-            weights = opacity / white(image.dtype)
-    if mask is not None:
-        with _as_pattern_error(mask):
-            drawn = _read(mask, max_pixels)
-            grey = np.asarray(to_gray(drawn.colours[:, None])[0, 0], np.float64) / white(
-                drawn.dtype
-            )
-            if grey.shape == whole:
-                grey = _cropped(grey, crop, whole)
-            weights = grey if weights is None or weights.shape != grey.shape else grey * weights
-    with _as_pattern_error(path):
-        counted = pattern_weights(values, weights)
-        if gray and len(values) == 3:
-            values = to_gray(values[:, None])[:, 0]
-        prepared(values, counted)
-    return values, counted
-
-
-def _read(path: str, max_pixels: int) -> "Image":
-    from conv_cli.images import read_image
-
-    source: Any = boundary.binary(sys.stdin) if path == "-" else path
-    return read_image(source, max_pixels=max_pixels)
-
-
-def _cropped(array: Any, crop: Window | None, size: tuple[int, ...]) -> Any:
-    """Return a window of the last two axes of an array of that size."""
-    if crop is None:
-        return array
-    row, col, height, width = crop
-    if row + height > size[0] or col + width > size[1]:
-        raise PatternError(
-            f"--crop {row},{col},{height}x{width} reaches beyond its {size[0]} rows and {size[1]} "
-            "columns; choose a window inside"
-        )
-    return array[..., row : row + height, col : col + width]
-
-
-@contextmanager
-def _as_pattern_error(path: str) -> Iterator[None]:
-    """Name the file in what is wrong with the pattern or its mask, which is an error of usage."""
-    try:
-        yield
-    except (ImageError, PatternError) as error:
-        lead = "stdin" if path == "-" else path
-        raise PatternError(f"{lead}: {str(error).removeprefix(f'{lead}: ')}") from None
 
 
 class _Told:
