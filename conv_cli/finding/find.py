@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from conv_cli.errors import PatternError
 from conv_cli.finding.pattern import Pattern, pattern_weights, planes_of, prepared, require_fit
-from conv_cli.finding.peaks import Hit, Peaks, apart, joined, peaks_of
+from conv_cli.finding.peaks import NO_SCORE, Hit, Peaks, apart, joined, peaks_of
 from conv_cli.finding.scales import variants
 from conv_cli.finding.scores import Tile, scan
 from conv_cli.finding.source import Source
@@ -179,7 +179,10 @@ class _Collected:
         rows, columns = (
             n - min(pattern.size[axis] for pattern in patterns) + 1 for axis, n in enumerate(image)
         )
-        self.heat = np.full((rows, columns), np.nan, np.float32) if heat else None
+        self._alone = len(patterns) == 1
+        self.heat = np.empty((rows, columns), np.float32) if heat else None
+        if self.heat is not None and not self._alone:
+            self.heat.fill(np.nan)
 
     def take(self, index: int, tile: Tile, number: int, scores: Array) -> None:
         """Take the scores of a tile by one pattern."""
@@ -189,16 +192,29 @@ class _Collected:
             return
         if self.heat is not None:
             part = self.heat[first : first + own.shape[0], start : start + own.shape[1]]
-            np.fmax(part, own, out=part)
-        peaks = peaks_of(scores, tile, number, self._floor, self._most)
-        place = np.unravel_index(int(own.argmax()), own.shape)
-        best = Best(float(own[place]), int(place[0]) + first, int(place[1]) + start)
+            if self._alone:
+                part[...] = own
+            else:
+                np.fmax(part, own, out=part)
+        top = float(own.max())
+        if math.isnan(top):
+            np.copyto(scores, NO_SCORE, where=np.isnan(scores))
+            top = float(own.max())
+        if top == NO_SCORE:
+            return
+        peaks = (
+            peaks_of(scores, tile, number, self._floor, self._most) if top >= self._floor else None
+        )
         with self._lock:
-            if best.score >= -1:
-                self._best.append(best)
             if peaks is not None:
                 # Tiles of patterns of other sizes have the same numbers.
                 self._peaks[number, index] = peaks
+            if self._best and top < self._best[-1].score:
+                return
+        place = np.unravel_index(int(own.argmax()), own.shape)
+        with self._lock:
+            self._best.append(Best(top, int(place[0]) + first, int(place[1]) + start))
+            self._best.sort(key=lambda best: (best.score, -best.row, -best.col))
 
     def peaks(self) -> Peaks:
         """Return all of them, ranked: the same in whatever order they came."""
@@ -206,7 +222,7 @@ class _Collected:
 
     def best(self) -> Best | None:
         """Return the best place."""
-        return min(self._best, key=lambda b: (-b.score, b.row, b.col), default=None)
+        return self._best[-1] if self._best else None
 
 
 def _hits(peaks: Peaks, patterns: Sequence[Pattern], tail: Tail | None) -> list[Hit]:

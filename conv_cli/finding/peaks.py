@@ -10,6 +10,8 @@ from conv_cli.finding.pattern import Pattern
 from conv_cli.finding.scores import Tile
 
 Array = npt.NDArray[Any]
+NO_SCORE = -2.0
+"""Stands where a window has none, below all scores."""
 
 
 class Hit(NamedTuple):
@@ -83,15 +85,12 @@ def peaks_of(
     column, as much.
 
     scores : ndarray, shape (rows, columns), of the places from ``tile.top`` and ``tile.left`` on.
-        NaN becomes -2.
+        NO_SCORE where there is none.
     most : int, optional. The best ones only.
     """
     first, stop, start, end = tile.inner
     rows = slice(first - tile.top, min(stop - tile.top, scores.shape[0]))
     columns = slice(start - tile.left, min(end - tile.left, scores.shape[1]))
-    np.copyto(scores, -2, where=np.isnan(scores))
-    if not scores[rows, columns].size or scores[rows, columns].max() < floor:
-        return None
     high = scores.copy()
     np.maximum(high[1:], scores[:-1], out=high[1:])
     np.maximum(high[:-1], scores[1:], out=high[:-1])
@@ -116,8 +115,8 @@ def peaks_of(
 
 
 def _around(scores: Array, row: Array, col: Array) -> Array:
-    """Return the 3×3 scores (n, 9) around places; -2 beyond the map."""
-    framed = np.pad(scores, 1, constant_values=-2)
+    """Return the 3×3 scores (n, 9) around places; NO_SCORE beyond the map."""
+    framed = np.pad(scores, 1, constant_values=NO_SCORE)
     down, right = np.divmod(np.arange(9), 3)
     return framed[row[:, None] + down, col[:, None] + right]
 
@@ -128,7 +127,7 @@ def _summit(around: Array) -> tuple[Array, Array]:
     A least-squares fit of a + bx + cy + dx² + exy + fy²; where a neighbour is missing, or the
     quadratic has no maximum within half a pixel, the parabolas along each axis tell, or nothing.
     """
-    whole = (around > -2).all(axis=(1, 2))
+    whole = (around > NO_SCORE).all(axis=(1, 2))
     y, x = (around[:, 2] - around[:, 0]).sum(1) / 6, (around[:, :, 2] - around[:, :, 0]).sum(1) / 6
     yy = (around[:, 0] + around[:, 2] - 2 * around[:, 1]).sum(1) / 3
     xx = (around[..., 0] + around[..., 2] - 2 * around[..., 1]).sum(1) / 3
@@ -146,7 +145,7 @@ def _parabola(line: Array) -> Array:
     """Return where the parabola through three scores (n, 3) is highest; 0 where one is missing."""
     bend = line[:, 0] + line[:, 2] - 2 * line[:, 1]
     slope = (line[:, 2] - line[:, 0]) / 2
-    known = (line > -2).all(axis=1) & (bend < 0)
+    known = (line > NO_SCORE).all(axis=1) & (bend < 0)
     return np.divide(-slope, bend, out=np.zeros(len(line)), where=known)
 
 

@@ -85,11 +85,15 @@ def layout(image: tuple[int, int], smallest: tuple[int, int], largest: tuple[int
 
 def _sides(length: int, places: int, span: int) -> Iterator[Side]:
     """Yield the sides of FFTs that fit, and how many places of their own they give."""
+    limit = max(_FRAME, 3.2 * span)
+    some = False
     for size in SIDES:
-        if size >= length:
+        if size >= length and (size <= limit or not some):
             yield Side(size, places)
+        if size >= length:
             return
-        if size - span >= 32 and size <= max(_FRAME, 3.2 * span):
+        if size - span >= 32 and size <= limit:
+            some = True
             yield Side(size, size - span - 1)
 
 
@@ -335,7 +339,7 @@ class Window:
         """Write √(n·Σ(I - Ī)²) of boxes of whole numbers, exact but for the last rounding."""
         count, top, scratch = spectra.counts, self._source.top, self._scratch
         down, across = spectra.pattern.size
-        dtype = np.dtype(np.uint32 if count * top * top < 2.0**32 else np.int64)
+        dtype = np.dtype(np.int32 if count * top * top < 2.0**31 else np.int64)
         values = self._read.values if count * top < 2.0**31 else self._read.values.astype(np.int64)
         lines = [
             (column_sums(plane, down, len(root), scratch, f"sums {n}"),
@@ -365,7 +369,11 @@ class Window:
         if name not in self._ready:
             self._ready.add(name)
             values = self._read.values
-            np.multiply(values, values, out=out, dtype=dtype, casting="unsafe")
+            if dtype == values.dtype:
+                np.multiply(values, values, out=out)
+            else:
+                np.copyto(out, values)
+                np.multiply(out, out, out=out)
         return out
 
     def _weighted_energy(self, spectra: Spectra, rows: int) -> Energy:

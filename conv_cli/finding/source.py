@@ -11,6 +11,8 @@ from conv_cli.parallel.scratch import Scratch
 Array = npt.NDArray[Any]
 _MOST = 65_535
 """Whole numbers of a wider range are taken as floats."""
+_LINES = 32
+"""Rows of a window that are enough to tell about what its mean is."""
 
 
 class Source:
@@ -50,11 +52,10 @@ class Source:
         if not self.whole:
             inside[...] = part
             return Values(values, shape, [0.0] * len(values), _centred(inside))
-        wide = part.dtype.itemsize > 2
-        np.subtract(
-            part, self._middle, out=inside, dtype=np.int64 if wide else np.int32, casting="unsafe"
-        )
-        centre = [float(round(np.mean(plane, dtype=np.float64))) for plane in inside]
+        wide = np.int64 if part.dtype.itemsize > 2 else np.int32
+        np.subtract(part, self._middle, out=inside, dtype=wide, casting="unsafe")
+        some = inside[:, :: max(1, rows // _LINES)]
+        centre = [float(round(np.mean(plane, dtype=np.float64))) for plane in some]
         return Values(values, shape, centre, None)
 
 
