@@ -198,6 +198,12 @@ class Spectra:
         return float(np.sqrt((self._scaled**2).sum()))
 
 
+def _root_mean_square(values: Array) -> float:
+    """Return that of a plane, or of what the planes (C, rows, columns) are together."""
+    flat = values.reshape(-1)
+    return float(np.sqrt(np.dot(flat, flat) / (values.shape[-1] * values.shape[-2])))
+
+
 def _is_whole(values: Array) -> bool:
     return bool(np.abs(values - np.rint(values)).max() < 1e-9)
 
@@ -232,6 +238,7 @@ class Window:
         )
         self._read: Values = source.window(tile.top, tile.left, shape, frame, scratch)
         self._ready: set[str] = set()
+        self._sizes: dict[str, float] = {}
 
     def scores(self, spectra: Spectra, shape: tuple[int, int]) -> Array:
         """Return the scores (rows, columns), float32, of so many places."""
@@ -263,8 +270,7 @@ class Window:
         pixels, size = self._pixels(dtype)
         values = self._back(self._transformed(f"pixels {dtype}", pixels, dtype),
                             spectra.kernel(dtype), rows, dtype)  # fmt: skip
-        flat = values.reshape(-1)
-        result = float(np.sqrt(np.dot(flat, flat) / flat.size))
+        result = _root_mean_square(values)
         return values, _ROUNDING * float(np.finfo(dtype).epsneg) * (result + size * spectra.norm)
 
     def _pixels(self, dtype: np.dtype[Any]) -> tuple[Array, float]:
@@ -277,8 +283,8 @@ class Window:
             np.copyto(out, values, casting="unsafe")
             for plane, middle in zip(out, centre, strict=True):
                 plane[: shape[0], : shape[1]] -= dtype.type(middle)
-        flat = out.reshape(-1)
-        return out, float(np.sqrt(np.dot(flat, flat) / (out[0].size)))
+            self._sizes[name] = _root_mean_square(out)
+        return out, self._sizes[name]
 
     def _transformed(self, name: str, values: Array, dtype: np.dtype[Any]) -> Array:
         """Return the spectra (C, rows, columns) of arrays, made once for all patterns.
@@ -339,7 +345,8 @@ class Window:
         """Write √(n·Σ(I - Ī)²) of boxes of whole numbers, exact but for the last rounding."""
         count, top, scratch = spectra.counts, self._source.top, self._scratch
         down, across = spectra.pattern.size
-        dtype = np.dtype(np.int32 if count * top * top < 2.0**31 else np.int64)
+        bits = 31 if count * top * top < 2.0**31 else 32 if count * top * top < 2.0**32 else 64
+        dtype = np.dtype({31: np.int32, 32: np.uint32, 64: np.int64}[bits])
         values = self._read.values if count * top < 2.0**31 else self._read.values.astype(np.int64)
         lines = [
             (column_sums(plane, down, len(root), scratch, f"sums {n}"),
@@ -369,8 +376,8 @@ class Window:
         if name not in self._ready:
             self._ready.add(name)
             values = self._read.values
-            if dtype == values.dtype:
-                np.multiply(values, values, out=out)
+            if dtype.itemsize == values.dtype.itemsize:
+                np.multiply(values, values, out=out.view(values.dtype))
             else:
                 np.copyto(out, values)
                 np.multiply(out, out, out=out)
@@ -379,35 +386,35 @@ class Window:
     def _weighted_energy(self, spectra: Spectra, rows: int) -> Energy:
         """Return Σw·Σ w(I - Ī)²: by FFT, in float64, rounded where all numbers are whole."""
         scratch = self._scratch
-        pixels, _ = self._pixels(_F64)
+        pixels, size = self._pixels(_F64)
+        squared = scratch.array("centred squares", (1, *self._frame), _F64)
+        if "centred squares" not in self._ready:
+            self._ready.add("centred squares")
+            np.einsum("chw,chw->hw", pixels, pixels, out=squared[0])
+            self._sizes["squares"] = _root_mean_square(squared)
+        kernel, rounding = spectra.weights[None], _ROUNDING * 2.0**-53
         first = self._transformed("pixels float64", pixels, _F64)
-        squared = scratch.array("centred squares", pixels.shape, _F64)
-        np.multiply(pixels, pixels, out=squared)
         second = self._transformed("squares float64", squared, _F64)
         total = scratch.array("energy", (rows, self._frame[1]), _F64)
-        doubt = scratch.array("doubt", total.shape, _F64)
-        total[...] = doubt[...] = 0
-        count, kernel = spectra.counts, spectra.weights[None]
-        exact = self._source.whole and spectra.whole
-        rounding = _ROUNDING * 2.0**-53
-        for channel in range(len(pixels)):
-            plane = squared[channel]
-            squares = self._back(second[channel][None], kernel, rows, _F64).copy()
-            sums = self._back(first[channel][None], kernel, rows, _F64)
-            off = rounding * (
-                np.abs(squares).max()
-                + float(np.sqrt((plane * plane).mean())) * spectra.weights_norm
-            )
-            if exact and off < 0.1:
-                np.rint(squares, out=squares)
+        np.copyto(total, self._back(second, kernel, rows, _F64))
+        off = rounding * (_root_mean_square(total) + self._sizes["squares"] * spectra.weights_norm)
+        exact = self._source.whole and spectra.whole and off < 0.1
+        if exact:
+            np.rint(total, out=total)
+        total *= spectra.counts
+        doubt = spectra.counts * off
+        for plane in first:
+            sums = self._back(plane[None], kernel, rows, _F64)
+            if exact:
                 np.rint(sums, out=sums)
-                total += count * squares - sums * sums
             else:
-                total += count * squares - sums * sums
-                doubt += count * off * (1 + 2 * np.abs(sums) / count)
-        if not doubt.any():
+                largest = float(max(sums.max(), -sums.min()))
+                doubt += 2 * largest * rounding * (largest + size * spectra.weights_norm)
+            np.multiply(sums, sums, out=sums)
+            total -= sums
+        if exact:
             return Energy(total, None)
-        doubtful = total * _CANCELLED * 1e4 <= doubt
+        doubtful = total * (_CANCELLED * 1e4) <= doubt
         total[doubtful] = 0
         return Energy(total, doubtful)
 
