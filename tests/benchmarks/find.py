@@ -37,14 +37,18 @@ def photograph(name, mode="L"):
 
 
 def textured(rng, image, count=6, sides=(28, 73), least=18):
-    """Yield row, column and side of patches with detail."""
+    """Yield row, column and side of patches with detail in more than one direction.
+
+    A straight edge is alike all along itself, so that a patch of one has no place of its own.
+    """
     found = 0
     for _ in range(2000):
         side = int(rng.integers(*sides))
         row, column = (int(rng.integers(0, n - side)) for n in image.shape)
         patch = image[row : row + side, column : column + side].astype(float)
-        gradient = np.hypot(*np.gradient(patch)).mean()
-        if patch.std() >= least and gradient >= least / 4:
+        down, across = (each - each.mean() for each in np.gradient(patch))
+        tensor = np.cov(np.stack([down.ravel(), across.ravel()]))
+        if patch.std() >= least and np.linalg.eigvalsh(tensor)[0] >= (least / 4) ** 2:
             yield row, column, side
             found += 1
         if found == count:
