@@ -6,7 +6,7 @@ whether a format can hold what is to be written.
 """
 
 from conv_cli.images.codecs import lossy_codec
-from conv_cli.images.drawing import Frame, drawn_frames
+from conv_cli.images.drawing import Frame, draw_frames
 from conv_cli.images.formats import (
     ARRAY_FORMATS,
     FLOAT_FORMATS,
@@ -33,7 +33,7 @@ __all__ = [
     "PictureRows",
     "Sink",
     "can_hold",
-    "drawn_frames",
+    "draw_frames",
     "encode_image",
     "file_format",
     "format_of",

@@ -47,57 +47,61 @@ class Frame(NamedTuple):
     label: str
 
 
-def drawn_frames(pixels: npt.NDArray[np.uint8], frames: Sequence[Frame]) -> npt.NDArray[np.uint8]:
-    """Return a picture with frames around what lies in them, the first one on top.
+def draw_frames(pixels: npt.NDArray[np.uint8], frames: Sequence[Frame]) -> None:
+    """Draw frames around what lies in them, into a picture, the first one on top.
 
     A label is above its frame, or below or inside where there is no room. Lines and letters grow
     with the picture.
 
     pixels : ndarray, shape (H, W, 3), uint8
     """
-    picture = PilImage.fromarray(pixels)
-    draw = ImageDraw.Draw(picture)
-    line = max(1, round(min(picture.size) / 700))
-    font = ImageFont.load_default(max(10, round(min(picture.size) / 45)))
+    line = max(1, round(min(pixels.shape[:2]) / 700))
+    size = max(10.0, min(pixels.shape[:2]) / 45)
     for frame in reversed(frames):
-        _draw_rectangle(draw, frame, line)
+        _draw_rectangle(pixels, frame, line)
     for frame in reversed(frames):
-        _draw_label(draw, frame, line, font, picture.size)
-    return np.asarray(picture)
+        _draw_label(pixels, frame, line, size)
 
 
 def _corners(frame: Frame) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom, the last pixels inside."""
+    """Return top, left, bottom and right; the last two are just beyond."""
     (row, col), (height, width) = frame.center, frame.size
     top, left = round(row - (height - 1) / 2), round(col - (width - 1) / 2)
-    return left, top, left + width - 1, top + height - 1
+    return top, left, top + height, left + width
 
 
-def _draw_rectangle(draw: ImageDraw.ImageDraw, frame: Frame, line: int) -> None:
+def _draw_rectangle(pixels: npt.NDArray[np.uint8], frame: Frame, line: int) -> None:
     """Draw a yellow line between two black ones, just outside of what it frames."""
-    left, top, right, bottom = _corners(frame)
-    for gap, colour in ((3, _BLACK), (2, _YELLOW), (1, _BLACK)):
-        for step in range(line):
-            reach = gap * line - step
-            draw.rectangle(
-                (left - reach, top - reach, right + reach, bottom + reach), outline=colour
-            )
+    top, left, bottom, right = _corners(frame)
+    for reach, colour in ((3 * line, _BLACK), (2 * line, _YELLOW), (line, _BLACK)):
+        _fill(pixels, top - reach, left - reach, top - reach + line, right + reach, colour)
+        _fill(pixels, bottom + reach - line, left - reach, bottom + reach, right + reach, colour)
+        _fill(pixels, top - reach, left - reach, bottom + reach, left - reach + line, colour)
+        _fill(pixels, top - reach, right + reach - line, bottom + reach, right + reach, colour)
 
 
-def _draw_label(
-    draw: ImageDraw.ImageDraw,
-    frame: Frame,
-    line: int,
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
-    size: tuple[int, int],
-) -> None:
+def _draw_label(pixels: npt.NDArray[np.uint8], frame: Frame, line: int, size: float) -> None:
     """Write black on a yellow plate, where it lies within the picture."""
-    left, top, _, bottom = _corners(frame)
-    text = font.getbbox(frame.label)
-    margin = 2 * line
-    width, height = text[2] - text[0] + 2 * margin, text[3] - text[1] + 2 * margin
-    above, below = top - 3 * line - height, bottom + 3 * line + 1
-    y = above if above >= 0 else below if below + height <= size[1] else top
-    x = min(max(left - 3 * line, 0), max(size[0] - width, 0))
-    draw.rectangle((x, y, x + width - 1, y + height - 1), fill=_YELLOW, outline=_BLACK)
-    draw.text((x + margin - text[0], y + margin - text[1]), frame.label, fill=_BLACK, font=font)
+    top, left, bottom, _ = _corners(frame)
+    ink, margin = text_coverage(frame.label, size), 2 * line
+    height, width = (n + 2 * margin for n in ink.shape)
+    above, below = top - 3 * line - height, bottom + 3 * line
+    row = above if above >= 0 else below if below + height <= pixels.shape[0] else max(top, 0)
+    col = min(max(left - 3 * line, 0), max(pixels.shape[1] - width, 0))
+    _fill(pixels, row, col, row + height, col + width, _BLACK)
+    _fill(pixels, row + line, col + line, row + height - line, col + width - line, _YELLOW)
+    plate = pixels[row + margin : row + margin + ink.shape[0], col + margin : col + width - margin]
+    share = 1 - ink[: plate.shape[0], : plate.shape[1], None]
+    plate[...] = np.rint(plate * share).astype(np.uint8)
+
+
+def _fill(
+    pixels: npt.NDArray[np.uint8],
+    top: int,
+    left: int,
+    bottom: int,
+    right: int,
+    colour: tuple[int, int, int],
+) -> None:
+    """Fill what of a rectangle lies within the picture."""
+    pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = colour

@@ -19,7 +19,7 @@ from conv_cli.images import (
     Image,
     ImageInfo,
     can_hold,
-    drawn_frames,
+    draw_frames,
     encode_image,
 )
 from conv_cli.io.json import finite_or_none
@@ -168,7 +168,9 @@ def _framed(image: Image, found: Found, output: Output, stream: BinaryIO) -> Mad
         Frame(hit.center, (hit.height, hit.width), f"{number} {hit.score:.2f}")
         for number, hit in enumerate(found.hits, 1)
     ]
-    return _written(drawn_frames(_shown(image), frames), output, stream)
+    pixels = _shown(image)
+    draw_frames(pixels, frames)
+    return _written(pixels, output, stream)
 
 
 def _heat(image: Image, found: Found, output: Output, stream: BinaryIO) -> Made:
@@ -205,4 +207,4 @@ def _shown(image: Image) -> Array:
     if image.alpha:
         share = image.planes[-1][..., None] / white_of(image.dtype)
         pixels = np.rint(255 + share * (pixels.astype(np.float64) - 255)).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    return np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)), order="C")

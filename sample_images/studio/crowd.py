@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from conv_cli import find_pattern
-from conv_cli.images import Frame, drawn_frames
+from conv_cli.images import Frame, draw_frames
 
 from .painting import Array, noise, uniform
 
@@ -74,7 +74,9 @@ def found(scene: Array, pattern: Array) -> Array:
         Frame(hit.center, (hit.height, hit.width), f"{number} {hit.score:.2f}")
         for number, hit in enumerate(hits, 1)
     ]
-    return np.asarray(drawn_frames(scene, frames))
+    drawn = scene.copy()
+    draw_frames(drawn, frames)
+    return drawn
 
 
 def _scene(seed: int, place: tuple[int, int], scale: float, light: float) -> Array:
