@@ -201,6 +201,22 @@ def test_box_sums(rows, columns):
     np.testing.assert_array_equal(sums[:, : 800 - columns + 1], expected)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_patterns_searched_for_together_score_as_each_alone(dtype):
+    image = np.random.default_rng(17).integers(0, np.iinfo(dtype).max, (450, 500, 2)).astype(dtype)
+    image[100:160, 100:170] = 7
+    sizes = [(9, 12), (10, 11), (12, 9), (13, 14), (30, 31)]
+    patterns = [prepared(planes_of(image[200 : 200 + h, 300 : 300 + w]), None) for h, w in sizes]
+    together = search(planes_of(image), patterns, threshold=2, heat=True).heat
+    alone = np.full(together.shape, np.nan, np.float32)
+    for (rows, columns), pattern in zip(sizes, patterns, strict=True):
+        scores = search(planes_of(image), [pattern], threshold=2, heat=True).heat
+        part = alone[: 450 - rows + 1, : 500 - columns + 1]
+        np.fmax(part, scores, out=part)
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+    assert (together[100:130, 100:139] == 0).all()
+
+
 def scene(copies, seed=20):
     """Noise with copies of a figure: row, column and contrast of each."""
     rng = np.random.default_rng(seed)

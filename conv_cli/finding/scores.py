@@ -19,7 +19,14 @@ from conv_cli.correlation.fft_sizes import SIDES
 from conv_cli.correlation.support import holding
 from conv_cli.finding.pattern import Pattern
 from conv_cli.finding.source import Source, Values
-from conv_cli.finding.sums import box_sums, column_sums, row_sums, spread
+from conv_cli.finding.sums import (
+    box_sums,
+    column_sums,
+    row_sums,
+    running_sums,
+    spread,
+    sums_between,
+)
 from conv_cli.parallel.scratch import Scratch, borrowed
 from conv_cli.parallel.threads import share
 
@@ -35,6 +42,8 @@ _STRIP = 64 << 10
 """Places whose sums and roots are worked out at once, in a core's own cache."""
 _FRAME = 1280
 """Longer sides of FFTs only make their arrays fall out of the cache."""
+_MANY = 3
+"""So many patterns are worth a table of running sums."""
 _CHUNK = 4 << 20  # bytes of windows that are taken one by one
 
 
@@ -94,7 +103,7 @@ def _sides(length: int, places: int, span: int) -> Iterator[Side]:
             return
         if size - span >= 32 and size <= limit:
             some = True
-            yield Side(size, size - span - 1)
+            yield Side(size, size - span - 2)
 
 
 def _places(image: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
@@ -134,7 +143,7 @@ def scan(
         ) -> None:
             with borrowed() as scratch, np.errstate(all="ignore"):
                 for index, tile in waiting:
-                    window = Window(source, tile, frame, largest, scratch)
+                    window = Window(source, tile, frame, largest, len(spectra), scratch)
                     for number, each in spectra.items():
                         rows, columns = _places(image, each.pattern.size)
                         shape = (
@@ -229,9 +238,13 @@ class Window:
         tile: Tile,
         frame: tuple[int, int],
         largest: tuple[int, int],
+        patterns: int,
         scratch: Scratch,
     ) -> None:
         self._source, self._frame, self._scratch = source, frame, scratch
+        # Running sums leave out the last column of the frame.
+        fits = tile.right - tile.left + largest[1] <= frame[1]
+        self._shared = patterns >= _MANY and fits
         shape = (
             min(source.height, tile.bottom + largest[0] - 1) - tile.top,
             min(source.width, tile.right + largest[1] - 1) - tile.left,
@@ -344,31 +357,42 @@ class Window:
     def _whole_roots(self, spectra: Spectra, root: Array) -> None:
         """Write √(n·Σ(I - Ī)²) of boxes of whole numbers, exact but for the last rounding."""
         count, top, scratch = spectra.counts, self._source.top, self._scratch
-        down, across = spectra.pattern.size
         bits = 31 if count * top * top < 2.0**31 else 32 if count * top * top < 2.0**32 else 64
         dtype = np.dtype({31: np.int32, 32: np.uint32, 64: np.int64}[bits])
         values = self._read.values if count * top < 2.0**31 else self._read.values.astype(np.int64)
-        lines = [
-            (column_sums(plane, down, len(root), scratch, f"sums {n}"),
-             column_sums(squared, down, len(root), scratch, f"squares {n}"))
+        boxes = [
+            (self._boxes(f"sums {n}", plane, spectra.pattern.size, len(root)),
+             self._boxes(f"squares {n}", squared, spectra.pattern.size, len(root)))
             for n, (plane, squared) in enumerate(zip(values, self._squares(dtype), strict=True))
         ]  # fmt: skip
         step = max(1, _STRIP // root.shape[1])
         for start in range(0, len(root), step):
-            strip = slice(start, start + step)
-            for n, (sums, squares) in enumerate(lines):
-                part = spread(
-                    count,
-                    row_sums(sums[strip], across, scratch, "strip of sums"),
-                    row_sums(squares[strip], across, scratch, "strip of squares"),
-                    (count * top) ** 2,
-                    scratch,
-                )
+            strip = slice(start, min(start + step, len(root)))
+            for n, (sums, squares) in enumerate(boxes):
+                part = spread(count, sums(strip), squares(strip), (count * top) ** 2, scratch)
                 if n:
                     root[strip] += part
                 else:
                     np.copyto(root[strip], part, casting="unsafe")
             np.sqrt(root[strip], out=root[strip])
+
+    def _boxes(
+        self, name: str, values: Array, size: tuple[int, int], rows: int
+    ) -> Callable[[slice], Array]:
+        """Return what gives the sums of boxes that begin in some of so many rows.
+
+        Many patterns share a table of running sums; one is faster without.
+        """
+        scratch, part = self._scratch, f"strip of {name}"
+        if not self._shared:
+            down = column_sums(values, size[0], rows, scratch, name)
+            return lambda strip: row_sums(down[strip], size[1], scratch, part)
+        key = f"{name} table {values.dtype}"
+        table = scratch.array(key, (len(values) + 1, values.shape[1]), values.dtype)
+        if key not in self._ready:
+            self._ready.add(key)
+            running_sums(values, table)
+        return lambda strip: sums_between(table, size, strip, scratch, part)
 
     def _squares(self, dtype: np.dtype[Any]) -> Array:
         name = f"squared {dtype}"

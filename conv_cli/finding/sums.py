@@ -60,6 +60,38 @@ def row_sums(values: Array, count: int, scratch: Scratch, name: str) -> Array:
     return out
 
 
+def running_sums(values: Array, out: Array) -> None:
+    """Write the sums of all whole numbers above and to the left of each place, modulo 2ᴺ.
+
+    values : ndarray, shape (H, W)
+    out : ndarray, shape (H + 1, W), of the same dtype. The last column of the values is left out.
+    """
+    out[0] = out[:, 0] = 0
+    np.cumsum(values[:, :-1], axis=1, out=out[1:, 1:])
+    for above, row in pairwise(out):
+        np.add(above, row, out=row)
+
+
+def sums_between(
+    table: Array, size: tuple[int, int], rows: slice, scratch: Scratch, name: str
+) -> Array:
+    """Return the sums of the boxes that begin in some rows, from their running sums.
+
+    Of the result (rows, W) the last ``size[1]`` columns mean nothing.
+    """
+    width, line = table.shape[1], table.reshape(-1)
+    out = scratch.array(name, (rows.stop - rows.start, width), table.dtype)
+    length, first = out.size - size[1], rows.start * width
+    top, bottom = line[first:], line[first + size[0] * width :]
+    flat = out.reshape(-1)
+    flat[length:] = 0
+    flat = flat[:length]
+    np.subtract(bottom[size[1] :][:length], bottom[:length], out=flat)
+    np.subtract(flat, top[size[1] :][:length], out=flat)
+    np.add(flat, top[:length], out=flat)
+    return out
+
+
 def _run_sums(line: Array, count: int, step: int, out: Array, scratch: Scratch) -> None:
     """Write the sums of ``count`` values ``step`` apart, from each value on, as many as ``out``."""
     spare = [scratch.array(f"part {n}", line.shape, line.dtype) for n in range(2)]

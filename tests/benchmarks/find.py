@@ -23,6 +23,7 @@ from timing import command, in_turn, peak_megabytes
 from conv_cli import find_pattern, score_map
 from conv_cli.finding.find import search
 from conv_cli.finding.pattern import planes_of, prepared
+from conv_cli.finding.scales import resized
 
 DATA = Path(skimage.__file__).parent / "data"
 PHOTOGRAPHS = (
@@ -222,19 +223,17 @@ def speed(turns=7):
 
 
 def scales_in_turn(image):
-    from conv_cli.finding.scales import variants
-
     pattern = np.ascontiguousarray(image[1200:1264, 1700:1764])
-    found = variants(planes_of(pattern).astype(float), None, (0.7, 1.4), (0, 0), image.shape)
-    sizes = [variant.size for variant in found]
+    values = planes_of(pattern).astype(float)
+    sizes = [round(64 * 1.06**step) for step in range(-6, 7)]
+    found = [prepared(resized(values, None, (side, side))[0], None) for side in sizes]
 
     def theirs():
-        for rows, columns in sizes:
-            resized = cv2.resize(pattern, (columns, rows), interpolation=cv2.INTER_AREA)
-            scores = cv2.matchTemplate(image, resized, cv2.TM_CCOEFF_NORMED)
-            np.argwhere(scores >= 0.8)
+        for side in sizes:
+            other = cv2.resize(pattern, (side, side), interpolation=cv2.INTER_AREA)
+            np.argwhere(cv2.matchTemplate(image, other, cv2.TM_CCOEFF_NORMED) >= 0.8)
 
-    ours, other, ratio = in_turn(lambda: find_pattern(image, pattern, scale=(0.7, 1.4)), theirs, 3)
+    ours, other, ratio = in_turn(lambda: search(planes_of(image), found), theirs, 3)
     print(f"{len(sizes)} scales: {ours * 1e3:.0f} / {other * 1e3:.0f} ms, {ratio:.2f}", flush=True)
 
 
