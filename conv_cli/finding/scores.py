@@ -281,14 +281,14 @@ class Window:
     def _numerator(self, spectra: Spectra, rows: int, dtype: np.dtype[Any]) -> tuple[Array, float]:
         """Return the correlation (rows, frame columns) with the kernel, and what it may be off."""
         pixels, size = self._pixels(dtype)
-        values = self._back(self._transformed(f"pixels {dtype}", pixels, dtype),
+        values = self._back(self._transformed(f"pixels {dtype.char}", pixels, dtype),
                             spectra.kernel(dtype), rows, dtype)  # fmt: skip
         result = _root_mean_square(values)
         return values, _ROUNDING * float(np.finfo(dtype).epsneg) * (result + size * spectra.norm)
 
     def _pixels(self, dtype: np.dtype[Any]) -> tuple[Array, float]:
         """Return the pixels less their mean, zeros around them, and their root mean square."""
-        name = f"centred {dtype}"
+        name = f"centred {dtype.char}"
         values, shape, centre, _ = self._read
         out = self._scratch.array(name, values.shape, dtype)
         if name not in self._ready:
@@ -387,7 +387,7 @@ class Window:
         if not self._shared:
             down = column_sums(values, size[0], rows, scratch, name)
             return lambda strip: row_sums(down[strip], size[1], scratch, part)
-        key = f"{name} table {values.dtype}"
+        key = f"{name} table {values.dtype.char}"
         table = scratch.array(key, (len(values) + 1, values.shape[1]), values.dtype)
         if key not in self._ready:
             self._ready.add(key)
@@ -395,7 +395,7 @@ class Window:
         return lambda strip: sums_between(table, size, strip, scratch, part)
 
     def _squares(self, dtype: np.dtype[Any]) -> Array:
-        name = f"squared {dtype}"
+        name = f"squared {dtype.char}"
         out = self._scratch.array(name, self._read.values.shape, dtype)
         if name not in self._ready:
             self._ready.add(name)
@@ -417,8 +417,8 @@ class Window:
             np.einsum("chw,chw->hw", pixels, pixels, out=squared[0])
             self._sizes["squares"] = _root_mean_square(squared)
         kernel, rounding = spectra.weights[None], _ROUNDING * 2.0**-53
-        first = self._transformed("pixels float64", pixels, _F64)
-        second = self._transformed("squares float64", squared, _F64)
+        first = self._transformed("pixels d", pixels, _F64)
+        second = self._transformed("squares d", squared, _F64)
         total = scratch.array("energy", (rows, self._frame[1]), _F64)
         np.copyto(total, self._back(second, kernel, rows, _F64))
         off = rounding * (_root_mean_square(total) + self._sizes["squares"] * spectra.weights_norm)
