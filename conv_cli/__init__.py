@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from conv_cli.filtering import filter_image
+    from conv_cli.finding.find import find_pattern, score_map
+    from conv_cli.finding.peaks import Hit
     from conv_cli.fitting.fit import fit_kernel
     from conv_cli.fitting.result import Fit
     from conv_cli.images import Image, read_image, write_image
@@ -19,32 +21,38 @@ if TYPE_CHECKING:
 _HOMES = {
     "Conv2D": "conv_cli.layers",
     "Fit": "conv_cli.fitting.result",
+    "Hit": "conv_cli.finding.peaks",
     "Image": "conv_cli.images",
     "Kernel": "conv_cli.kernels.kernel",
     "Network": "conv_cli.networks.network",
     "conv2d": "conv_cli.layers",
     "corr2d": "conv_cli.layers",
     "filter_image": "conv_cli.filtering",
+    "find_pattern": "conv_cli.finding.find",
     "fit_kernel": "conv_cli.fitting.fit",
     "load_kernel": "conv_cli.kernels.spec",
     "load_kernels": "conv_cli.kernels.spec",
     "read_image": "conv_cli.images",
+    "score_map": "conv_cli.finding.find",
     "write_image": "conv_cli.images",
 }
 
 __all__ = [
     "Conv2D",
     "Fit",
+    "Hit",
     "Image",
     "Kernel",
     "Network",
     "conv2d",
     "corr2d",
     "filter_image",
+    "find_pattern",
     "fit_kernel",
     "load_kernel",
     "load_kernels",
     "read_image",
+    "score_map",
     "write_image",
 ]
 

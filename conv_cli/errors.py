@@ -23,3 +23,7 @@ class ModelError(ConvError):
 
 class FitError(ConvError):
     """A pair of images that no kernel can be fitted to."""
+
+
+class PatternError(ConvError):
+    """A pattern that cannot be searched for: without detail, or larger than the image."""

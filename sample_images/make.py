@@ -17,6 +17,7 @@ from PIL import ExifTags, Image
 
 from conv_cli import write_image
 from studio.balloon import balloon
+from studio.crowd import crowd, crowd_later, figure, found
 from studio.demonstrations import equivariance, flip, learned, locality
 from studio.feature_maps import feature_maps
 from studio.landscape import landscape
@@ -58,6 +59,13 @@ def still_life_once() -> Array:
     return still_life()
 
 
+def stored_crowd() -> Array:
+    """The crowd as its file shows it."""
+    stream = BytesIO()
+    Image.fromarray(crowd()).save(stream, "jpeg", **SAMPLES["crowd.jpg"].options)
+    return np.asarray(Image.open(stream))
+
+
 def landscape_maps() -> Array:
     """The README's picture, of the landscape as it is stored."""
     stream = BytesIO()
@@ -73,6 +81,10 @@ SAMPLES = {
     "locality.jpg": Sample(lambda: locality(still_life_once()), {"quality": 85}),
     "flip.jpg": Sample(lambda: flip(still_life_once()), {"quality": 85}),
     "learned.jpg": Sample(lambda: learned(still_life_once()), {"quality": 90}),
+    "figure.png": Sample(figure, {"optimize": True}),
+    "crowd.jpg": Sample(crowd, {"quality": 82, "subsampling": 0}),
+    "crowd-later.jpg": Sample(crowd_later, {"quality": 82, "subsampling": 0}),
+    "found.jpg": Sample(lambda: found(stored_crowd(), figure()), {"quality": 80}),
     "sunset-16bit.png": Sample(sunset, {}),
     "leaf.png": Sample(leaf, {"optimize": True}),
     "rotated.jpg": Sample(lying_balloon, {"quality": 90, "exif": turned_clockwise()}),

@@ -11,11 +11,21 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageOps
 
+from conv_cli import find_pattern
+
 FOLDER = Path(__file__).parents[1] / "sample_images"
-LOSSLESS = ["chart.png", "leaf.png", "page.png", "square.png", "still-life.png", "sunset-16bit.png"]
+LOSSLESS = [
+    "chart.png",
+    "figure.png",
+    "leaf.png",
+    "page.png",
+    "square.png",
+    "still-life.png",
+    "sunset-16bit.png",
+]
 LOSSY = [
-    "equivariance.jpg", "feature-maps.jpg", "flip.jpg", "landscape.jpg", "learned.jpg",
-    "locality.jpg", "rotated.jpg",
+    "crowd-later.jpg", "crowd.jpg", "equivariance.jpg", "feature-maps.jpg", "flip.jpg", "found.jpg",
+    "landscape.jpg", "learned.jpg", "locality.jpg", "rotated.jpg",
 ]  # fmt: skip
 
 Pixels = npt.NDArray[Any]
@@ -176,3 +186,18 @@ def test_square_is_the_matrix_of_the_lesson() -> None:
     lesson[:, 2:6] = 0
     assert png_header("square.png") == (8, 6, 8, 0)
     assert np.array_equal(stored("square.png"), 255 * lesson)
+
+
+def test_the_figure_hides_in_the_crowd_and_is_found_by_its_opacity_as_mask() -> None:
+    figure = stored("figure.png")
+    assert figure.shape == (44, 30, 4)
+    (hit,) = find_pattern(stored("crowd.jpg"), figure[..., :3], mask=figure[..., 3])
+    assert (hit.row, hit.col) == (371, 604)
+
+
+def test_the_figure_is_found_elsewhere_darker_and_larger() -> None:
+    figure, crowd = stored("figure.png"), stored("crowd-later.jpg")
+    assert not find_pattern(crowd, figure[..., :3], mask=figure[..., 3])
+    (hit,) = find_pattern(crowd, figure[..., :3], mask=figure[..., 3], scale=(0.7, 1.5))
+    assert hit.scale == pytest.approx(1.3, rel=0.04)
+    assert hit.center == pytest.approx((176, 252), abs=1)

@@ -191,6 +191,12 @@ def usage_message(error: click.ClickException) -> str:
 
 
 _EXAMPLES = {
+    "A:B": "0.5:2",
+    "F": "1",
+    "PATTERN": "face.png",
+    "ROW,COL,HxW": "10,20,64x48",
+    "S": "0.3",
+    "T": "0.8",
     "B": "128",
     "CxHxW": "3x480x640",
     "ANGLE": "45",

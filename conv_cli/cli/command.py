@@ -12,11 +12,13 @@ _SECTIONS = {
     "Input and output": (
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
         "show", "predict", "residual", "report", "layer", "input", "field", "image",
+        "heatmap", "crop", "mask",
     ),
     "Window": ("padding", "border", "stride", "dilation", "convolve", "at", "size"),
     "Values": (
         "normalize", "bias", "channels", "alpha", "linear", "combine", "range", "depth",
         "white", "ridge", "method", "epochs", "lr", "seed", "batch",
+        "threshold", "false_alarms", "limit", "overlap", "scale", "rotate",
     ),
 }  # fmt: skip
 """Parameters by the section of the help that they stand in; all others are of the run."""

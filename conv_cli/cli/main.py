@@ -11,6 +11,7 @@ from conv_cli.cli.command import CONTEXT, Group
 COMMANDS = {
     "apply": "Filter images with kernels.",
     "explain": "Take one output pixel apart.",
+    "find": "Find where a pattern lies in images.",
     "fit": "Find the kernel that lies between two pictures.",
     "guide": "Read about kernels, borders, batches, networks and more.",
     "help": "Print the help of a command.",

@@ -153,7 +153,7 @@ class BorderType(click.ParamType):
 
 
 class NumberType(click.ParamType):
-    """A finite number, above or not below a limit if there is one.
+    """A finite number, within limits if there are any.
 
     example : str. A number to name where none is given.
     """
@@ -161,9 +161,14 @@ class NumberType(click.ParamType):
     name = "number"
 
     def __init__(
-        self, above: float | None = None, at_least: float | None = None, example: str = "0.5"
+        self,
+        above: float | None = None,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        example: str = "0.5",
     ) -> None:
-        self._above, self._at_least, self._example = above, at_least, example
+        self._above, self._at_least, self._at_most = above, at_least, at_most
+        self._example = example
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -184,6 +189,10 @@ class NumberType(click.ParamType):
         if self._at_least is not None and number < self._at_least:
             raise click.BadParameter(
                 f"{value!r} is below {self._at_least:g}; give one that is not, as {self._example}"
+            )
+        if self._at_most is not None and number > self._at_most:
+            raise click.BadParameter(
+                f"{value!r} is above {self._at_most:g}; give one that is not, as {self._example}"
             )
         return number
 

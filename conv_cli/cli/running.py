@@ -3,7 +3,7 @@
 import gc
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -50,12 +50,14 @@ def run_batch(
     read: Sequence[str] = (),
     explain: bool = False,
     advice: Mapping[str, str] = MappingProxyType({}),
+    tell: "Callable[[Result], None] | None" = None,
 ) -> int:
     """Run a task over jobs, print what became of each, and return the exit code.
 
     names : sequence of str. The images as they were given.
     read : sequence of str. Other files that are read, and are not overwritten.
     advice : mapping. By the name of a kernel, what to do about values that are clipped.
+    tell : callable, optional. Prints a result, where maps are not what it is about.
     """
     from conv_cli.pipeline.jobs import STDIO
     from conv_cli.pipeline.run import BROKEN_PIPE, Report, Run
@@ -86,7 +88,10 @@ def run_batch(
                     report.add(result)
                     progress.count(result.image, result.pixels)
                     progress.clear()
-                    _print(result, batch, telling, explain, piped, titled)
+                    if tell is None:
+                        _print(result, batch, telling, explain, piped, titled)
+                    else:
+                        tell(result)
     except boundary.Stopped as stop:
         code = stop.args[0]
         raise boundary.Stopped(code, *_way_to_go_on(piped or printed)) from None

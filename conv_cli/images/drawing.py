@@ -1,4 +1,7 @@
-"""Text as pixels, for pictures that have words in them."""
+"""Text and frames as pixels, for pictures that have words in them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,3 +26,82 @@ def text_coverage(text: str, size: float) -> npt.NDArray[np.float32]:
     canvas = PilImage.new("L", (width, height))
     ImageDraw.Draw(canvas).text((-left, -top), text, fill=255, font=font)
     return np.asarray(canvas, np.float32) / np.float32(255)
+
+
+_YELLOW, _BLACK = (240, 228, 66), (0, 0, 0)
+"""Of all colours that the colour-blind tell apart (Okabe and Ito 2008), yellow is the lightest, so
+that between two black lines it shows on any picture.
+"""
+
+
+class Frame(NamedTuple):
+    """A rectangle to be drawn, and what is to be written on it.
+
+    center : (float, float). Row and column of its middle.
+    size : (int, int). Rows and columns.
+    label : str. One line of ASCII.
+    """
+
+    center: tuple[float, float]
+    size: tuple[int, int]
+    label: str
+
+
+def draw_frames(pixels: npt.NDArray[np.uint8], frames: Sequence[Frame]) -> None:
+    """Draw frames around what lies in them, into a picture, the first one on top.
+
+    A label is above its frame, or below or inside where there is no room. Lines and letters grow
+    with the picture.
+
+    pixels : ndarray, shape (H, W, 3), uint8
+    """
+    line = max(1, round(min(pixels.shape[:2]) / 700))
+    size = max(10.0, min(pixels.shape[:2]) / 45)
+    for frame in reversed(frames):
+        _draw_rectangle(pixels, frame, line)
+    for frame in reversed(frames):
+        _draw_label(pixels, frame, line, size)
+
+
+def _corners(frame: Frame) -> tuple[int, int, int, int]:
+    """Return top, left, bottom and right; the last two are just beyond."""
+    (row, col), (height, width) = frame.center, frame.size
+    top, left = round(row - (height - 1) / 2), round(col - (width - 1) / 2)
+    return top, left, top + height, left + width
+
+
+def _draw_rectangle(pixels: npt.NDArray[np.uint8], frame: Frame, line: int) -> None:
+    """Draw a yellow line between two black ones, just outside of what it frames."""
+    top, left, bottom, right = _corners(frame)
+    for reach, colour in ((3 * line, _BLACK), (2 * line, _YELLOW), (line, _BLACK)):
+        _fill(pixels, top - reach, left - reach, top - reach + line, right + reach, colour)
+        _fill(pixels, bottom + reach - line, left - reach, bottom + reach, right + reach, colour)
+        _fill(pixels, top - reach, left - reach, bottom + reach, left - reach + line, colour)
+        _fill(pixels, top - reach, right + reach - line, bottom + reach, right + reach, colour)
+
+
+def _draw_label(pixels: npt.NDArray[np.uint8], frame: Frame, line: int, size: float) -> None:
+    """Write black on a yellow plate, where it lies within the picture."""
+    top, left, bottom, _ = _corners(frame)
+    ink, margin = text_coverage(frame.label, size), 2 * line
+    height, width = (n + 2 * margin for n in ink.shape)
+    above, below = top - 3 * line - height, bottom + 3 * line
+    row = above if above >= 0 else below if below + height <= pixels.shape[0] else max(top, 0)
+    col = min(max(left - 3 * line, 0), max(pixels.shape[1] - width, 0))
+    _fill(pixels, row, col, row + height, col + width, _BLACK)
+    _fill(pixels, row + line, col + line, row + height - line, col + width - line, _YELLOW)
+    plate = pixels[row + margin : row + margin + ink.shape[0], col + margin : col + width - margin]
+    share = 1 - ink[: plate.shape[0], : plate.shape[1], None]
+    plate[...] = np.rint(plate * share).astype(np.uint8)
+
+
+def _fill(
+    pixels: npt.NDArray[np.uint8],
+    top: int,
+    left: int,
+    bottom: int,
+    right: int,
+    colour: tuple[int, int, int],
+) -> None:
+    """Fill what of a rectangle lies within the picture."""
+    pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = colour

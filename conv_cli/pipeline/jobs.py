@@ -106,6 +106,8 @@ class Destination(NamedTuple):
 class Output(NamedTuple):
     """One map that is to be made: of a kernel, or of a layer and one of its channels or all.
 
+    What a search finds is "hits", which have no path, "framed" or "heat": ``kind`` says which.
+
     ``path`` is None where it is not written.
     """
 
@@ -115,6 +117,7 @@ class Output(NamedTuple):
     kernels: tuple[Kernel, ...] = ()
     layer: int | None = None
     channel: int | None = None
+    kind: str = "map"
 
 
 class Job(NamedTuple):
@@ -287,6 +290,39 @@ def layer_output(job: Job, layer: int, channel: int | None, format: str) -> Outp
     """Return the map of a layer, of one channel or, without, of all in one array."""
     number = "" if channel is None else f".{channel}"
     return Output(f"{job.stem}.{layer}{number}.{format}", format, layer=layer, channel=channel)
+
+
+def find_jobs(
+    inputs: Sequence[Input], framed: Destination | None, heat: Destination | None
+) -> list[Job]:
+    """Return what is to be made of each image by a search: its hits, and the pictures asked for.
+
+    Raises ConvError if a folder is needed and none is given, a format cannot be written, or two
+    results share a name.
+    """
+    pictures = [(kind, to) for kind, to in (("framed", framed), ("heat", heat)) if to]
+    for _, to in pictures:
+        if to.output == STDIO and len(inputs) != 1:
+            raise ConvError(f"-o -: takes one image, not {len(inputs)}; give an output folder")
+        if to.makes_folders:
+            _require_folder(to, len(inputs), "")
+    jobs = []
+    for source in inputs:
+        outputs = [
+            Output(*_located(source, kind, 1, to._replace(name="{stem}.{kernel}{ext}")), kind=kind)
+            for kind, to in pictures
+        ]
+        kept = outputs and all(
+            to.skip_existing and os.path.lexists(str(output.path))
+            for output, (_, to) in zip(outputs, pictures, strict=True)
+        )
+        # Nothing is searched for the hits alone if the files that show them are there.
+        hits = [] if kept else [Output(None, "", kind="hits")]
+        jobs.append(Job(source, (*hits, *outputs)))
+    _refuse_collisions(
+        (output.path, job.source, "") for job in jobs for output in job.outputs if output.path
+    )
+    return jobs
 
 
 def _require_folder(to: Destination, count: int, otherwise: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy.typing as npt
 
-from conv_cli.errors import ConvError, ImageError
+from conv_cli.errors import ConvError, ImageError, PatternError
 from conv_cli.images import Image, ImageInfo, file_format, probe_image, read_image, stream_bytes
 from conv_cli.io.files import discard_drafts, write_atomically
 from conv_cli.io.json import finite_or_none, plain
@@ -36,8 +36,9 @@ class Result(NamedTuple):
 
     ``error`` says why there is none; ``skipped`` that its file was there already; ``planned`` that
     this was a dry run. ``values`` are the pixels of a map that goes to no file, ``pictures`` what
-    is looked at of the image and of its map: small, uint8, or floats around zero. ``notes`` and
-    ``reason`` are for people; the other fields are those of ``--json``.
+    is looked at of the image and of its map: small, uint8, or floats around zero. ``records`` are
+    what a search found, and ``misfit`` says that it was the pattern that does not fit the image.
+    ``notes`` and ``reason`` are for people; the other fields are those of ``--json``.
     """
 
     image: str
@@ -59,6 +60,8 @@ class Result(NamedTuple):
     notes: tuple[str, ...] = ()
     reason: str | None = None
     pictures: tuple[Pixels, ...] = ()
+    records: tuple[dict[str, Any], ...] | None = None
+    misfit: bool = False
 
     @property
     def pixels(self) -> int:
@@ -134,7 +137,7 @@ class Report:
 
 
 class Made(NamedTuple):
-    """A map that has been written."""
+    """A map that has been written, or, of a search, the records of what was found."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -144,6 +147,7 @@ class Made(NamedTuple):
     reason: str | None = None
     values: Pixels | None = None
     pictures: tuple[Pixels, ...] = ()
+    records: tuple[dict[str, Any], ...] | None = None
 
 
 Write = Callable[[BinaryIO | None], Made]
@@ -243,7 +247,7 @@ class Run:
         A single one of these needs no process of its own, which takes a tenth of a small image's
         time: a signal is heard between two pieces. But where addresses are limited, OpenBLAS exits.
         """
-        formats = {output.format for output in job.outputs} or {self._to.format_name}
+        formats = {output.format for output in job.outputs if output.path} or {self._to.format_name}
         if is_limited() or not formats <= set(_PLAIN_OUTPUTS):
             return False
         return job.source.path != STDIO and file_format(job.source.path) in _PLAIN_INPUTS
@@ -316,7 +320,7 @@ class Run:
                     min=finite_or_none(low), max=finite_or_none(high), clipped=clipped,
                     strategy=made.strategy, seconds=round(time.perf_counter() - started, 6),
                     notes=tuple(told), reason=made.reason,
-                    values=made.values, pictures=made.pictures,
+                    values=made.values, pictures=made.pictures, records=made.records,
                 )  # fmt: skip
             started = time.perf_counter()
 
@@ -407,10 +411,10 @@ def _failure(job: Job, output: Output | None, error: Exception) -> Result:
 
     Whatever goes wrong with one image, a defect of this program too, the others are done.
     """
-    name = job.source.path
+    name, misfit = job.source.path, isinstance(error, PatternError)
     if output is None:
-        return Result(name, error=_message(error, name))
-    return _result(job, output, error=_message(error, name, output.path))
+        return Result(name, error=_message(error, name), misfit=misfit)
+    return _result(job, output, error=_message(error, name, output.path or None), misfit=misfit)
 
 
 def _message(error: Exception, image: str, output: str | None = None) -> str:
