@@ -290,7 +290,7 @@ def test_a_pattern_larger_than_every_image_exits_2(folder):
         (("figure.png", "scene.png", "--scale", "2:1"), "--scale: '2:1' is not understood"),
         (("figure.png", "scene.png", "--scale", "0:1"), "both from 0.05 to 20"),
         (("figure.png", "scene.png", "--rotate", "a:b"), "--rotate: 'a:b' is not understood"),
-        (("figure.png", "scene.png", "--threshold", "2"), "--threshold: 2"),
+        (("figure.png", "scene.png", "--threshold", "2"), "--threshold: '2' is above 1"),
         (("figure.png", "scene.png", "--false-alarms", "0"), "--false-alarms: '0' is not above 0"),
         (("figure.png", "scene.png", "-o", "-", "--json"), "--json: stdout cannot carry both"),
         (("figure.png", "scene.png", "other.png", "-o", "-"), "-o -: takes one image, not 2"),
