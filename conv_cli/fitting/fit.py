@@ -11,8 +11,10 @@ import numpy.typing as npt
 from conv_cli.colors import white
 from conv_cli.errors import FitError
 from conv_cli.fitting import reading
+from conv_cli.fitting.causes import cause_of
 from conv_cli.fitting.codec import Coder, Recode
 from conv_cli.fitting.diagnosis import explained_shares, follows_a_rule
+from conv_cli.fitting.misfit import misfit
 from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.search import (
@@ -38,6 +40,15 @@ _CURVED = (
     "each pixel of the target depends on its own value alone, along a curve, as gamma, levels or a "
     "threshold make it"
 )
+_FAR = 8
+"""Rows or columns that pictures are moved by, and not the kernel wide."""
+_MISFITS = {
+    "tone": "; what is left depends on the brightness",
+    "neighbours": "; what is left depends on ranks or limits among neighbours",
+    "wider": "; what is left depends on pixels beyond the kernel",
+    "position": "; what is left depends on the place in the picture",
+}
+"""What predicts that which a kernel leaves, in words."""
 _LEAST_EXPLAINED = 0.5
 """No kernel explains a channel of which it makes less than this share of the pixels."""
 _OTHER_WAYS: dict[Channels, int] = {"each": 17, "mix": 9}
@@ -132,7 +143,8 @@ def _fit(
         return _fitted(planes, settings, before, target, level, recode), min(map(len, planes))
 
     fit, planes = fitted(channels, settings)
-    if channels != "shared" or fit.verdict != "poor" or planes < 2:
+    found_out = fit.cause is not None and (fit.remedy or fit.flip is not None)
+    if channels != "shared" or fit.verdict != "poor" or planes < 2 or found_out:
         return fit
     return _with_other_ways(fit, fitted, settings)
 
@@ -142,13 +154,16 @@ def _with_other_ways(
 ) -> Fit:
     """Return a poor fit that says whether channels that go together otherwise explain the pair."""
     for way, side in _OTHER_WAYS.items():
+        quick = settings._replace(method="exact", watch=None, largest=side, causes=False)
         try:
-            other, _ = fitted(way, settings._replace(method="exact", watch=None, largest=side))
+            other, _ = fitted(way, quick)
         except FitError:  # pairs that do not go together so
             continue
         if other.verdict in SURE:
             why = f"; --channels {way} explains the pair ({other.verdict})"
-            return replace(fit, reason=fit.reason + why)
+            cause = "mix" if way == "mix" else "channels"
+            options = ("--channels", way)
+            return replace(fit, reason=fit.reason + why, cause=cause, remedy=options)
     return replace(fit, reason=f"{fit.reason}; nor do --channels each and mix explain it")
 
 
@@ -225,6 +240,8 @@ def _fitted(
     found = search(task, recode and Coder(recode, planes))
     verdict, reason = _verdict(found, settings)
     fit = _told(found, settings, verdict, reason, len(planes))
+    if verdict == "poor" and settings.causes:
+        fit = _with_cause(fit, found, _unit(target.dtype))
     peak = _unit(target.dtype) if whole else spread
     fit = replace(fit, psnr=_decibels(peak, fit.rmse))
     if settings.method == "exact":
@@ -242,6 +259,23 @@ def _fitted(
         exact_weights=fit.weights,
         psnr=_decibels(peak, other.rmse),
     )
+
+
+def _with_cause(fit: Fit, found: Found, top: float) -> Fit:
+    """Return a poor fit that says what explains the pair instead."""
+    if found.curved:
+        return replace(fit, cause="tone", remedy=("--tone",))
+    if len(found.given[0].x) > 1 or found.valid:
+        return fit
+    window = found.best.window
+    middle = window.top + (window.rows - 1) // 2, window.left + (window.columns - 1) // 2
+    centre = middle if max(map(abs, middle)) > _FAR else (0, 0)
+    cause = cause_of(found.given, found.floor, top, centre)
+    if cause is None:
+        left = misfit(found.pairs, window, found.best.solution)
+        return replace(fit, cause="neighbours") if left.group == "neighbours" else fit
+    reason = f"{fit.reason}; {cause.words}"
+    return replace(fit, cause=cause.name, remedy=cause.options, flip=cause.flip, reason=reason)
 
 
 def _decibels(peak: float, rmse: float) -> float:
@@ -265,18 +299,28 @@ def _verdict(found: Found, settings: Settings) -> tuple[Verdict, str]:
     if found.curved:
         return "poor", f"{_CURVED}; {_words('poor', best.r2)}"
     verdict = graded(best.rmse, found.floor)
-    against = (
-        unexplained(found.given, found.pairs, best.window, best.solution, found.floor)
-        if verdict in SURE
-        else ""
-    )
-    if against:
+    if verdict == "poor":
+        return _noise_or_misfit(found)
+    against = unexplained(found.given, found.pairs, best.window, best.solution, found.floor)
+    if against := against or _no_stray_pixels(found):
         return "poor", against
     lost = _lost(found, best.window)
-    if verdict in SURE and (against := _no_stray_pixels(found)):
-        return "poor", against
     left_out = f"; {lost * 100:.3g} % of the pixels are left out, which no kernel made"
     return verdict, _words(verdict, best.r2) + (left_out if lost > _NOTED else "")
+
+
+def _noise_or_misfit(found: Found) -> tuple[Verdict, str]:
+    """Return "noisy" where nothing in the picture predicts what is left, or "poor"."""
+    best = found.best
+    left = misfit(found.pairs, best.window, best.solution)
+    if not left.is_noise(best.r2):
+        why = _MISFITS.get(left.group or "", "")
+        return "poor", _words("poor", best.r2) + why
+    noise = math.sqrt(max(best.rmse**2 - found.floor**2, 0.0))
+    return "noisy", (
+        f"nothing in the picture predicts what is left: noise with a standard deviation of "
+        f"{noise:.3g} in the target"
+    )
 
 
 def _no_stray_pixels(found: Found) -> str:
@@ -328,6 +372,7 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
         noise_floor=found.floor,
         verdict=verdict,
         reason=reason,
+        noise=math.sqrt(max(best.rmse**2 - found.floor**2, 0)) if verdict == "noisy" else None,
         condition=sure.condition,
         stderr=errors,
         clipped=_clipped(given),
@@ -391,7 +436,7 @@ def _clipped(pairs: Sequence[Pair]) -> float:
 
 def _lost(found: Found, window: Window) -> float:
     """Return the share of usable pixels that were found to be made by no kernel."""
-    if found.pairs is found.given:
+    if not found.cleaned:
         return 0.0
     return 1 - _count(found.pairs, window) / max(_count(found.given, window), 1)
 

@@ -77,6 +77,7 @@ class Pair(NamedTuple):
     planes : int. Channels of the same picture that are pairs of their own. The rounding errors of
         greyish colours go together, so that there are not as many independent pixels as numbers.
     limits : (float, float). The ends of the target's range.
+    stride : (rows, columns). A step of one target pixel is so many input pixels.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Pair(NamedTuple):
     ends: Array
     planes: int
     limits: tuple[float, float] = (-math.inf, math.inf)
+    stride: Size = (1, 1)
 
     @property
     def same_size(self) -> bool:
@@ -111,12 +113,27 @@ class Pair(NamedTuple):
 
     def region(self, window: Window) -> Place:
         """Return the target pixels whose whole window lies in the input."""
-        ends = zip(self.y.shape[1:], self.x.shape[1:], window[:2], window.size, strict=True)
-        rows, columns = (
-            slice(max(0, -first), max(0, -first, min(n, m - first - length + 1)))
-            for n, m, first, length in ends
+        sides = zip(
+            self.y.shape[1:], self.x.shape[1:], window[:2], window.size, self.stride, strict=True
         )
+        rows, columns = (_whole(*side) for side in sides)
         return rows, columns
+
+    def under(self, place: Place, window: Window) -> Array:
+        """Return the part of the input (C, h, w) that the windows of target pixels cover."""
+        (top, bottom), (left, right) = (
+            (part.start * step + first, (part.stop - 1) * step + first + length)
+            for part, step, first, length in zip(
+                place, self.stride, window[:2], window.size, strict=True
+            )
+        )
+        return self.x[:, top:bottom, left:right]
+
+
+def _whole(targets: int, inputs: int, first: int, length: int, step: int) -> slice:
+    """Return the targets i for which 0 <= i·step + first and i·step + first + length <= inputs."""
+    start = max(0, -(first // step))
+    return slice(start, max(start, min(targets, (inputs - first - length) // step + 1)))
 
 
 def level_of(targets: Sequence[npt.ArrayLike]) -> int:
@@ -177,7 +194,7 @@ def prepared(
     pairs = []
     for channel in [slice(None)] if mixed else [slice(c, c + 1) for c in range(len(after))]:
         target, limits = after[channel], _limits(after.dtype, level)
-        ends = np.any((target <= limits[0]) | (target >= limits[1]), axis=0)
+        ends = shown & np.any((target <= limits[0]) | (target >= limits[1]), axis=0)
         usable = shown & ~ends
         if target.dtype.kind == "f":
             usable &= np.isfinite(target).all(axis=0)

@@ -42,9 +42,20 @@ class Fit:
         The target's own error: 1/√12 of a level for whole numbers, that of its codec for lossy
         files, 10⁻⁶ of the range for floats.
     verdict : str
-        "exact" up to 1.1 floors, "good" up to 3, "poor" above, or "underdetermined".
+        "exact" up to 1.1 floors, "good" up to 3; above "noisy" if what is left is noise, that
+        nothing in the picture predicts, "poor" if not; or "underdetermined".
     reason : str
         The verdict in words.
+    noise : float or None
+        Standard deviation of the noise in the target, beyond its floor, in its units; None if it is
+        not told from misfit.
+    cause : str or None
+        What explains a poor pair instead: "tone", "light", "mix", "channels", "position",
+        "geometry" or "neighbours"; the reason says more.
+    remedy : tuple of str
+        With these options `fit` explains the pair, or a part of it.
+    flip : int or None
+        Number among ``causes.FLIPS`` of how the input is to be turned first.
     condition : float
         The largest by the least eigenvalue of the normal equations.
     stderr : ndarray
@@ -86,6 +97,10 @@ class Fit:
     pairs: int
     pixels: int
     psnr: float = math.inf
+    noise: float | None = None
+    cause: str | None = None
+    remedy: tuple[str, ...] = ()
+    flip: int | None = None
     rejected: float = 0.0
     border: str | None = None
     rational: Rational | None = None
@@ -108,6 +123,8 @@ class Fit:
     @property
     def explains(self) -> bool:
         """The kernel makes the target: one can, and gradient descent has come to it."""
+        if self.verdict == "noisy":
+            return self.rmse <= GOOD * math.hypot(self.noise_floor, self.noise or 0.0)
         return self.verdict in SURE and self.rmse <= GOOD * self.noise_floor
 
     @property
@@ -186,6 +203,8 @@ class Fit:
             "psnr": self.psnr,
             "noise_floor": self.noise_floor,
             "verdict": self.verdict,
+            "noise": self.noise,
+            "cause": self.cause,
             "reason": self.reason,
             "condition": self.condition,
             "stderr": self.stderr.tolist(),

@@ -26,12 +26,20 @@ Watch = Callable[[int, float, Array], None]
 
 _NEAR = 12
 """The usual windows about a pixel's own place hold kernels that are moved by no more than this."""
+_MARGIN = 3.0
+"""Standard deviations of the noise between what is predicted and an end of the range."""
+_KEPT = 0.5
+"""Pixels are not chosen by a prediction that leaves fewer of them."""
 _OUTLIER = 8.0
 """No pixel is further off than so many floors by rounding."""
 
 
 class Settings(NamedTuple):
-    """How to learn: as `fit_kernel` says; ``largest`` is the largest side where none is given."""
+    """How to learn: as `fit_kernel` says.
+
+    ``largest`` is the largest side where none is given; ``causes`` asks for what explains a poor
+    pair instead.
+    """
 
     size: Size | None
     bias: bool
@@ -42,6 +50,7 @@ class Settings(NamedTuple):
     seed: int
     watch: Watch | None
     largest: int = LARGEST
+    causes: bool = True
 
 
 class Learned(NamedTuple):
@@ -83,6 +92,7 @@ class Found(NamedTuple):
     given, pairs : sequence of Pair. As they were given, and without the pixels that no kernel made.
     curved : bool. Each target pixel depends on one input pixel alone, but not along a line.
     best : Learned
+    cleaned : bool. Pixels that no kernel made were set aside.
     """
 
     given: Sequence[Pair]
@@ -91,6 +101,7 @@ class Found(NamedTuple):
     valid: Size | None
     curved: bool
     best: Learned
+    cleaned: bool = False
 
 
 def stated(pairs: Sequence[Pair], settings: Settings, floor: float) -> Task:
@@ -118,6 +129,12 @@ def search(task: Task, coder: Coder | None) -> Found:
         others = [_about(task, centre) for centre in centres]
         best = min((best, *others), key=lambda learned: learned.rmse)
     used = task
+    if _is_off(task, best) and any(pair.ends.any() for pair in task.pairs):
+        by_prediction = [_by_prediction(pair, best) for pair in task.pairs]
+        if _usable(by_prediction) >= _KEPT * _usable(task.pairs):
+            used = task._replace(pairs=by_prediction)
+            best = _solved(used, best.window, best.around, best.sizes)
+    cleaned = None
     if _is_off(task, best) and _has_outliers(task, best):
         for centre in _centres(best.window):
             cleaned = without_outliers(task.pairs, task.floor, centre, best.window.size)
@@ -127,7 +144,12 @@ def search(task: Task, coder: Coder | None) -> Found:
                 if not _is_off(rest, learned):
                     used, best = rest, learned
                     break
-    return Found(task.pairs, used.pairs, task.floor, task.valid, curved, best)
+                cleaned = None
+    return Found(task.pairs, used.pairs, task.floor, task.valid, curved, best, cleaned is not None)
+
+
+def _usable(pairs: Sequence[Pair]) -> int:
+    return sum(int(np.count_nonzero(pair.usable)) for pair in pairs)
 
 
 def certainty_of(found: Found, normal: Normal, settings: Settings) -> Certainty:
@@ -275,6 +297,22 @@ def _fits(pairs: Sequence[Pair], window: Window) -> bool:
     """Tell whether any pixel has its whole window in the input."""
     regions = [pair.region(window) for pair in pairs]
     return any(r.stop > r.start and c.stop > c.start for r, c in regions)
+
+
+def _by_prediction(pair: Pair, learned: Learned) -> Pair:
+    """Return a pair that counts the pixels that are predicted well within the target's range.
+
+    Under noise, leaving out what the target has at an end cuts the noise on one side.
+    """
+    low, high = pair.limits
+    if not math.isfinite(high):
+        return pair
+    made, region = predicted(pair, learned.window, learned.solution)
+    margin = min(_MARGIN * learned.rmse, (high - low) / 4)
+    inside = ((made >= low + margin) & (made <= high - margin)).all(axis=0)
+    usable = np.zeros_like(pair.usable)
+    usable[region] = (pair.usable | pair.ends)[region] & inside
+    return pair._replace(usable=usable)
 
 
 def _centres(window: Window) -> list[Size]:
