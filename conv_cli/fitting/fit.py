@@ -15,7 +15,7 @@ from conv_cli.fitting.causes import cause_of
 from conv_cli.fitting.codec import Coder, Recode
 from conv_cli.fitting.diagnosis import explained_shares, follows_a_rule
 from conv_cli.fitting.misfit import misfit
-from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared
+from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared, stride_between
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.search import (
     Found,
@@ -68,6 +68,7 @@ def fit_kernel(
     bias: bool = True,
     method: Method = "exact",
     channels: Channels = "shared",
+    stride: int | Sequence[int] | Literal["auto"] = "auto",
     ridge: float = 0.0,
     epochs: int = EPOCHS,
     lr: float | None = None,
@@ -92,6 +93,8 @@ def fit_kernel(
         verdict is on the pair, so it is that of the exact answer.
     channels : str. "shared": one kernel. "each": one a channel. "mix": every channel of y from all
         of x.
+    stride : int, (rows, columns) or "auto". Of the input, between pixels of the target. "auto":
+        what the sizes ask for.
     ridge : float, 0 or more. What a unit of squared weight adds to the mean squared error.
     epochs, lr, seed. Of gradient descent. Each epoch takes `lr` times the gradient of the summed
         squared error, pixels counted in white. None: a rate that suits the pixels, which are
@@ -117,7 +120,11 @@ def fit_kernel(
         raise FitError(f"{len(befores)} inputs and {len(afters)} targets; give as many of each")
     names = names or [f"pair {number}" for number in range(1, len(befores) + 1)]
     settings = Settings(_size(size), bias, ridge, method, epochs, lr, seed, watch)
-    return _fit(befores, afters, names, channels, settings, recode)
+    before, after = (np.shape(image)[:2] for image in (befores[0], afters[0]))
+    sampled = len(before) == len(after) == 2 and stride == "auto"
+    steps = stride_between(before, after) if sampled else (1, 1)
+    steps = steps if stride == "auto" else _sides("stride", stride)
+    return _fit(befores, afters, names, channels, settings, recode, steps)
 
 
 def _fit(
@@ -127,6 +134,7 @@ def _fit(
     channels: Channels,
     settings: Settings,
     recode: Recode | None,
+    stride: Size,
 ) -> Fit:
     level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
@@ -134,7 +142,7 @@ def _fit(
     def fitted(way: Channels, settings: Settings) -> tuple[Fit, int]:
         """Return the fit with channels treated in one way, and how many planes a pair has."""
         planes = [
-            prepared(before, after, mixed=way == "mix", name=name, level=level)
+            prepared(before, after, mixed=way == "mix", name=name, level=level, stride=stride)
             for before, after, name in zip(befores, afters, names, strict=True)
         ]
         _check_alike(planes, [np.asarray(after).dtype for after in afters], way)
@@ -194,13 +202,15 @@ def _several(images: Any) -> bool:
 
 
 def _size(size: int | Sequence[int] | str) -> Size | None:
-    if size == "auto":
-        return None
+    return None if size == "auto" else _sides("size", size)
+
+
+def _sides(what: str, size: int | Sequence[int] | str) -> Size:
     sides: tuple[Any, ...] = (size, size) if isinstance(size, int) else tuple(size)
     if len(sides) != 2 or not all(
         isinstance(side, int | np.integer) and side > 0 for side in sides
     ):
-        raise FitError(f"size {size!r} is not understood; use auto, a number, or (rows, columns)")
+        raise FitError(f"{what} {size!r} is not understood; use auto, a number, or (rows, columns)")
     return int(sides[0]), int(sides[1])
 
 
@@ -362,7 +372,7 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
     known = np.isfinite(sure.variances)
     spread = np.where(known, np.sqrt(np.where(known, sure.variances, 0)) * best.rmse, math.inf)
     errors = np.broadcast_to(spread, best.solution.weights.T.shape).reshape(shape).copy()
-    origin, shift = _origin(window, found.valid is not None)
+    origin, shift = _origin(window, found.valid is not None, given[0].stride)
     fit = Fit(
         weights=weights,
         bias=float(best.solution.bias[0]) if single else tuple(best.solution.bias.tolist()),
@@ -381,6 +391,7 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
         pairs=images,
         pixels=_count(found.pairs, window),
         valid=found.valid is not None,
+        stride=given[0].stride,
         sizes=best.sizes,
         window=window,
     )
@@ -445,16 +456,19 @@ def _count(pairs: Sequence[Pair], window: Window) -> int:
     return sum(int(np.count_nonzero(pair.usable[pair.region(window)])) for pair in pairs)
 
 
-def _origin(window: Window, valid: bool) -> tuple[Size, Size]:
+def _origin(window: Window, valid: bool, stride: Size) -> tuple[Size, Size]:
     """Return the origin within the window, and the shift.
 
-    The middle of an even side may be either of two places; no shift is made up for that.
+    The middle of an even side may be either of two places; no shift is made up for that. Nor is one
+    where the target is sampled: its pixels have no place of their own in the input.
     """
     if valid:
         return ((window.rows - 1) // 2, (window.columns - 1) // 2), (0, 0)
     origin, shift = [], []
     for first, length in zip(window[:2], window.size, strict=True):
         natural = (length - 1) // 2
+        if stride != (1, 1):
+            natural = min(max(-first, 0), length - 1)
         place = -first if -first in (natural, length // 2) else natural
         origin.append(place)
         shift.append(-first - place)

@@ -185,8 +185,8 @@ def with_own_place(window: Window) -> Window:
 def _rims(pair: Pair, extent: Window) -> Iterator[_Rim]:
     height, width = pair.y.shape[1:]
     # As wide on both sides: a tool that leaves a rim as it was does so all around.
-    down = max(-extent.top, extent.top + extent.rows - 1)
-    across = max(-extent.left, extent.left + extent.columns - 1)
+    down = -(-max(-extent.top, extent.top + extent.rows - 1) // pair.stride[0])
+    across = -(-max(-extent.left, extent.left + extent.columns - 1) // pair.stride[1])
     top, bottom = min(down, height), max(height - down, 0)
     left, right = min(across, width), max(width - across, 0)
     for rows, columns in (
@@ -206,11 +206,12 @@ def _predicted(rim: _Rim, extent: Window, weights: Array, bias: Array, mode: str
         (-extent.left, extent.left + extent.columns - 1),
     )
     padded = PaddedImage(rim.pair.x[None], padding, Border.named(mode))
-    rows = rim.rows.start, rim.rows.stop + extent.rows - 1
-    columns = rim.columns.start, rim.columns.stop + extent.columns - 1
+    (down, across), stride = extent.size, rim.pair.stride
+    rows = rim.rows.start * stride[0], (rim.rows.stop - 1) * stride[0] + down
+    columns = rim.columns.start * stride[1], (rim.columns.stop - 1) * stride[1] + across
     read = np.empty((1, len(rim.pair.x), rows[1] - rows[0], columns[1] - columns[0]))
     padded.read(rows, columns, read)
-    return conv2d(read[0], weights, bias)
+    return conv2d(read[0], weights, bias, stride=stride)
 
 
 def _explained(

@@ -79,6 +79,8 @@ class Fit:
         Least squares' answer beside that of gradient descent.
     valid : bool
         The target is what ``valid`` filtering leaves of the input.
+    stride : (rows, columns)
+        Of the input, between pixels of the target.
     sizes : tuple of ((rows, columns), error)
         Held-out root-mean-square error of the windows that were tried.
     """
@@ -111,6 +113,7 @@ class Fit:
     losses: tuple[float, ...] = ()
     exact_weights: Array | None = None
     valid: bool = False
+    stride: Size = (1, 1)
     sizes: tuple[tuple[Size, float], ...] = ()
     window: Window = _OWN_PLACE
 
@@ -185,6 +188,7 @@ class Fit:
             np.atleast_1d(self.bias),
             padding="valid" if self.valid else padding,
             groups=groups,
+            stride=self.stride,
             border=border or self.border or "edge",
         )
         maps = maps.reshape(-1, *maps.shape[-2:])
@@ -215,6 +219,7 @@ class Fit:
             "match": self.match,
             "turned_match": self.turned_match,
             "shift": list(self.shift),
+            "stride": list(self.stride),
             "pairs": self.pairs,
             "pixels": self.pixels,
             "method": self.method,

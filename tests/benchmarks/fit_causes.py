@@ -46,5 +46,8 @@ if __name__ == "__main__":
                 count += 1
                 right += fit.cause == cause
                 if fit.cause != cause:
-                    print(f"    {name} {number}: {fit.verdict} {fit.cause} {fit.reason[-90:]}", flush=True)
+                    print(
+                        f"    {name} {number}: {fit.verdict} {fit.cause} {fit.reason[-90:]}",
+                        flush=True,
+                    )
         print(f"{cause:12} {right}/{count}, {time.perf_counter() - started:.0f} s", flush=True)
