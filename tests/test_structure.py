@@ -124,7 +124,7 @@ def test_engines_do_not_know_each_other():
     "arguments",
     [["--help"], ["--version"], ["apply", "--help"], ["kernels", "--help"]]
     + [["kernels", name, "--help"] for name in ("list", "show", "convert", "compose", "rotate")]
-    + [["explain", "--help"], ["net", "--help"], ["net", "fit", "--help"]],
+    + [["explain", "--help"], ["guide", "--help"], ["net", "--help"], ["net", "fit", "--help"]],
 )
 def test_help_does_not_wait_for_numpy_and_pillow(arguments):
     code = (

@@ -1,52 +1,54 @@
 """conv-cli apply: every kernel on every image."""
 
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import Command
 from conv_cli.cli.options import (
     BatchOptions,
+    FormatType,
     KernelType,
     PixelForm,
     Sliding,
     Telling,
     batch_options,
-    file_format_option,
     pixel_options,
     recursive_option,
     sliding_options,
     telling_options,
 )
+from conv_cli.cli.presets import PRESETS, use
 from conv_cli.cli.running import found_inputs, run_batch
 
 if TYPE_CHECKING:
+    from conv_cli.cli.presets import Preset
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import CombineName
 
 EPILOG = """\b
 A KERNEL is
-  a name       sobel-x, gaussian:2, gaussian:sigma=2,size=13
-  a matrix     "1 0 -1; 2 0 -2; 1 0 -1", "1 2 1; 2 4 2; 1 2 1 / 16"
-  a file       edge.json .csv .txt .npy .npz .mat; @edge where a name could be meant
-  a string     of another tool: imagemagick:3x3:..., gmic:(...), ffmpeg:...
+  a name    sobel-x, gaussian:2, gaussian:sigma=2,size=13
+  a matrix  "1 0 -1; 2 0 -2; 1 0 -1", "1 2 1; 2 4 2; 1 2 1 / 16"
+  a file    edge.json .csv .txt .npy .npz .mat; @edge where it could be a name
+  a pair    like:BEFORE,AFTER: what fit finds between two images
+  a string  of another tool: imagemagick:3x3:..., gmic:(...), ffmpeg:...
 
 \b
 Examples
-  The vertical edges of a photograph:
-    conv-cli apply photo.jpg -k sobel-x -o edges.png
-  How strong the edges are, in any direction:
-    conv-cli apply photo.jpg -k sobel-x -k sobel-y --combine magnitude -o edges.png
+  The edges of a photograph:
+    conv-cli apply photo.jpg --preset edges -o edges.png
+  A folder, blurred, every picture in its own format:
+    conv-cli apply photos/ -k gaussian:3 --format same -o blurred/
   Negative values seen as well, grey being zero:
     conv-cli apply photo.jpg -k laplacian --range signed -o laplacian.png
-  A whole tree of photographs, blurred in linear light:
-    conv-cli apply photos/ -r -k gaussian:3 --linear -o blurred/
-  What would be written, without doing it:
-    conv-cli apply photos/ -k kirsch -o maps/ --dry-run
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @click.option(
     "-k",
@@ -54,14 +56,20 @@ Examples
     "kernels",
     type=KernelType(),
     multiple=True,
-    required=True,
     metavar="KERNEL",
     help="What slides over the image; repeat it for more maps. See below.",
 )
 @click.option(
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    callback=use,
+    is_eager=True,
+    help="Kernels and options that go together; what is given beside them goes before. See "
+    "'conv-cli guide presets'.",
+)
+@click.option(
     "-o",
     "--output",
-    required=True,
     metavar="PATH",
     help="A file for one image and one map, a folder for more, - for stdout.",
 )
@@ -72,6 +80,9 @@ Examples
     metavar="TEMPLATE",
     help="Names of files in the output folder; also {suffix} and {dir} of the image, and {index}, "
     "which counts the kernels.",
+)
+@click.option(
+    "--show", is_flag=True, help="Draw each image and its map in the terminal; -o may be left out."
 )
 @sliding_options
 @click.option(
@@ -90,7 +101,19 @@ Examples
     help="Make one map of all kernels.",
 )
 @pixel_options
-@file_format_option
+@click.option(
+    "--format",
+    "file_format",
+    type=FormatType("same"),
+    help="File format; same: that of the image.  [default: from the file name, else png]",
+)
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    metavar="N",
+    help="Of JPEG, WebP and AVIF, 1 to 100.  [default: of a JPEG from a JPEG its own, else 95; "
+    "WebP without loss]",
+)
 @click.option(
     "--compress", is_flag=True, help="Take longer for the smallest files (PNG, TIFF, WebP, JPEG)."
 )
@@ -101,14 +124,17 @@ Examples
 def apply(
     images: tuple[str, ...],
     kernels: "tuple[list[Kernel], ...]",
-    output: str,
+    preset: "Preset | None",
+    output: str | None,
     name: str,
+    show: bool,
     sliding: Sliding,
     alpha: str,
     linear: bool,
     combine: "CombineName | None",
     form: PixelForm,
     file_format: str | None,
+    quality: int | None,
     compress: bool,
     recursive: bool,
     batch: BatchOptions,
@@ -117,13 +143,27 @@ def apply(
 ) -> int:
     """Slide every KERNEL over every image; each result is one feature map.
 
-    IMAGES are files, folders, or - for stdin.
+    IMAGES are files, folders, - for stdin, or matrices such as "0 1 2; 3 4 5".
     """
     from conv_cli.pipeline.filter import Filter
     from conv_cli.pipeline.filter_task import FilterTask
-    from conv_cli.pipeline.jobs import Destination, filter_jobs, is_single
+    from conv_cli.pipeline.jobs import (
+        SAME,
+        Destination,
+        filter_jobs,
+        is_single,
+        is_table,
+        with_own_formats,
+    )
 
-    _check(output, form, batch.as_json)
+    if not kernels:
+        raise click.MissingParameter(ctx=None, param_hint="--kernel", param_type="option")
+    if output is None and not show and not all(map(is_table, images)):
+        raise click.BadParameter(
+            "missing; give a file, a folder, or - for stdout, or look at the results with --show",
+            param_hint="--output",
+        )
+    _check(output, form, batch, show)
     rule = Filter(
         sliding.prepared(kernel for several in kernels for kernel in several),
         sliding.params,
@@ -141,8 +181,10 @@ def apply(
         format=file_format,
         depth=form.depth,
         white=form.white,
-        range=form.range_name,
+        range=form.range,
         compress=compress,
+        quality=quality,
+        show=show,
         force=batch.force,
         skip_existing=batch.skip_existing,
         single=is_single(output, images, len(maps)),
@@ -150,20 +192,58 @@ def apply(
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
+    if file_format == SAME:
+        inputs = list(with_own_formats(inputs, boundary.binary(sys.stdin)))
     work = filter_jobs(inputs, maps, to)
-    return run_batch(FilterTask(rule, to), to, work, images, batch, telling, explain=explain)
+    _require_lossy(quality, {output.format for job in work for output in job.outputs})
+    if explain and preset is not None:
+        aside = output == "-" or batch.as_json
+        click.echo(boundary.escaped(f"preset {preset.name}: {preset}"), err=aside)
+    advice = {name: _advice(kernels, form) for name, kernels in maps}
+    return run_batch(
+        FilterTask(rule, to), to, work, images, batch, telling, explain=explain, advice=advice
+    )
 
 
-def _check(output: str, form: PixelForm, as_json: bool) -> None:
+def _advice(kernels: "Sequence[Kernel]", form: PixelForm) -> str:
+    """Return what keeps values that are beyond the pixels' limits, "" if nothing is wrong."""
+    from conv_cli.pipeline.looks import are_zero_sum
+
+    if form.range is not None and form.range.percentile < 100:
+        return ""
+    if are_zero_sum(kernels):
+        return "to see all of them use --range signed, or --preset edges"
+    if all(abs(kernel.weights.sum() - 1) < 1e-6 for kernel in kernels):
+        return ""
+    return "to keep them use --normalize sum, or --range stretch"
+
+
+def _require_lossy(quality: int | None, formats: set[str]) -> None:
+    """Raise BadParameter for a quality that no result has a use for."""
+    from conv_cli.images import FORMATS, LOSSY_FORMATS
+
+    if quality is not None and formats.isdisjoint(LOSSY_FORMATS):
+        titles = " and ".join(sorted(FORMATS[format].title for format in formats))
+        raise click.BadParameter(
+            f"{titles} has none; leave it out, or write --format jpeg", param_hint="--quality"
+        )
+
+
+def _check(output: str | None, form: PixelForm, batch: BatchOptions, show: bool) -> None:
     """Raise for options that contradict each other."""
-    if form.range_name == "raw" and form.depth in ("8", "16"):
+    if form.range and form.range.name == "raw" and form.depth in ("8", "16"):
         raise click.BadParameter(
             f"raw makes floats, which --depth {form.depth} cannot hold; use --depth float32, "
             "or another range",
             param_hint="--range",
         )
-    if output == "-" and as_json:
+    if output == "-" and (batch.as_json or show):
         raise click.BadParameter(
-            "stdout cannot carry both the image of -o - and these lines; give an output file",
-            param_hint="--json",
+            "stdout cannot carry both the image of -o - and this; give an output file",
+            param_hint="--json" if batch.as_json else "--show",
         )
+    if batch.as_json and show:
+        raise click.BadParameter(
+            "stdout cannot carry both pictures and these lines; leave one out", param_hint="--json"
+        )
+    boundary.require_no_terminal(output == "-", batch.force)

@@ -36,7 +36,10 @@ def say(text: str) -> None:
 
 
 class Stopped(BaseException):
-    """A signal asked for the end; its one argument is the exit code."""
+    """A signal asked for the end; its first argument is the exit code.
+
+    The second, if there is one, is the command that goes on.
+    """
 
 
 def run(command: Callable[[], int | None]) -> NoReturn:
@@ -69,11 +72,13 @@ def _exit_code(command: Callable[[], int | None]) -> int:
     try:
         return command() or DONE
     except Stopped as stop:
+        code, *rest = stop.args
+        go_on = rest[0] if rest else "run it again for the rest"
         say(
             "Error: conv-cli: interrupted, what is finished is kept and nothing is half-written; "
-            "run it again for the rest"
+            f"{go_on}"
         )
-        return int(stop.args[0])
+        return int(code)
     except click.ClickException as error:
         say(f"Error: {usage_message(error)}")
         return USAGE
@@ -136,6 +141,16 @@ def require_stdout(needed: bool) -> None:
     """Raise ImageError if something is to go to stdout and it is closed."""
     if needed and isinstance(sys.stdout, _ClosedOutput):
         raise ImageError("stdout: is closed, so nothing can be delivered; open it, or give a file")
+
+
+def require_no_terminal(piped: bool, force: bool) -> None:
+    """Raise BadParameter if the bytes of an image would go to a terminal."""
+    if piped and not force and sys.stdout is not None and sys.stdout.isatty():
+        raise click.BadParameter(
+            "stdout is a terminal, which cannot show an image; send it on with > or |, look at it "
+            "with --show, or add --force",
+            param_hint="--output",
+        )
 
 
 def usage_message(error: click.ClickException) -> str:

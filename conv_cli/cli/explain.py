@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import Command
 from conv_cli.cli.options import (
     KernelType,
     PixelForm,
@@ -39,7 +40,7 @@ _WIDEST, _LONGEST = 120, 16
 _LISTED = 10
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("image")
 @click.option(
     "-k", "--kernel", "kernels", type=KernelType(), required=True, multiple=True, metavar="KERNEL",
@@ -87,7 +88,7 @@ def explain(
     opened = boundary.binary(sys.stdin) if image == STDIO else image
     picture = read_image(opened, max_pixels=max_pixels)
     format = "png" if picture.dtype.kind == "u" and picture.dtype.itemsize <= 2 else "npy"
-    to = Destination("-", depth=form.depth, white=form.white, range=form.range_name)
+    to = Destination("-", depth=form.depth, white=form.white, range=form.range)
     try:
         dtype, mode = pixels_of(picture.dtype, 1, False, format, to, picture.pixels)
         found = explain_pixel(picture, rule, at, dtype, mode)
@@ -95,7 +96,7 @@ def explain(
         raise ImageError(f"{image}: {error}") from None
     boundary.require_stdout(True)
     if as_json:
-        click.echo(json.dumps(plain(_as_dict(image, found, at, mode))))
+        click.echo(json.dumps(plain(_as_dict(image, found, at, str(mode)))))
         return boundary.DONE
     for line in _lines(image, found, given, at, sliding, f"{mode}, {dtype}"):
         click.echo(boundary.escaped(line))

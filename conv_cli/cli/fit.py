@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import Command
 from conv_cli.cli.options import (
     NumberType,
     PairType,
@@ -47,7 +48,7 @@ Examples
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("paths", nargs=-1, required=True, metavar="INPUT TARGET [INPUT TARGET]...")
 @click.option(
     "-o",

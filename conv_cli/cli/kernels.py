@@ -1,6 +1,5 @@
 """conv-cli kernels: look at kernels, make new ones, and carry them to other tools."""
 
-import io
 import os
 import re
 import sys
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import Command, Group
 from conv_cli.cli.options import KernelType, NumberType, as_one
+from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
     from conv_cli.kernels.kernel import Kernel, Normalization
-    from conv_cli.report.kernel_text import Colours
 
 TARGETS = (
     "json", "csv", "txt", "npy", "vips", "imagemagick", "gmic", "ffmpeg", "gegl", "opencv", "scipy",
@@ -33,7 +33,7 @@ Examples
 """
 
 
-class Signed(click.Command):
+class Signed(Command):
     """A command whose arguments may begin with a minus, as `-1 0 1` and `-45` do."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -86,7 +86,7 @@ change_options = as_one(
 """The command gets ``changes: Changes``."""
 
 
-@click.group(epilog=EPILOG, no_args_is_help=False)
+@click.group(cls=Group, epilog=EPILOG)
 def kernels() -> None:
     """List kernels, look at them, and carry them to other tools."""
 
@@ -101,7 +101,7 @@ def list_kernels(as_json: bool) -> None:
     if as_json:
         _print_json(*list_entries())
     else:
-        _print(*list_lines(_colours()))
+        print_lines(*list_lines(terminal_colours()))
 
 
 @kernels.command(cls=Signed)
@@ -126,10 +126,10 @@ def show(
     if as_json:
         _print_json(*map(facts_of, shown))
         return
-    width, height = _terminal()
+    width, height = terminal_size()
     for number, each in enumerate(shown):
-        drawing = kernel_lines(each.weights, width=width, height=height, colours=_colours())
-        _print(*[""][:number], *drawing, "", *map(boundary.escaped, told_lines(each)))
+        drawing = kernel_lines(each.weights, width=width, height=height, colours=terminal_colours())
+        print_lines(*[""][:number], *drawing, "", *map(boundary.escaped, told_lines(each)))
 
 
 @kernels.command(cls=Signed)
@@ -232,33 +232,8 @@ def _deliver(data: bytes, output: str | None, force: bool) -> None:
     boundary.binary(sys.stdout).write(data)
 
 
-def _print(*lines: str) -> None:
-    """Print lines; what the encoding of stdout has no characters for becomes a question mark."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    for line in lines:
-        click.echo(line)
-
-
 def _print_json(*objects: dict[str, Any]) -> None:
     import json
 
     for each in objects:
         click.echo(json.dumps(each))
-
-
-def _terminal() -> tuple[int | None, int | None]:
-    """Return how many columns and rows a drawing may take; None without a terminal."""
-    import shutil
-
-    if not sys.stdout.isatty():
-        return None, None
-    size = shutil.get_terminal_size()
-    return size.columns, max(9, size.lines - 14)
-
-
-def _colours() -> "Colours":
-    """Return how many colours the terminal shows, by the customs of terminals; 0 for none."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return 0
-    return 16_777_216 if os.environ.get("COLORTERM") in ("truecolor", "24bit") else 256

@@ -6,18 +6,20 @@ from importlib import import_module
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import CONTEXT, Group
 
 COMMANDS = {
     "apply": "Filter images with kernels.",
     "explain": "Take one output pixel apart.",
     "fit": "Find the kernel that lies between two pictures.",
+    "guide": "Read about kernels, borders, batches, networks and more.",
     "kernels": "List kernels, look at them, and carry them to other tools.",
     "net": "Apply, describe and train networks of layers.",
 }
 """The name of each command, which is that of its module too, and what it does."""
 
 
-class Commands(click.Group):
+class Commands(Group):
     """A group that loads the module of a command when it is asked for, and none for its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -38,11 +40,7 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(
-    cls=Commands,
-    no_args_is_help=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+@click.group(cls=Commands, context_settings=CONTEXT)
 @click.version_option(package_name="conv-cli", prog_name="conv-cli")
 def cli() -> None:
     """Filter images with any kernel: cross-correlation, exact and fast.

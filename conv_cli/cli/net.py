@@ -2,6 +2,7 @@
 
 import click
 
+from conv_cli.cli.command import Group
 from conv_cli.cli.net_apply import apply
 from conv_cli.cli.net_fit import fit
 from conv_cli.cli.net_info import info
@@ -24,7 +25,7 @@ Examples
 """
 
 
-@click.group(epilog=EPILOG, no_args_is_help=False)
+@click.group(cls=Group, epilog=EPILOG)
 def net() -> None:
     """Networks of layers: their maps, what they see, and what they can learn."""
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import Command
 from conv_cli.cli.options import (
     BatchOptions,
     LayerType,
@@ -32,7 +33,7 @@ Examples
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @click.option(
@@ -78,7 +79,7 @@ def apply(
         format=file_format,
         depth=form.depth,
         white=form.white,
-        range=form.range_name,
+        range=form.range,
         force=batch.force,
         skip_existing=batch.skip_existing,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import Command
 from conv_cli.cli.options import as_json_option, force_option, max_pixels_option, quiet_option
 from conv_cli.errors import ImageError
 
@@ -30,7 +31,7 @@ Examples
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("model")
 @click.argument("pairs", nargs=-1, required=True, metavar="INPUT TARGET...")
 @click.option(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import Command
 from conv_cli.cli.options import (
     LayerType,
     PlaceType,
@@ -33,7 +34,7 @@ Examples
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("model")
 @click.option(
     "--input",

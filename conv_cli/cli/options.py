@@ -20,10 +20,18 @@ if TYPE_CHECKING:
     from conv_cli.borders import Border
     from conv_cli.correlation.params import ConvParams
     from conv_cli.kernels.kernel import Kernel, Normalization
-    from conv_cli.pipeline.feature_map import RangeName
+    from conv_cli.pipeline.feature_map import Range
+    from conv_cli.pipeline.filter import Bias
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MAX_PIXELS = 178_956_970
+
+
+def completed(words: Iterable[str], incomplete: str) -> "list[CompletionItem]":
+    """Return the words that begin like what is typed, for the shell to offer."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(word) for word in words if word.startswith(incomplete.lower())]
 
 
 class PairType(click.ParamType):
@@ -37,6 +45,13 @@ class PairType(click.ParamType):
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what help shows."""
         return "|".join((*self._words, "N", "HxW"))
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Return the words, and a few sizes."""
+        sizes = (str(max(self._least, n)) for n in (1, 2, 3, 5))
+        return completed((*self._words, *sizes, "3x3", "3x5"), incomplete)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -100,6 +115,14 @@ class BorderType(click.ParamType):
         except ConvError as error:
             raise click.BadParameter(str(error)) from None
 
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Return the borders that have a name."""
+        from conv_cli.borders import ALIASES, NAMES
+
+        return completed((*NAMES, *ALIASES, "0", "255"), incomplete)
+
 
 class NumberType(click.ParamType):
     """A finite number, above a limit if there is one."""
@@ -124,15 +147,87 @@ class NumberType(click.ParamType):
         return number
 
 
+class GreyChoice(click.Choice[str]):
+    """Some words, of which "gray" may be spelled in English too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word."""
+        return super().convert(value.lower().replace("grey", "gray"), param, ctx)
+
+
+class RangeType(click.ParamType):
+    """A range, with the percentile of those that take one."""
+
+    name = "range"
+    _NAMES = ("clip", "abs", "shift", "signed", "stretch", "raw")
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what help shows."""
+        return "clip|abs|shift|signed[:P]|stretch[:P]|raw"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Range":
+        """Return the range."""
+        from conv_cli.pipeline.feature_map import Range
+
+        if isinstance(value, Range):
+            return value
+        name, colon, share = value.lower().partition(":")
+        if name not in self._NAMES:
+            raise click.BadParameter(f"{value!r} is no range; use one of {', '.join(self._NAMES)}")
+        if not colon:
+            return Range(name)
+        if name not in ("signed", "stretch"):
+            raise click.BadParameter(
+                f"{value!r}: {name} takes no percentile; use signed:{share} or stretch:{share}"
+            )
+        try:
+            percentile = float(share)
+        except ValueError:
+            percentile = float("nan")
+        if not 0 < percentile <= 100:
+            raise click.BadParameter(
+                f"{value!r}: a percentile is above 0 and at most 100; use {name}:99.5"
+            )
+        return Range(name, percentile)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Return the ranges that begin like what is typed."""
+        return completed((*self._NAMES, "signed:99.5", "stretch:99.5"), incomplete)
+
+
+class BiasType(click.ParamType):
+    """A finite number in the image's units, or with a % behind it a share of white."""
+
+    name = "bias"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Bias":
+        """Return the bias."""
+        from conv_cli.pipeline.filter import Bias
+
+        number = NumberType().convert(value.removesuffix("%"), param, ctx)
+        return Bias(number / 100, of_white=True) if value.endswith("%") else Bias(number)
+
+
 class FormatType(click.ParamType):
-    """A file format that can be written."""
+    """A file format that can be written; the words given are taken too."""
 
     name = "format"
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the format's own name."""
         from conv_cli.images import format_of
 
+        if value.lower() in self._words:
+            return str(value.lower())
         try:
             return format_of(f"x.{value.lower().lstrip('.')}")
         except ConvError as error:
@@ -240,24 +335,26 @@ normalize_option = click.option(
 )
 bias_option = click.option(
     "--bias",
-    type=NumberType(),
+    type=BiasType(),
     metavar="B",
-    help="Add B to the result, in the image's own units (0-255 for 8 bits).  [default: the "
-    "kernel's own]",
+    help="Add B to the result, in the image's own units (0-255 for 8 bits), or with a % a share "
+    "of white.  [default: the kernel's own]",
 )
 channels_option = click.option(
     "--channels",
-    type=click.Choice(["each", "gray"]),
+    type=GreyChoice(["each", "gray"]),
     default="each",
     show_default=True,
+    metavar="each|grey",
     help="Filter each channel, or one of grey (0.299 R + 0.587 G + 0.114 B).",
 )
 range_option = click.option(
     "--range",
-    "range_name",
-    type=click.Choice(["clip", "abs", "shift", "signed", "stretch", "raw"]),
+    "range",
+    type=RangeType(),
     help="How real values become pixels: limit them; drop the sign; add 128; scale around the "
-    "middle; scale min...max to all; leave them as floats.  [default: clip, raw for floats]",
+    "middle; scale min...max to all; leave them as floats. signed:99.5 and stretch:99.5 leave out "
+    "the rarest values.  [default: clip, raw for floats]",
 )
 depth_option = click.option(
     "--depth",
@@ -322,7 +419,7 @@ class Sliding(NamedTuple):
     dilation: tuple[int, int]
     convolve: bool
     normalize: "Normalization"
-    bias: float | None
+    bias: "Bias | None"
     channels: str
 
     def prepared(self, kernels: "Iterable[Kernel]") -> "tuple[Kernel, ...]":
@@ -347,7 +444,7 @@ class Sliding(NamedTuple):
 class PixelForm(NamedTuple):
     """What the options say of how real values become pixels."""
 
-    range_name: "RangeName | None"
+    range: "Range | None"
     depth: str | None
     white: float | None
 

@@ -1,10 +1,11 @@
 """A run over images, told as it goes: data on stdout, words on stderr."""
 
 import gc
-import math
+import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import click
@@ -12,13 +13,18 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.options import BatchOptions, Telling
 from conv_cli.cli.progress import Progress
+from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
     from conv_cli.pipeline.jobs import Destination, Input, Job
-    from conv_cli.pipeline.run import Result, Task
+    from conv_cli.pipeline.run import Report, Result, Task
+
+_LONGEST_COMMAND = 300
+_WIDTH, _HEIGHT = 80, 24
+"""Of a picture where there is no terminal."""
 
 
-def found_inputs(names: Sequence[str], recursive: bool, output: str) -> "list[Input]":
+def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "list[Input]":
     """Return the images that names stand for, and name those that stand for none."""
     from conv_cli.pipeline.jobs import collect_inputs
 
@@ -39,16 +45,19 @@ def run_batch(
     telling: Telling,
     *,
     explain: bool = False,
+    advice: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Run a task over jobs, print what became of each, and return the exit code.
 
     names : sequence of str. The images as they were given.
+    advice : mapping. By the name of a kernel, what to do about values that are clipped.
     """
     from conv_cli.pipeline.jobs import STDIO
     from conv_cli.pipeline.run import Report, Run
 
     piped = to.output == STDIO
-    boundary.require_stdout(piped or batch.as_json or batch.dry_run)
+    printed = to.output is None
+    boundary.require_stdout(piped or printed or batch.as_json or batch.dry_run)
     run = Run(
         task,
         to,
@@ -61,52 +70,108 @@ def run_batch(
     shown = telling.shows_bar and not batch.dry_run
     gc.freeze()
     gc.enable()
-    with Progress(len(jobs), shown=shown) as progress:
-        advance = progress.advance if shown else None
-        with closing(run.plan(jobs) if batch.dry_run else run.results(jobs, advance)) as results:
-            for result in results:
-                report.add(result)
-                progress.count(result.image, result.pixels)
-                progress.clear()
-                _print(result, batch, telling, explain, piped)
     several = len(jobs) > 1 or jobs[0].source.path not in names
-    if several and not (telling.quiet or batch.dry_run):
+    titled = several or sum(len(job.outputs) for job in jobs) > 1
+    try:
+        with Progress(len(jobs), shown=shown) as progress:
+            advance = progress.advance if shown else None
+            with closing(run.plan(jobs) if batch.dry_run else run.results(jobs, advance)) as made:
+                for result in made:
+                    report.add(result)
+                    progress.count(result.image, result.pixels)
+                    progress.clear()
+                    _print(result, batch, telling, explain, piped, titled)
+    except boundary.Stopped as stop:
+        code = stop.args[0]
+        raise boundary.Stopped(code, *_way_to_go_on(piped or printed)) from None
+    if telling.quiet:
+        return report.exit_code
+    for line in _clippings(report, advice):
+        boundary.say(line)
+    if batch.dry_run and report.skipped and not (report.done or report.failed):
+        boundary.say(f"nothing is to do: {_all(report.skipped)} there already")
+    elif several and not batch.dry_run and not (printed and not to.show):
         boundary.say(str(report))
     return report.exit_code
 
 
+def _all(count: int) -> str:
+    return "the one result is" if count == 1 else f"all {count:,} results are"
+
+
+def _way_to_go_on(lost: bool) -> tuple[str, ...]:
+    """Return the command that does the rest, if anything of it was kept."""
+    if lost:
+        return ()
+    words = sys.argv[1:] if "--skip-existing" in sys.argv else [*sys.argv[1:], "--skip-existing"]
+    command = shlex.join(["conv-cli", *words])
+    if len(command) > _LONGEST_COMMAND:
+        return ("go on with the same command and --skip-existing",)
+    return (f"go on with: {command}",)
+
+
 def _print(
-    result: "Result", batch: BatchOptions, telling: Telling, explain: bool, piped: bool
+    result: "Result",
+    batch: BatchOptions,
+    telling: Telling,
+    explain: bool,
+    piped: bool,
+    titled: bool,
 ) -> None:
+    label = result.output or f"{result.image}, {result.kernel}"
     if batch.as_json:
         import json
 
         click.echo(json.dumps(result.as_dict()))
     elif result.planned:
         size = "x".join(map(str, result.shape or ()))
-        click.echo(boundary.escaped(f"{result.output}  {size} {result.dtype}"))
+        click.echo(boundary.escaped(f"{label}  {size} {result.dtype}"))
     if result.error is not None:
         boundary.say(f"Error: {result.error}")
         return
     if explain and result.reason:
-        line = f"{result.output}: {result.strategy}: {result.reason}"
-        if batch.as_json or piped:
+        line = f"{label}: {result.strategy}: {result.reason}"
+        if batch.as_json or piped or result.values is not None:
             boundary.say(line)
         else:
             click.echo(boundary.escaped(line))
+    if not batch.as_json:
+        _look(result, label, titled)
     if not telling.quiet:
-        for line in _words(result):
-            boundary.say(line)
+        for note in result.notes:
+            boundary.say(f"{result.image}: {note}")
 
 
-def _words(result: "Result") -> Iterator[str]:
-    """Yield what a person must know of a map that was made, line by line."""
-    for note in result.notes:
-        yield f"{result.image}: {note}"
-    if result.clipped:
-        share, low, high = result.clipped, result.min, result.max
-        count = round(share * math.prod(result.shape or ()))
-        yield (
-            f"{result.output}: {count:,} values clipped ({share * 100:.3g} %), the true range is "
-            f"{low:g} to {high:g}; to keep them use --range signed, abs, shift or stretch"
+def _look(result: "Result", label: str, titled: bool) -> None:
+    """Print the values of a map that goes to no file, or the picture of one."""
+    if result.values is not None:
+        from conv_cli.report.matrix_text import matrix_lines
+
+        if titled:
+            print_lines(f"{boundary.escaped(label)}:")
+        print_lines(*matrix_lines(result.values))
+    if result.pictures:
+        from conv_cli.report.terminal_picture import picture_lines
+
+        columns, rows = terminal_size()
+        print_lines(
+            boundary.escaped(f"{result.image}, {result.kernel}"),
+            *picture_lines(
+                result.pictures,
+                width=columns or _WIDTH, height=rows or _HEIGHT, colours=terminal_colours(),
+            ),
+        )  # fmt: skip
+
+
+def _clippings(report: "Report", advice: Mapping[str, str]) -> Iterator[str]:
+    """Yield what a person must know of values that had to be limited: a line a kernel."""
+    for name, clipping in report.clippings.items():
+        share = f"{clipping.worst * 100:.3g} %"
+        where = (
+            f"{share} of its values clipped in {clipping.output}"
+            if clipping.maps == 1
+            else f"values clipped in {clipping.maps:,} maps, most in {clipping.output} ({share})"
         )
+        low, high = clipping.low, clipping.high
+        way = f"; {advice[name]}" if advice.get(name) else ""
+        yield f"{name}: {where}, the true range is {low:g} to {high:g}{way}"

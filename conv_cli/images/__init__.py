@@ -9,23 +9,34 @@ from conv_cli.images.codecs import lossy_codec
 from conv_cli.images.formats import (
     ARRAY_FORMATS,
     FLOAT_FORMATS,
+    FORMATS,
+    LOSSY_FORMATS,
     READABLE_SUFFIXES,
-    WRITABLE_SUFFIXES,
+    WRITABLE,
     can_hold,
     format_of,
 )
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
 from conv_cli.images.metadata import not_srgb
-from conv_cli.images.reading import file_format, probe_image, read_image, stream_bytes
+from conv_cli.images.reading import (
+    file_format,
+    format_of_start,
+    probe_image,
+    read_image,
+    stream_bytes,
+)
+from conv_cli.images.reducing import reduced
 from conv_cli.images.sources import PictureRows
 from conv_cli.images.writing import Sink, encode_image, open_sink, write_image
 
 __all__ = [
     "ARRAY_FORMATS",
     "FLOAT_FORMATS",
+    "FORMATS",
+    "LOSSY_FORMATS",
     "MAX_PIXELS",
     "READABLE_SUFFIXES",
-    "WRITABLE_SUFFIXES",
+    "WRITABLE",
     "Image",
     "ImageInfo",
     "PictureRows",
@@ -34,11 +45,13 @@ __all__ = [
     "encode_image",
     "file_format",
     "format_of",
+    "format_of_start",
     "lossy_codec",
     "not_srgb",
     "open_sink",
     "probe_image",
     "read_image",
+    "reduced",
     "stream_bytes",
     "write_image",
 ]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from conv_cli.images import headers
+from conv_cli.images.image import JpegSettings
 from conv_cli.images.pillow import open_with, quiet
 
 Pixels = NDArray[Any]
@@ -42,16 +43,28 @@ def lossy_codec(path: str | os.PathLike[str]) -> Recode | None:
 
 def _jpeg(contents: bytes) -> Recode:
     with quiet:
-        picture = open_with("jpeg", io.BytesIO(contents))
-        from PIL.JpegImagePlugin import get_sampling
-
-        tables = picture.quantization  # type: ignore[attr-defined]
-        sampling = get_sampling(picture)
+        settings = jpeg_settings(open_with("jpeg", io.BytesIO(contents)))
 
     def recode(pixels: Pixels) -> Pixels:
-        return _through(pixels, "JPEG", {"qtables": tables, "subsampling": max(sampling, 0)})
+        return _through(pixels, "JPEG", jpeg_options(settings))
 
     return recode
+
+
+def jpeg_settings(picture: PilImage.Image) -> JpegSettings:
+    """Return with what an opened JPEG was made; what Pillow cannot write is sampled in full."""
+    from PIL.JpegImagePlugin import get_sampling
+
+    by_number = picture.quantization  # type: ignore[attr-defined]
+    layers = picture.layer  # type: ignore[attr-defined]
+    numbers = dict.fromkeys(number for _, _, _, number in layers)
+    tables = tuple(tuple(by_number[number]) for number in numbers if number in by_number)
+    return JpegSettings(tables, max(get_sampling(picture), 0))
+
+
+def jpeg_options(settings: JpegSettings) -> dict[str, Any]:
+    """Return what makes Pillow write a JPEG with the same tables and sampling."""
+    return {"qtables": list(settings.tables), "subsampling": settings.sampling}
 
 
 def _of_a_size(name: str, size: int, options: dict[str, Any]) -> Recode:

@@ -9,7 +9,8 @@ from PIL import Image as PilImage
 from PIL import ImageFile
 
 from conv_cli.images import headers, metadata
-from conv_cli.images.image import Image, ImageInfo, check_size
+from conv_cli.images.codecs import jpeg_settings
+from conv_cli.images.image import Image, ImageInfo, JpegSettings, check_size
 from conv_cli.images.layout import Layout, layout_of
 from conv_cli.images.pillow import DECODER_ERRORS, load, open_with
 from conv_cli.images.png_metadata import Described, png_metadata
@@ -86,7 +87,14 @@ class Picture(NamedTuple):
             not_srgb=self.not_srgb,
             uncarried=self.uncarried,
             notes=notes,
+            jpeg=self._jpeg(),
         )
+
+    def _jpeg(self) -> JpegSettings | None:
+        """Return how a JPEG of grey or of brightness and colours was made."""
+        if self.decoder != "jpeg" or self.pillow.info.get("adobe_transform") == 0:
+            return None
+        return jpeg_settings(self.pillow) if self.pillow.mode in ("L", "RGB") else None
 
     def _profile(self) -> tuple[bytes | None, tuple[str, ...]]:
         """Return the colour profile if it fits the pixels, and what must be said if not."""

@@ -55,28 +55,38 @@ FORMATS = {
     "ico": Format("ICO", (".ico",)),
     "npy": Format(".npy", (".npy",)),
     "npz": Format(".npz", (".npz",)),
+    "csv": Format(".csv", (".csv",)),
+    "txt": Format(".txt", (".txt",)),
 }
 
-ARRAY_FORMATS = frozenset({"npy", "npz"})
-"""Formats that hold every dtype and shape, and no meaning."""
+TABLE_FORMATS = frozenset({"csv", "txt"})
+"""Text: every dtype of one channel."""
+
+ARRAY_FORMATS = frozenset({"npy", "npz"}) | TABLE_FORMATS
+"""Formats that hold every dtype, and no meaning."""
+
+LOSSY_FORMATS = frozenset({"jpeg", "webp", "avif"})
+"""Formats whose files have a quality."""
 
 FLOAT_FORMATS = ARRAY_FORMATS | {name for name, kind in FORMATS.items() if "float32" in kind.holds}
 """Formats that hold float32 pixels."""
 
 READABLE_SUFFIXES = frozenset(
-    suffix for name, kind in FORMATS.items() if name != "npz" for suffix in kind.suffixes
+    suffix
+    for name, kind in FORMATS.items()
+    if name not in {"npz", *TABLE_FORMATS}
+    for suffix in kind.suffixes
 )
 """Suffixes, in lower case, of the files in a folder that are taken for images."""
 
-_WRITABLE = {
+WRITABLE = {
     suffix: name
     for name, kind in FORMATS.items()
     if kind.holds or name in ARRAY_FORMATS
     for suffix in kind.suffixes
     if suffix not in (".apng", ".mpo")
 }
-WRITABLE_SUFFIXES = frozenset(_WRITABLE)
-"""Suffixes, in lower case, that can be written."""
+"""The format that each suffix, in lower case, is written as."""
 
 SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO or .npy"
 
@@ -87,10 +97,10 @@ def format_of(path: str | os.PathLike[str]) -> str:
     Raises ImageError for a suffix that cannot be written.
     """
     suffix = PurePath(path).suffix.lower()
-    if suffix in _WRITABLE:
-        return _WRITABLE[suffix]
+    if suffix in WRITABLE:
+        return WRITABLE[suffix]
     reason = f"{suffix} cannot be written" if suffix else "has no suffix to tell the format"
-    raise ImageError(f"{os.fspath(path)}: {reason}; use one of {' '.join(_WRITABLE)}")
+    raise ImageError(f"{os.fspath(path)}: {reason}; use one of {' '.join(WRITABLE)}")
 
 
 def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
@@ -101,10 +111,14 @@ def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
     channels : int. How many there are, opacity among them.
     alpha : bool. The last channel is opacity.
     """
-    if format not in _WRITABLE.values():
-        known = ", ".join(dict.fromkeys(_WRITABLE.values()))
+    if format not in WRITABLE.values():
+        known = ", ".join(dict.fromkeys(WRITABLE.values()))
         raise ImageError(f"{format!r} is no format that can be written; use one of {known}")
     if format in ARRAY_FORMATS:
+        if format in TABLE_FORMATS and channels > 1:
+            raise ImageError(
+                f".{format} holds one channel, not {channels}; use --channels grey, or write .npy"
+            )
         return
     kind, name = FORMATS[format], np.dtype(dtype).name
     if _fits(channels, alpha, kind.holds.get(name, ())):
@@ -153,7 +167,7 @@ def _refusal(kind: Format, dtype: str, channels: int, alpha: bool) -> str:
     if alpha and channels - 1 in counts:
         return f"{kind.title} holds no opacity; write PNG, or TIFF"
     if channels - alpha == 3 and 1 in counts:
-        return f"{kind.title} holds one channel; use --channels gray, or write PNG"
+        return f"{kind.title} holds one channel; use --channels grey, or write PNG"
     if channels - alpha == 1 and 3 in counts:
         return f"{kind.title} holds colour, not {describe(dtype, 1)}; write PNG, PGM or TIFF"
     return f"{kind.title} cannot hold {channels} channels; write .npy, or one map for each"

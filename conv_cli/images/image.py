@@ -32,6 +32,18 @@ class Georeference(NamedTuple):
     tags: tuple[Tag, ...]
 
 
+class JpegSettings(NamedTuple):
+    """With what a JPEG was made.
+
+    tables : tuple of tuple of int. The quantization table of every channel, or of brightness and of
+        both colours: 64 steps each, row by row.
+    sampling : int. As Pillow counts it: 0 for 4:4:4, 1 for 4:2:2, 2 for 4:2:0.
+    """
+
+    tables: tuple[tuple[int, ...], ...]
+    sampling: int
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """Pixels, upright, with what describes them.
@@ -61,6 +73,8 @@ class Image:
         What the file holds besides, and no file that is written: "comment".
     notes : tuple of str
         What a user must be told: frames left out, profiles dropped.
+    jpeg : JpegSettings or None
+        With what a JPEG was made, so that another can be made alike.
     """
 
     pixels: NDArray[Any]
@@ -74,6 +88,7 @@ class Image:
     not_srgb: str | None = None
     uncarried: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    jpeg: JpegSettings | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

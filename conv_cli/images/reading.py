@@ -19,6 +19,7 @@ from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import SUPPORTED
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, Opened, check_size
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
+from conv_cli.images.tables import TYPED, is_typed_image, open_table, open_typed, table_ending
 from conv_cli.io import npy
 
 Source = str | os.PathLike[str] | BinaryIO
@@ -56,13 +57,15 @@ def read_image(
     become RGB, by Pillow's plain formulas. Of several frames or pictures the first is read, of
     icons the largest, of a TIFF no preview. What is left out or changed so is said in the notes.
 
-    The format is found from the content alone. A .npy file is taken as it is, (H, W) or (H, W, C)
-    with C up to 4, without opacity.
+    The format is found from the content alone, but for .csv and .txt: tables of numbers, float64
+    and of one channel. A .npy file is taken as it is, (H, W) or (H, W, C) with C up to 4, without
+    opacity.
 
     Parameters
     ----------
     source : path or binary stream
-        A path of a regular file, or a stream, read to its end.
+        A path of a regular file, or a stream, read to its end. A text such as "0 1 2; 3 4 5" that
+        is no file's name is a matrix.
     max_pixels : int
         Images of more are refused from their header, before memory is taken.
     name : str
@@ -96,12 +99,23 @@ def probe_image(
 
 
 def file_format(path: str | os.PathLike[str]) -> str | None:
-    """Return what the content of a file is, such as "png"; None if it is no image, or no file."""
+    """Return what the content of a file is, such as "png"; None if it is no image, or no file.
+
+    That of a matrix typed in place of a name is "matrix".
+    """
+    if is_typed_image(path):
+        return TYPED
     try:
         with _stream(path) as stream:
-            return headers.identify(stream.read(headers.SIGNATURE_BYTES))
+            start = stream.read(headers.SIGNATURE_BYTES)
     except (ImageError, OSError):
         return None
+    return headers.identify(start) or (table_ending(path) or "")[1:] or None
+
+
+def format_of_start(start: bytes) -> str | None:
+    """Return what the content of a file is that begins so; None if it is no image."""
+    return headers.identify(start[: headers.SIGNATURE_BYTES])
 
 
 @contextmanager
@@ -111,8 +125,11 @@ def _opened(
     """Open a source; whatever goes wrong with it is told as an ImageError that names it."""
     shown = os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else name
     try:
+        if is_typed_image(source):
+            yield open_typed(str(source), max_pixels)
+            return
         with _stream(source) as stream, quiet:
-            image = _open(stream, max_pixels, admit)
+            image = _open(stream, max_pixels, admit, table_ending(source))
             admit(image.info)
             yield Opened(
                 image.info, lambda in_rows: _with_others_named(image.read(in_rows), stream)
@@ -172,8 +189,14 @@ def _identified(start: bytes) -> str:
     return format
 
 
-def _open(stream: BinaryIO, max_pixels: int, admit: Callable[[ImageInfo], None]) -> Opened:
-    format = _identified(stream.read(headers.SIGNATURE_BYTES))
+def _open(
+    stream: BinaryIO, max_pixels: int, admit: Callable[[ImageInfo], None], ending: str | None
+) -> Opened:
+    start = stream.read(headers.SIGNATURE_BYTES)
+    if ending is not None and headers.identify(start) is None:
+        stream.seek(0)
+        return open_table(stream, ending, max_pixels)
+    format = _identified(start)
     if format in _EARLY_SIZES and (size := _EARLY_SIZES[format](stream)) is not None:
         width, height = size
         check_size(width, height, max_pixels)

@@ -13,12 +13,21 @@ from PIL import Image as PilImage
 
 from conv_cli.errors import ImageError
 from conv_cli.images import metadata, pnm
-from conv_cli.images.formats import ARRAY_FORMATS, can_hold, format_of, uses_extra
+from conv_cli.images.codecs import jpeg_options
+from conv_cli.images.formats import (
+    ARRAY_FORMATS,
+    LOSSY_FORMATS,
+    TABLE_FORMATS,
+    can_hold,
+    format_of,
+    uses_extra,
+)
 from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
 from conv_cli.images.png import PngSink
 from conv_cli.io import npy
 from conv_cli.io.files import write_atomically
+from conv_cli.io.tables import table_text
 from conv_cli.parallel.threads import InOrder
 
 
@@ -29,6 +38,7 @@ def write_image(
     format: str | None = None,
     force: bool = False,
     compress: bool = False,
+    quality: int | None = None,
 ) -> tuple[str, ...]:
     """Write an image to a file, whole or not at all.
 
@@ -44,6 +54,9 @@ def write_image(
         Replace an existing file.
     compress : bool
         Take the time that the smallest file takes: PNG, TIFF, WebP and JPEG have a use for it.
+    quality : int, optional
+        1 to 100, of JPEG, WebP and AVIF. Without it a JPEG of an image from a JPEG keeps its tables
+        and sampling, others have 95; WebP is written without loss, AVIF with 95.
 
     Returns
     -------
@@ -58,7 +71,7 @@ def write_image(
 
     def write(stream: BinaryIO) -> tuple[str, ...]:
         try:
-            return encode_image(stream, image, chosen, compress=compress)
+            return encode_image(stream, image, chosen, compress=compress, quality=quality)
         except ImageError as error:
             raise ImageError(f"{name}: {error}") from error
 
@@ -66,18 +79,23 @@ def write_image(
 
 
 def encode_image(
-    stream: BinaryIO, image: Image | NDArray[Any], format: str, *, compress: bool = False
+    stream: BinaryIO,
+    image: Image | NDArray[Any],
+    format: str,
+    *,
+    compress: bool = False,
+    quality: int | None = None,
 ) -> tuple[str, ...]:
     """Write an image to a stream, which need not be seekable.
 
-    PNG, TIFF, WebP and JPEG 2000 are written without loss. JPEG has quality 95 and colours in full
-    resolution (4:4:4), AVIF quality 90 and the same. EXIF, colour profile and resolution go with
-    the pixels where the format has a place for them.
+    PNG, TIFF, WebP and JPEG 2000 are written without loss. JPEG and AVIF have quality 95 and
+    colours in full resolution (4:4:4), but a JPEG from a JPEG is made as that was. EXIF, colour
+    profile and resolution go with the pixels where the format has a place for them.
 
     Parameters, result and errors are those of `write_image`, whose errors name the file too.
     """
     whole = _as_image(image)
-    sink, notes = open_sink(stream, whole, format, compress=compress)
+    sink, notes = open_sink(stream, whole, format, compress=compress, quality=quality)
     sink.put(0, whole.pixels)
     return notes + sink.finish()
 
@@ -99,7 +117,12 @@ class Sink(Protocol):
 
 
 def open_sink(
-    stream: BinaryIO, image: Image, format: str, *, compress: bool = False
+    stream: BinaryIO,
+    image: Image,
+    format: str,
+    *,
+    compress: bool = False,
+    quality: int | None = None,
 ) -> tuple[Sink, tuple[str, ...]]:
     """Begin a file whose rows are to come, and return what takes them.
 
@@ -135,7 +158,7 @@ def open_sink(
     elif format == "tiff" and uses_extra(format, dtype, image.channels):
         sink = _DeepTiffSink(stream, image, 9 if compress else 1)
     else:
-        sink = _WholeSink(stream, image, format, compress)
+        sink = _WholeSink(stream, image, format, _Effort(compress, quality))
     return sink, notes
 
 
@@ -155,12 +178,19 @@ class _RawSink:
         return ()
 
 
+class _Effort(NamedTuple):
+    """How small a file shall be, and how good."""
+
+    compress: bool
+    quality: int | None
+
+
 class _WholeSink:
     """Collects all rows for an encoder that wants them together."""
 
-    def __init__(self, stream: BinaryIO, image: Image, format: str, compress: bool) -> None:
+    def __init__(self, stream: BinaryIO, image: Image, format: str, effort: _Effort) -> None:
         self._stream, self._image, self._format = stream, image, format
-        self._compress = compress
+        self._effort = effort
         self._pixels: NDArray[Any] | None = None
         self.strip_rows = len(image.pixels)
 
@@ -174,7 +204,7 @@ class _WholeSink:
         buffer = BytesIO()  # encoders seek, and write to descriptors without saying what failed
         with quiet:
             image = replace(self._image, pixels=self._pixels)
-            notes = _encode(buffer, image, self._format, self._compress)
+            notes = _encode(buffer, image, self._format, self._effort)
         self._stream.write(buffer.getbuffer())
         return notes
 
@@ -226,19 +256,21 @@ def _with_fitting_profile(image: Image, format: str) -> tuple[Image, tuple[str, 
     return replace(image, icc=None), (f"the colour profile is dropped: {reason}",)
 
 
-def _encode(stream: BinaryIO, image: Image, format: str, compress: bool) -> tuple[str, ...]:
-    if format == "npz":
+def _encode(stream: BinaryIO, image: Image, format: str, effort: _Effort) -> tuple[str, ...]:
+    if format in TABLE_FORMATS:
+        stream.write(table_text(image.pixels, f".{format}").encode())
+    elif format == "npz":
         npy.write_npz(stream, image.pixels)
     elif format == "pfm":
         pnm.write_pfm(stream, image.pixels)
     elif format == "tiff":
         buffer = BytesIO()
-        _encode_with_pillow(buffer, image, "tiff", compress)
+        _encode_with_pillow(buffer, image, "tiff", effort)
         data, notes = _described(buffer.getvalue(), image)
         stream.write(data)
         return notes
     else:
-        return _encode_with_pillow(stream, image, format, compress)
+        return _encode_with_pillow(stream, image, format, effort)
     return ()
 
 
@@ -289,6 +321,9 @@ _STRIP_BYTES = 2 << 20
 """Rows that are written as they are come in strips of about so much."""
 
 
+_QUALITY = 95
+
+
 class _Codec(NamedTuple):
     """What Pillow calls a format, its options, those for the smallest file, what it can carry."""
 
@@ -301,7 +336,7 @@ class _Codec(NamedTuple):
 _CODECS = {
     "jpeg": _Codec(
         "JPEG",
-        {"quality": 95, "subsampling": 0},
+        {"quality": _QUALITY, "subsampling": 0},
         {"optimize": True, "progressive": True},
         ("exif", "xmp", "icc_profile", "dpi"),
     ),
@@ -317,7 +352,7 @@ _CODECS = {
         {"quality": 100, "method": 6},
         ("exif", "xmp", "icc_profile"),
     ),
-    "avif": _Codec("AVIF", {"quality": 90}, carries=("exif", "xmp", "icc_profile")),
+    "avif": _Codec("AVIF", {"quality": _QUALITY}, carries=("exif", "xmp", "icc_profile")),
     "bmp": _Codec("BMP", carries=("dpi",)),
     "gif": _Codec("GIF", {"optimize": False}),  # which would leave out greys, and make it a palette
     "tga": _Codec("TGA"),
@@ -333,11 +368,12 @@ _JPEG_MARKER_BYTES = 65_533 - len(metadata.EXIF_HEAD)
 
 
 def _encode_with_pillow(
-    stream: BinaryIO, image: Image, format: str, compress: bool
+    stream: BinaryIO, image: Image, format: str, effort: _Effort
 ) -> tuple[str, ...]:
     codec = _CODECS[format]
-    options, notes = _carried(image, codec, format)
-    options = {**codec.options, **(codec.compressed if compress else {}), **options}
+    carried, notes = _carried(image, codec, format)
+    options = {**codec.options, **(codec.compressed if effort.compress else {}), **carried}
+    options |= _quality(image, format, effort.quality)
     picture = PilImage.fromarray(image.pixels)
     if format == "webp" and image.channels < 3:
         picture = picture.convert("RGBA" if image.alpha else "RGB")
@@ -351,6 +387,17 @@ def _encode_with_pillow(
         words = " ".join(str(error).split())[:100] or type(error).__name__
         raise ImageError(f"cannot be written as {codec.name} ({words}); write PNG") from error
     return notes
+
+
+def _quality(image: Image, format: str, quality: int | None) -> dict[str, Any]:
+    """Return the options of a lossy format that say how good the file shall be."""
+    if format == "jpeg" and image.jpeg is not None:
+        if quality is not None:
+            return {"quality": quality, "subsampling": image.jpeg.sampling}
+        return {"quality": -1, **jpeg_options(image.jpeg)}
+    if format not in LOSSY_FORMATS or quality is None:
+        return {}
+    return {"quality": quality, **({"lossless": False, "method": 4} if format == "webp" else {})}
 
 
 def _carried(image: Image, codec: _Codec, format: str) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -38,11 +38,30 @@ def built_in(spec: str) -> list[Kernel]:
     return [entry.kernel(values, name if arguments is None else f"{name}:{arguments}")]
 
 
+_WORDS = {
+    "box": ("mean", "average", "avg", "boxblur", "box-blur"),
+    "disk": ("bokeh", "lens", "lens-blur", "defocus", "circle"),
+    "emboss": ("relief", "bevel"),
+    "gaussian": ("blur", "soften", "soft", "smooth", "gauss", "gaussianblur", "denoise"),
+    "identity": ("none", "nothing", "copy"),
+    "laplacian": ("outline", "contour", "laplace", "highpass", "high-pass"),
+    "motion": ("motionblur", "motion-blur", "streak"),
+    "ricker": ("mexican-hat", "mexicanhat", "marr"),
+    "sharpen": ("sharp", "sharpness"),
+    "sobel-x": ("edge", "edges", "edge-detect", "edgedetect", "find-edges", "gradient"),
+    "unsharp": ("clarity", "usm", "unsharp-mask", "unsharpmask"),
+}
+"""Built-ins by other words for them, which are no names: who types one is told the name."""
+
+
 def suggestion(spec: str) -> str:
-    """Return the built-in whose name is closest to what was typed, or "" if none is close."""
+    """Return the built-in that was meant by other words or a slip, or "" if none is close."""
     import difflib
 
     name = _split(spec)[0][:40]
+    for built_in_name, words in _WORDS.items():
+        if name in words:
+            return built_in_name
     return next(iter(difflib.get_close_matches(name, CATALOGUE, n=1)), "")
 
 

@@ -78,8 +78,9 @@ def ricker(sigma: float) -> Weights:
     "dog",
     number("sigma1", 1.0, "of the Gaussian that is added, in pixels", above=0),
     number("sigma2", None, "of the one that is taken away; 1.6·sigma1 if not given", above=0),
+    _AMOUNT._replace(meaning="what the difference is multiplied by"),
 )
-def dog(sigma1: float, sigma2: float | None) -> Weights:
+def dog(sigma1: float, sigma2: float | None, amount: float) -> Weights:
     """Difference of Gaussians, each as far as three times the wider sigma; sums to 0.
 
     At the default ratio of 1.6 it is closest to the Laplacian of Gaussian (Marr & Hildreth, 1980).
@@ -89,7 +90,7 @@ def dog(sigma1: float, sigma2: float | None) -> Weights:
     if sigma1 == sigma2:
         raise ConvError(f"sigma1 and sigma2 are both {sigma1:g}, which leaves nothing")
     side = odd_side(3 * max(sigma1, sigma2))
-    return gaussian(sigma1, (side, side)) - gaussian(sigma2, (side, side))
+    return amount * (gaussian(sigma1, (side, side)) - gaussian(sigma2, (side, side)))
 
 
 @family(

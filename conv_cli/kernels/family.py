@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from conv_cli.errors import ConvError
+from conv_cli.io.tables import parse_number
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, Size, Weights, named
-from conv_cli.kernels.text import parse_number
 
 Value = float | Size | None
 Builder = Callable[..., Weights]

@@ -7,7 +7,7 @@ kernel before it.
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,9 +18,9 @@ from conv_cli.errors import ConvError
 from conv_cli.io.files import read_bounded
 from conv_cli.io.json import json_shown, parse_json
 from conv_cli.io.npy import parse_npy
+from conv_cli.io.tables import rectangle, table_text, text_table
 from conv_cli.io.text import decode_text, shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, Size, Weights, named
-from conv_cli.kernels.text import lines, parse_table, rectangle
 from conv_cli.kernels.tools.vips import read_mat, write_mat
 
 MAX_BYTES = 32 * MAX_WEIGHTS
@@ -87,24 +87,6 @@ def dump_kernel(kernel: Kernel, ending: str) -> bytes:
                 f"use {', '.join(_WRITERS)}"
             )
         return _WRITERS[ending.lower()](kernel)
-
-
-def _rows(text: str) -> Iterator[str]:
-    """Yield the lines of a text file that are no comments."""
-    return (line for line in lines(text) if not line.startswith("#"))
-
-
-def _read_csv(text: str, label: str) -> Kernel:
-    # No further than the limit, so that one endless line cannot fill the memory.
-    rows = (
-        [cell.strip() for cell in line.split(",", MAX_WEIGHTS)] if line else []
-        for line in _rows(text)
-    )
-    return Kernel(parse_table(rows), name=label)
-
-
-def _read_txt(text: str, label: str) -> Kernel:
-    return Kernel(parse_table(line.split(None, MAX_WEIGHTS) for line in _rows(text)), name=label)
 
 
 def _read_json(text: str, label: str) -> Kernel:
@@ -224,22 +206,16 @@ def _plain(kernel: Kernel, ending: str) -> Weights:
     return kernel.weights
 
 
-def _table(weights: Weights, separator: str) -> bytes:
-    # repr() of a float is the shortest text that reads back as the same number.
-    rows = (separator.join(map(repr, row)) for row in weights.tolist())
-    return "".join(f"{row}\n" for row in rows).encode()
-
-
 _TEXT_READERS: dict[str, Callable[[str, str], Kernel]] = {
     ".json": _read_json,
-    ".csv": _read_csv,
-    ".txt": _read_txt,
+    ".csv": lambda text, label: Kernel(text_table(text, ".csv"), name=label),
+    ".txt": lambda text, label: Kernel(text_table(text, ".txt"), name=label),
     ".mat": read_mat,
 }
 _WRITERS: dict[str, Callable[[Kernel], bytes]] = {
     ".json": _write_json,
-    ".csv": lambda kernel: _table(_plain(kernel, "csv"), ","),
-    ".txt": lambda kernel: _table(_plain(kernel, "txt"), " "),
+    ".csv": lambda kernel: table_text(_plain(kernel, "csv"), ".csv").encode(),
+    ".txt": lambda kernel: table_text(_plain(kernel, "txt"), ".txt").encode(),
     ".mat": lambda kernel: write_mat(kernel).encode(),
     ".npy": _write_npy,
 }

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from conv_cli.errors import ConvError, KernelError
 
 MAX_WEIGHTS = 4_194_304
+_LONGEST_NAME = 40
 
 Weights = npt.NDArray[np.float64]
 Size = tuple[int, int]
@@ -140,6 +141,17 @@ def named(label: str) -> Iterator[None]:
         raise
     except ConvError as error:
         raise KernelError(f"kernel {label}: {error}") from None
+
+
+def brief_name(name: str, weights: Weights, kind: str) -> str:
+    """Return the name, or for a long one the kind, the size and a digest of the weights."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    import hashlib
+
+    rows, columns = weights.shape
+    digest = hashlib.blake2b(weights.tobytes(), digest_size=4).hexdigest()
+    return f"{kind}-{rows}x{columns}-{digest}"
 
 
 def _middle(shape: Size) -> Size:

@@ -7,31 +7,16 @@ that is typed is ever executed.
 """
 
 import os
-import re
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import numpy.typing as npt
 
-from conv_cli.errors import ConvError, KernelError
+from conv_cli.errors import KernelError
+from conv_cli.io.matrix import is_matrix, parse_matrix
 from conv_cli.io.text import shown
 from conv_cli.kernels.catalogue import built_in, is_built_in, suggestion
-from conv_cli.kernels.kernel import Kernel, Weights, named
-from conv_cli.kernels.text import brief_name, parse_number, parse_table
-
-_NUMERIC = frozenset("0123456789+-.eE/,; \t\r\n")
-
-_GAP = re.compile(r"[^\S\n]+")
-# A row ends at a semicolon, wherever the lines break, or at the end of a line.
-_ROW_END = re.compile(r" ?(?:\n\s*|;\s*)")
-_NUMBER_END = re.compile(r"\s*,\s*|\s+")
-_ROW = re.compile(r"\[([^][]*)\]")
-_BRACKETED = re.compile(
-    r"\[(?:((?:[\s,;]*\[[^][]*\])+)[\s,;]*|([^][]*))\]\s*(?:/\s*(\S+))?", re.DOTALL
-)
-# A slash with white space beside it, or with nothing after it, divides the whole matrix.
-_DIVIDE = re.compile(r"(?<=\s)/|/(?=\s|$)|^/")
+from conv_cli.kernels.kernel import Kernel, Weights, brief_name, named
 
 
 def load_kernel(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> Kernel:
@@ -90,90 +75,18 @@ def _load_text(spec: str) -> list[Kernel]:
         return read_tagged(spec)
     if Path(spec).suffix.lower() in READABLE:
         return read_kernels(spec)
-    if _is_matrix(spec):
+    if is_matrix(spec):
         return [_inline(spec)]
     if os.path.exists(spec):  # noqa: PTH110  # Path.exists() raises for a name that is too long
         return read_kernels(spec)
     raise KernelError(f"kernel {_label(spec)}: {_unknown(spec)}")
 
 
-def _is_matrix(spec: str) -> bool:
-    if spec.lstrip().startswith("["):
-        return True
-    has_digit = any(character.isdecimal() for character in spec)
-    has_separator = any(character == "," or character.isspace() for character in spec.strip())
-    return ";" in spec or (has_digit and (has_separator or _NUMERIC.issuperset(spec)))
-
-
 def _inline(text: str) -> Kernel:
     """Return the kernel of an inline matrix; its name is its text with one space for each gap."""
     with named(_label(text)):
-        squeezed = _without_brackets(_GAP.sub(" ", text).strip())
-        matrix, divisor = _split_divisor(squeezed.removesuffix(";"))
-        lines = _ROW_END.split(matrix.strip())
-        for number, line in enumerate(lines, 1):
-            _refuse_mixed(line, number)
-        rows = [_NUMBER_END.split(line) if line else [] for line in lines]
-        weights = parse_table(rows)
-        name = "; ".join(" ".join(row) for row in rows)
-        if divisor is not None:
-            name = f"{name} / {divisor}"
-            weights = _divided(weights, divisor)
+        weights, name = parse_matrix(text)
     return Kernel(weights, name=brief_name(name, weights, "matrix"))
-
-
-def _without_brackets(text: str) -> str:
-    """Return a matrix of Python's, ``[[1, 2], [3, 4]]``, or MATLAB's, ``[1 2; 3 4]``, plain."""
-    if "[" not in text and "]" not in text:
-        return text
-    if match := _BRACKETED.fullmatch(text):
-        rows, body, divisor = match.groups()
-        plain = "; ".join(_ROW.findall(rows)) if rows else body
-        # Behind a bracket there is no number for it to be a fraction of.
-        return plain if divisor is None else f"{plain} / {divisor}"
-    raise ConvError(
-        "its brackets do not hold rows of numbers; write [[1, 2], [3, 4]], [1 2; 3 4] or 1 2; 3 4"
-    )
-
-
-def _refuse_mixed(line: str, number: int) -> None:
-    """Raise ConvError for commas and spaces in one row: they may be rows, or decimal commas."""
-    if "," not in line or not any(" " in cell.strip() for cell in line.split(",")):
-        return
-    parts = re.sub(r"\s*,\s*", ",", line).split()
-    commas = {part.count(",") for part in parts}
-    if len(commas) == 1:
-        advice = f'rows are split by semicolons: write "{"; ".join(parts)}"'
-    else:
-        row = " ".join(parts).replace(",", " ")
-        advice = f'write one row as "{row}", and split rows by semicolons'
-    if commas == {1}:
-        advice += f', or with decimal points "{" ".join(parts).replace(",", ".")}"'
-    raise ConvError(f"row {number} mixes commas with spaces between numbers; {advice}")
-
-
-def _split_divisor(text: str) -> tuple[str, str | None]:
-    parts = _DIVIDE.split(text)
-    if len(parts) == 1:
-        return text, None
-    matrix, divisor = parts[0].strip().removesuffix(";"), parts[-1].strip()
-    if len(parts) > 2 or _NUMBER_END.search(divisor) or ";" in divisor:
-        raise ConvError(
-            "a / with white space beside it divides the whole matrix, so it must stand once, "
-            "before one number at the end; write a fraction without spaces, as 1/9"
-        )
-    return matrix, divisor
-
-
-def _divided(weights: Weights, divisor: str) -> Weights:
-    try:
-        number = parse_number(divisor)
-    except ValueError as error:
-        raise ConvError(f"its divisor is {error}") from None
-    if number == 0:
-        raise ConvError(f"its divisor is {divisor}, expected any other number")
-    with np.errstate(over="ignore"):  # Kernel refuses what is not finite, and says where it is
-        return weights / number
 
 
 def _unknown(spec: str) -> str:

@@ -11,7 +11,7 @@ from conv_cli.colors import TRUST, to_gray
 from conv_cli.errors import ConvError
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.pipeline.feature_map import RangeName
+from conv_cli.pipeline.feature_map import Range
 from conv_cli.pipeline.filter import Filter, filtered_pixels, output_shape, white_of
 
 Matrix = npt.NDArray[np.float64]
@@ -70,7 +70,7 @@ class Explanation(NamedTuple):
 
 
 def explain_pixel(
-    image: Image, rule: Filter, at: tuple[int, int], dtype: np.dtype[Any], mode: RangeName
+    image: Image, rule: Filter, at: tuple[int, int], dtype: np.dtype[Any], mode: Range
 ) -> Explanation:
     """Return what makes one pixel of the map of a rule's only kernel.
 
@@ -125,7 +125,7 @@ def _sums(
     if image.alpha:
         share = pixels[count] / white_of(image.dtype, rule)
         opacity = None if (share == 1).all() else share
-    bias = kernel.bias if rule.bias is None else rule.bias
+    bias = kernel.bias if rule.bias is None else rule.bias.in_units(white_of(image.dtype, rule))
     return [
         _sum(name, window, kernel.weights, opacity, bias, float(pixel))
         for name, window, pixel in zip(_names(len(colours)), colours, written, strict=False)

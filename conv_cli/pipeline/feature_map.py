@@ -24,13 +24,34 @@ from conv_cli.colors import white as white_of
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import Sink
 from conv_cli.parallel.threads import share
+from conv_cli.pipeline.percentiles import Tally
 
 Values = npt.NDArray[Any]
 RangeName = Literal["clip", "abs", "shift", "signed", "stretch", "raw"]
 CombineName = Literal["magnitude", "max", "sum", "mean"]
 
-NEEDS_EXTREMES = ("signed", "stretch")
-"""Ranges that depend on all values of a map."""
+
+class Range(NamedTuple):
+    """How real values become pixels; an entry of the table above.
+
+    percentile : float, 0..100. Of "signed" and "stretch": the share of values, in percent, that the
+        scale is taken from. "signed" leaves out the largest magnitudes, "stretch" one half of the
+        rest at each end.
+    """
+
+    name: RangeName
+    percentile: float = 100.0
+
+    @property
+    def needs_extremes(self) -> bool:
+        """Whether it depends on all values of a map."""
+        return self.name in ("signed", "stretch")
+
+    def __str__(self) -> str:
+        """Return it as it is typed."""
+        return self.name if self.percentile == 100 else f"{self.name}:{self.percentile:g}"
+
+
 _STRIP_ROWS = 64
 _WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 """What white is in floats that are a share, or counts of 8 to 16 bits."""
@@ -99,7 +120,7 @@ class FeatureMap:
     dtype : numpy.dtype. Of the finished pixels. 8 to 16 bits multiplies by 257, 16 to 8 divides,
         and floats become whole numbers as ``white`` says; nothing else is rescaled but by the
         range.
-    mode : str. The range.
+    mode : Range
     sink : Sink. Where strips of rows go as soon as they are whole.
     tile_rows : int. Strips are of so many rows, or a multiple, so that tiles of that height fit
         into them.
@@ -117,7 +138,7 @@ class FeatureMap:
         shape: tuple[int, int, int],
         units: np.dtype[Any],
         dtype: np.dtype[Any],
-        mode: RangeName,
+        mode: Range,
         sink: Sink | ArraySink,
         *,
         tile_rows: int = 1,
@@ -125,9 +146,12 @@ class FeatureMap:
         white: float | None = None,
         opacity: Callable[[Span, Span], Values] | None = None,
     ) -> None:
-        if mode == "raw" and dtype.kind != "f":
+        if mode.name == "raw" and dtype.kind != "f":
             raise ConvError("--range raw makes floats; add --depth float32, or choose clip")
-        self._shape, self._dtype, self._mode = shape, dtype, mode
+        self._shape, self._dtype, self._mode = shape, dtype, mode.name
+        self._range = mode
+        self._tally = Tally() if mode.percentile < 100 else None
+        self._ends: tuple[float, float] | None = None
         self._samples, self._opacity, self._sink = samples, opacity, sink
         self._channels = shape[2] - (opacity is not None)
         whole = sink.strip_rows >= shape[0]
@@ -146,7 +170,7 @@ class FeatureMap:
     @property
     def needs_extremes(self) -> bool:
         """Whether all values must be measured before the first is quantized."""
-        return self._mode in NEEDS_EXTREMES
+        return self._range.needs_extremes
 
     @property
     def size(self) -> int:
@@ -174,6 +198,8 @@ class FeatureMap:
             low, high = self._finite_extremes(values)
         with self._lock:
             self._low, self._high = min(self._low, float(low)), max(self._high, float(high))
+            if self._tally is not None:
+                self._tally.add(values)
         return float(low), float(high)
 
     def store(self, values: Values, rows: Span, columns: Span) -> None:
@@ -269,14 +295,38 @@ class FeatureMap:
         finite = values[np.isfinite(values)]
         return (finite.min(), finite.max()) if finite.size else (self._low, self._high)
 
+    def _scale_ends(self) -> tuple[float, float]:
+        """Return the values that become the ends of a scale, once all have been measured.
+
+        Where what a percentile leaves is flat, as in a drawing of few lines, they are those of all.
+        """
+        with self._lock:
+            if self._ends is None:
+                largest = max(abs(self._low), abs(self._high))
+                signed = self._mode == "signed"
+                low, high = (-largest, largest) if signed else (self._low, self._high)
+                if self._tally is not None:
+                    half = (100 - self._range.percentile) / 2
+                    percentile = self._tally.percentile
+                    if signed:
+                        last = percentile(self._range.percentile, magnitudes=True)
+                        first = -last
+                    else:
+                        first, last = percentile(half), percentile(100 - half)
+                    if last - first > self._noise:
+                        low, high = first, last
+                self._ends = low, high
+            return self._ends
+
     def _ranged(self, values: Values) -> Values:
         """Return the values in the units of the pixels, neither rounded nor limited."""
         if self._mode == "stretch":
-            spread = self._high - self._low
+            low, high = self._scale_ends()
+            spread = high - low
             factor = self._top / spread if spread > self._noise else 0.0
-            return (values.astype(np.float64) - self._low) * factor
+            return (values.astype(np.float64) - low) * factor
         if self._mode == "signed":
-            largest = max(abs(self._low), abs(self._high))
+            largest = self._scale_ends()[1]
             factor = self._top / 2 / largest if largest > self._noise else 0.0
             return values.astype(np.float64) * factor + self._top / 2
         if self._scale != 1:
@@ -292,7 +342,7 @@ def map_to_pixels(
     values: Values,
     units: np.dtype[Any],
     dtype: np.dtype[Any],
-    mode: RangeName,
+    mode: Range,
     white: float | None = None,
 ) -> tuple[Values, Statistics]:
     """Return the pixels of a whole map, (h, w) or (h, w, C), and what its values were.
@@ -323,7 +373,7 @@ def rescaled(opacity: Values, dtype: np.dtype[Any], top: float) -> Values:
 def require_white(
     units: np.dtype[Any],
     dtype: np.dtype[Any],
-    mode: RangeName,
+    mode: Range,
     white: float | None,
     pixels: Values | None = None,
 ) -> None:
@@ -331,7 +381,7 @@ def require_white(
 
     ``pixels``, if they are there, tell what it may be.
     """
-    if units.kind != "f" or dtype.kind == "f" or mode in NEEDS_EXTREMES or white is not None:
+    if units.kind != "f" or dtype.kind == "f" or mode.needs_extremes or white is not None:
         return
     found, fitting = "", 1.0
     finite = np.empty(0) if pixels is None else pixels[np.isfinite(pixels)]

@@ -21,7 +21,7 @@ from conv_cli.pipeline.feature_map import (
     ArraySink,
     CombineName,
     FeatureMap,
-    RangeName,
+    Range,
     Statistics,
     combine,
     rescaled,
@@ -33,12 +33,23 @@ _STORED_BYTES = 16 << 20
 """Real values that may be stored beside the pixels until their range is known."""
 
 
+class Bias(NamedTuple):
+    """What is added to a result: in the image's own units, or a share of white."""
+
+    value: float
+    of_white: bool = False
+
+    def in_units(self, top: float) -> float:
+        """Return it in the units of an image whose white is ``top``."""
+        return self.value * top if self.of_white else self.value
+
+
 class Filter(NamedTuple):
     """What is to be done to an image; the options of ``apply`` that concern its pixels.
 
     kernels : tuple of Kernel. Cross-correlated as they are: turning and normalizing come before.
     params : ConvParams. How they slide.
-    bias : float or None. Added last, in the image's own units; None: each kernel's own.
+    bias : Bias or None. Added last; None: each kernel's own.
     gray : bool. One channel of grey in place of colours.
     filter_alpha : bool. Treat opacity as one more channel; without it, it is copied and weighs the
         colours.
@@ -49,7 +60,7 @@ class Filter(NamedTuple):
 
     kernels: tuple[Kernel, ...]
     params: ConvParams = ConvParams(padding="same")  # frozen, so shared without harm
-    bias: float | None = None
+    bias: Bias | None = None
     gray: bool = False
     filter_alpha: bool = False
     linear: bool = False
@@ -82,18 +93,18 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
     if rule.gray and colours not in (1, 3):
         raise ImageError(
             f"has {colours} bands, and grey is made of red, green and blue; leave out "
-            "--channels gray, and every band is filtered"
+            "--channels grey, and every band is filtered"
         )
     colours = 1 if rule.gray else colours
     return rows, columns, colours + image.alpha
 
 
-def filter_image(
+def filter_strips(
     image: Image,
     rule: Filter,
     kernels: tuple[Kernel, ...],
     dtype: np.dtype[Any],
-    mode: RangeName,
+    mode: Range,
     sink: Sink | ArraySink,
     *,
     progress: Callable[[float], None] | None = None,
@@ -152,11 +163,11 @@ def filter_image(
 
 
 def filtered_pixels(
-    image: Image, rule: Filter, kernels: tuple[Kernel, ...], dtype: np.dtype[Any], mode: RangeName
+    image: Image, rule: Filter, kernels: tuple[Kernel, ...], dtype: np.dtype[Any], mode: Range
 ) -> Array:
-    """Return the map of ``filter_image`` as an array, (h, w) or (h, w, C)."""
+    """Return the map of ``filter_strips`` as an array, (h, w) or (h, w, C)."""
     whole = ArraySink(output_shape(image, rule, kernels[0])[0])
-    filter_image(image, rule, kernels, dtype, mode, whole)
+    filter_strips(image, rule, kernels, dtype, mode, whole)
     return whole.pixels
 
 
@@ -272,8 +283,8 @@ def _finish(
         values = values + own[:, None, None]
     if rule.combine:
         values = combine(values, rule.combine)
-    if rule.bias:
-        values = values + wide.type(rule.bias)
+    if rule.bias and rule.bias.value:
+        values = values + wide.type(rule.bias.in_units(top))
     if rule.linear:
         values = np.concatenate([from_linear(values[:colours], top), values[colours:]])
     return values[:, 0]

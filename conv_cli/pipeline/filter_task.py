@@ -16,14 +16,16 @@ from conv_cli.images import (
     FLOAT_FORMATS,
     Image,
     ImageInfo,
+    Sink,
     can_hold,
     not_srgb,
     open_sink,
 )
 from conv_cli.parallel.processes import Progress
-from conv_cli.pipeline.feature_map import RangeName, require_white
-from conv_cli.pipeline.filter import Filter, filter_image, output_shape
+from conv_cli.pipeline.feature_map import ArraySink, Range, Statistics, require_white
+from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, output_shape
 from conv_cli.pipeline.jobs import Destination, Job, Output
+from conv_cli.pipeline.looks import are_zero_sum, seen, signed
 from conv_cli.pipeline.run import Made, Write
 
 Array = npt.NDArray[Any]
@@ -38,7 +40,7 @@ def pixels_of(
     format: str,
     to: Destination,
     values: Array | None = None,
-) -> tuple[np.dtype[Any], RangeName]:
+) -> tuple[np.dtype[Any], Range]:
     """Return the dtype of a map's pixels and the range that makes them.
 
     units : numpy.dtype. Of the input.
@@ -52,7 +54,7 @@ def pixels_of(
     stays_float = format in FLOAT_FORMATS or (chosen is None and to.white is None)
     if to.depth:
         made = np.dtype(_DEPTHS[to.depth])
-    elif format in ARRAY_FORMATS or chosen == "raw" or (units.kind == "f" and stays_float):
+    elif format in ARRAY_FORMATS or chosen == Range("raw") or (units.kind == "f" and stays_float):
         loses = units.itemsize > 4 or (units.itemsize == 4 and units.kind != "f")
         made = np.dtype(np.float64 if loses and format in ARRAY_FORMATS else np.float32)
     elif units.itemsize > 2 and (chosen is not None or to.white is not None):
@@ -60,7 +62,7 @@ def pixels_of(
         made = np.dtype(np.uint16 if deep else np.uint8)
     else:
         made = units
-    mode: RangeName = chosen or ("raw" if made.kind == "f" else "clip")
+    mode = chosen or Range("raw" if made.kind == "f" else "clip")
     whole = made if format in FLOAT_FORMATS or to.depth else np.dtype(np.uint8)
     require_white(units, whole, mode, to.white, values)
     can_hold(format, made, channels, alpha)
@@ -114,19 +116,48 @@ class FilterTask(NamedTuple):
 
     def _form(
         self, image: Image | ImageInfo, output: Output
-    ) -> tuple[tuple[int, ...], np.dtype[Any], RangeName]:
+    ) -> tuple[tuple[int, ...], np.dtype[Any], Range]:
         """Return the shape of a map, its dtype, and the range."""
         shape = output_shape(image, self.rule, output.kernels[0])
         values = image.pixels if isinstance(image, Image) else None
         dtype, mode = pixels_of(image.dtype, shape[2], image.alpha, output.format, self.to, values)
         return (shape[:2] if shape[2] == 1 else shape), dtype, mode
 
-    def _filtered(self, image: Image, output: Output, progress: Progress, stream: BinaryIO) -> Made:
+    def _filtered(
+        self, image: Image, output: Output, progress: Progress, stream: BinaryIO | None
+    ) -> Made:
         """Filter an image into a stream, whose rows are written while the next are computed."""
         shape, dtype, mode = self._form(image, output)
         described = replace(image, pixels=np.broadcast_to(np.zeros((), dtype), shape))
-        sink, notes = open_sink(stream, described, output.format, compress=self.to.compress)
-        made = filter_image(image, self.rule, output.kernels, dtype, mode, sink, progress=progress)
-        notes += sink.finish()
-        plan = made.plan
-        return Made(shape, dtype.name, made.statistics, notes, plan.strategy, plan.reason)
+        sink: Sink | ArraySink
+        notes: tuple[str, ...]
+        if stream is None:
+            sink, notes = ArraySink(shape[0]), ()
+        else:
+            sink, notes = open_sink(
+                stream, described, output.format,
+                compress=self.to.compress, quality=self.to.quality,
+            )  # fmt: skip
+        made = filter_strips(image, self.rule, output.kernels, dtype, mode, sink, progress=progress)
+        values = sink.pixels if isinstance(sink, ArraySink) else None
+        notes += () if isinstance(sink, ArraySink) else sink.finish()
+        plan, statistics = made.plan, made.statistics
+        return Made(
+            shape, dtype.name, statistics, notes, plan.strategy, plan.reason,
+            values=None if self.to.show else values,
+            pictures=self._pictures(image, output, statistics) if self.to.show else (),
+        )  # fmt: skip
+
+    def _pictures(self, image: Image, output: Output, statistics: Statistics) -> tuple[Array, ...]:
+        """Return an image and its map as they are looked at; a signed one in colours."""
+        mode = self.to.range or Range("clip")
+        kernels = output.kernels
+        if mode.name in ("clip", "raw") and statistics.low < 0 and are_zero_sum(kernels):
+            real = filtered_pixels(image, self.rule, kernels, np.dtype(np.float32), Range("raw"))
+            return seen(image, self.to.white), signed(real, image.alpha)
+        if image.dtype.kind == "f" and self.to.white is None and not mode.needs_extremes:
+            mode = Range("stretch")
+        elif mode.name == "raw":
+            mode = Range("clip")
+        made = filtered_pixels(image, self.rule, kernels, np.dtype(np.uint8), mode)
+        return seen(image, self.to.white), seen(replace(image, pixels=made))

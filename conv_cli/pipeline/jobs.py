@@ -1,21 +1,36 @@
 """Which images are read, and what each result is called."""
 
 import glob
+import hashlib
 import os
 import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from conv_cli.errors import ConvError, ImageError
-from conv_cli.images import READABLE_SUFFIXES, WRITABLE_SUFFIXES, format_of
+from conv_cli.images import (
+    FORMATS,
+    READABLE_SUFFIXES,
+    WRITABLE,
+    file_format,
+    format_of,
+    format_of_start,
+)
+from conv_cli.io.matrix import is_typed, parse_matrix
+from conv_cli.io.tables import ENDINGS
+from conv_cli.io.text import shown
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.pipeline.feature_map import RangeName
+from conv_cli.pipeline.feature_map import Range
 
 STDIO = "-"
+SAME = "same"
+"""The format of a result that is to have its image's own."""
 _DEFAULT_FORMAT = "png"
+_LONGEST_TYPED = 40
 
 
 class Input(NamedTuple):
@@ -24,22 +39,33 @@ class Input(NamedTuple):
     path : str. As given, or found in a folder; "-" is stdin.
     folder : Path. Where its results go below the output folder: its place in the tree that was
         given.
-    error : str or None. Why it cannot be read, if that is known already.
+    error : str or None. Why it cannot be read, or give no result, if that is known already.
+    format : str or None. What its results are written as, where that is its own.
     """
 
     path: str
     folder: Path = Path()
     error: str | None = None
+    format: str | None = None
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether it is a matrix that was typed, and no file."""
+        return is_typed(self.path)
 
     @property
     def stem(self) -> str:
         """Its name without suffix, for the names of its results."""
-        return "stdin" if self.path == STDIO else Path(self.path).stem
+        if self.path == STDIO:
+            return "stdin"
+        return _typed_stem(self.path) if self.is_typed else Path(self.path).stem
 
     @property
     def suffix(self) -> str:
-        """Its suffix without the dot."""
-        return Path(self.path).suffix.removeprefix(".")
+        """Its suffix without the dot; what stdin would have, if its format is known."""
+        if self.path == STDIO and self.format:
+            return FORMATS[self.format].suffixes[0].removeprefix(".")
+        return "" if self.is_typed else Path(self.path).suffix.removeprefix(".")
 
     @property
     def folder_name(self) -> str:
@@ -50,16 +76,19 @@ class Input(NamedTuple):
 class Destination(NamedTuple):
     """Where results go and in which form; the options that concern files.
 
-    ``single`` says that the output is one file and no folder.
+    ``output`` is None where results are shown or printed alone; ``single`` says that it is one file
+    and no folder; ``show`` that results are to be looked at too.
     """
 
-    output: str
+    output: str | None
     name: str = "{stem}.{kernel}{ext}"
     format: str | None = None
     depth: str | None = None
     white: float | None = None
-    range: RangeName | None = None
+    range: Range | None = None
     compress: bool = False
+    quality: int | None = None
+    show: bool = False
     force: bool = False
     skip_existing: bool = False
     single: bool = False
@@ -67,18 +96,21 @@ class Destination(NamedTuple):
     @property
     def format_name(self) -> str:
         """The format of results whose names do not tell."""
-        return self.format or _DEFAULT_FORMAT
+        return _DEFAULT_FORMAT if self.format in (None, SAME) else str(self.format)
 
     @property
     def makes_folders(self) -> bool:
         """Folders are made for results that are named here; a single file's must exist."""
-        return self.output != STDIO and not self.single
+        return self.output not in (STDIO, None) and not self.single
 
 
 class Output(NamedTuple):
-    """One map that is to be written: of a kernel, or of a layer and one of its channels or all."""
+    """One map that is to be made: of a kernel, or of a layer and one of its channels or all.
 
-    path: str
+    ``path`` is None where it is not written.
+    """
+
+    path: str | None
     format: str
     kernel: str | None = None
     kernels: tuple[Kernel, ...] = ()
@@ -117,6 +149,12 @@ def collect_inputs(name: str, *, recursive: bool, output: str | None) -> list[In
         raise ConvError("images: a name is empty; check the variable that it comes from")
     if name == STDIO:
         return [Input(name)]
+    if is_typed(name):
+        try:
+            parse_matrix(name)
+        except ConvError as error:
+            raise ConvError(f"image {shown(name)}: {error}") from None
+        return [Input(name)]
     if Path(name).is_dir():
         if output is not None and os.path.realpath(name) == os.path.realpath(output):
             raise ConvError(
@@ -127,6 +165,36 @@ def collect_inputs(name: str, *, recursive: bool, output: str | None) -> list[In
     if _is_pattern(name):
         return [Input(match) for match in sorted(glob.glob(name))]  # noqa: PTH207  # absolute too
     return [Input(name)]
+
+
+def with_own_formats(inputs: Iterable[Input], stdin: BinaryIO) -> Iterator[Input]:
+    """Yield the images with the formats that their results have, if that is each one's own.
+
+    The content tells, and the name what the content leaves open. An image whose format cannot be
+    written gives no result. Of stdin, which is not read, what it holds already is looked at.
+    """
+    for source in inputs:
+        if source.path == STDIO:
+            found = format_of_start(stdin.peek(1) if isinstance(stdin, BufferedReader) else b"")
+        else:
+            found = file_format(source.path)
+        named = WRITABLE.get(Path(source.path).suffix.lower())
+        if found in (None, "pnm", named):
+            found = named or found
+        if found is None or found in WRITABLE.values():
+            yield source._replace(format=found)
+        else:
+            title = FORMATS[found].title if found in FORMATS else found
+            yield source._replace(
+                error=f"{title} is not written, so --format same cannot be; give another --format"
+            )
+
+
+def _typed_stem(text: str) -> str:
+    """Return a typed matrix as part of a file name; a long one by a digest."""
+    name = file_name_part(text)
+    digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+    return name if len(name) <= _LONGEST_TYPED else f"matrix-{digest}"
 
 
 def _is_pattern(name: str) -> bool:
@@ -149,8 +217,10 @@ def _folder_inputs(root: Path, recursive: bool, output: str | None) -> Iterator[
         yield Input(str(error.filename), Path(error.filename).relative_to(root), reason)
 
 
-def is_single(output: str, names: Sequence[str], maps: int) -> bool:
+def is_single(output: str | None, names: Sequence[str], maps: int) -> bool:
     """Tell whether an output is one file: one image by name, one map, and no folder's name."""
+    if output is None:
+        return False
     one = len(names) == 1 and maps == 1 and not Path(names[0]).is_dir()
     return one and not _is_pattern(names[0]) and not _is_folder(output)
 
@@ -161,7 +231,7 @@ def _is_folder(output: str) -> bool:
 
 def is_image_name(output: str) -> bool:
     """Tell whether an output is named like an image, and is no folder."""
-    suffixes = READABLE_SUFFIXES | WRITABLE_SUFFIXES
+    suffixes = READABLE_SUFFIXES | WRITABLE.keys()
     return Path(output).suffix.lower() in suffixes and not _is_folder(output)
 
 
@@ -194,6 +264,7 @@ def filter_jobs(
         (output.path, job.source, f" with {output.kernel}")
         for job in jobs
         for output in job.outputs
+        if output.path is not None
     )
     return jobs
 
@@ -206,7 +277,8 @@ def network_jobs(inputs: Sequence[Input], to: Destination) -> list[Job]:
     if to.output == STDIO:
         raise ConvError("-o -: maps are several files; give the name of a folder")
     _require_folder(to, len(inputs), "")
-    jobs = [Job(source, stem=str(Path(to.output, source.folder, source.stem))) for source in inputs]
+    output = str(to.output)
+    jobs = [Job(source, stem=str(Path(output, source.folder, source.stem))) for source in inputs]
     _refuse_collisions((job.stem, job.source, "") for job in jobs)
     return jobs
 
@@ -219,6 +291,7 @@ def layer_output(job: Job, layer: int, channel: int | None, format: str) -> Outp
 
 def _require_folder(to: Destination, count: int, otherwise: str) -> None:
     """Raise ConvError if the output cannot be the folder of so many images' results."""
+    assert to.output is not None
     folder = Path(to.output)
     if os.path.lexists(folder) and not folder.is_dir():
         raise ConvError(
@@ -232,14 +305,18 @@ def _require_folder(to: Destination, count: int, otherwise: str) -> None:
         )
 
 
-def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[str, str]:
+def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[str | None, str]:
     """Return the path of a result, and its format."""
+    if to.output is None:
+        return None, to.format or ("npy" if is_table(source.path) else _DEFAULT_FORMAT)
     if to.output == STDIO:
         path = STDIO
     elif to.single:
         path = to.output
     else:
         path = str(Path(to.output, source.folder, _file_name(source, kernel, index, to)))
+    if to.format == SAME:
+        return path, source.format or _DEFAULT_FORMAT
     if to.format or path == STDIO or not Path(path).suffix:
         return path, to.format_name
     try:
@@ -249,12 +326,17 @@ def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[s
         raise ConvError(str(error)) from None
 
 
+def is_table(name: str) -> bool:
+    """Tell whether an image is a table of numbers: typed, or a file named like one."""
+    return is_typed(name) or Path(name).suffix.lower() in ENDINGS
+
+
 def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
     try:
         name = to.name.format(
             stem=source.stem,
             kernel=file_name_part(kernel),
-            ext=f".{to.format_name}",
+            ext=_extension(source, to),
             suffix=source.suffix,
             dir=source.folder_name,
             index=index,
@@ -268,6 +350,13 @@ def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
     if not path.parts or path.is_absolute() or ".." in path.parts or name.endswith("/"):
         raise ConvError(f"--name {to.name!r}: gives {name!r}, which is no file below the output")
     return name
+
+
+def _extension(source: Input, to: Destination) -> str:
+    """Return the suffix of a result: of its format, or as its image has it."""
+    if to.format != SAME:
+        return f".{to.format_name}"
+    return f".{source.suffix}" if source.suffix else ""
 
 
 def file_name_part(name: str) -> str:

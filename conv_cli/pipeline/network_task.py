@@ -86,8 +86,11 @@ class NetworkTask:
         channels = _taken(self._network, info.channels - info.alpha, info.channels)
         return self._network.shapes((channels, info.height, info.width))
 
-    def _written(self, output: Output, maps: Array, units: np.dtype[Any], stream: BinaryIO) -> Made:
+    def _written(
+        self, output: Output, maps: Array, units: np.dtype[Any], stream: BinaryIO | None
+    ) -> Made:
         """Write maps (O, h, w) to one file: a picture of the only one, or all in an array."""
+        assert stream is not None and output.path is not None
         try:
             dtype, mode = pixels_of(units, 1, False, output.format, self._to, maps)
         except ImageError as error:

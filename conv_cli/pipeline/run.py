@@ -8,30 +8,35 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
+from typing import Any, BinaryIO, NamedTuple, Protocol
+
+import numpy.typing as npt
 
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import Image, ImageInfo, file_format, probe_image, read_image, stream_bytes
 from conv_cli.io.files import discard_drafts, write_atomically
-from conv_cli.io.json import finite_or_none
+from conv_cli.io.json import finite_or_none, plain
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads, limited_threads
-from conv_cli.pipeline.feature_map import NEEDS_EXTREMES, Statistics
+from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
 
-T = TypeVar("T")
+Pixels = npt.NDArray[Any]
+_NOTED = 0.01
+"""The share of clipped values from which on a person is told."""
 _SMALL = 16 << 20  # bytes that are not worth asking for
-_PLAIN_INPUTS = ("png", "jpeg")
-_PLAIN_OUTPUTS = ("png", "jpeg", "npy")
+_PLAIN_INPUTS = ("png", "jpeg", "csv", "txt", "matrix")
+_PLAIN_OUTPUTS = ("png", "jpeg", "npy", "csv", "txt")
 
 
 class Result(NamedTuple):
     """What became of one map, or of an image that gave none.
 
     ``error`` says why there is none; ``skipped`` that its file was there already; ``planned`` that
-    this was a dry run. The other fields are those of ``--json``; ``notes`` and ``reason`` are for
-    people.
+    this was a dry run. ``values`` are the pixels of a map that goes to no file, ``pictures`` what
+    is looked at of the image and of its map: small, uint8, or floats around zero. ``notes`` and
+    ``reason`` are for people; the other fields are those of ``--json``.
     """
 
     image: str
@@ -49,8 +54,10 @@ class Result(NamedTuple):
     error: str | None = None
     skipped: bool = False
     planned: bool = False
+    values: Pixels | None = None
     notes: tuple[str, ...] = ()
     reason: str | None = None
+    pictures: tuple[Pixels, ...] = ()
 
     @property
     def pixels(self) -> int:
@@ -65,17 +72,43 @@ class Result(NamedTuple):
         last = self._fields.index("seconds") + 1
         known = zip(self._fields[:last], self[:last], strict=True)
         record = {name: value for name, value in known if value is not None}
+        if self.values is not None:
+            record["values"] = plain(self.values.tolist())
         return record | {"skipped": True} if self.skipped else record
 
 
 @dataclass
+class Clipping:
+    """What had to be limited in the maps of one kernel: from so much on, how often, where most."""
+
+    maps: int = 0
+    worst: float = 0.0
+    output: str = ""
+    low: float = math.inf
+    high: float = -math.inf
+
+    def add(self, result: Result, share: float) -> None:
+        """Count a map of which that share was limited."""
+        self.maps += 1
+        if share > self.worst:
+            self.worst, self.output = share, result.output or result.image
+        low, high = result.min, result.max
+        self.low = self.low if low is None else min(self.low, low)
+        self.high = self.high if high is None else max(self.high, high)
+
+
+@dataclass
 class Report:
-    """Counts of a run, by image and map, and the exit code that they amount to."""
+    """Counts of a run, by image and map, and the exit code that they amount to.
+
+    ``clippings`` are by the name of the kernel, or of the layer.
+    """
 
     done: int = 0
     failed: int = 0
     skipped: int = 0
     started: float = field(default_factory=time.monotonic)
+    clippings: dict[str, Clipping] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
         """Count one result."""
@@ -85,6 +118,9 @@ class Report:
             self.skipped += 1
         else:
             self.done += 1
+        if result.output is not None and (result.clipped or 0.0) >= _NOTED:
+            name = result.kernel or f"layer {result.layer}"
+            self.clippings.setdefault(name, Clipping()).add(result, result.clipped or 0.0)
 
     @property
     def exit_code(self) -> int:
@@ -105,10 +141,12 @@ class Made(NamedTuple):
     notes: tuple[str, ...] = ()
     strategy: str | None = None
     reason: str | None = None
+    values: Pixels | None = None
+    pictures: tuple[Pixels, ...] = ()
 
 
-Write = Callable[[BinaryIO], Made]
-"""Makes a map and writes it to a stream."""
+Write = Callable[[BinaryIO | None], Made]
+"""Makes a map and writes it to a stream, if there is one."""
 
 
 class Task(Protocol):
@@ -240,20 +278,18 @@ class Run:
         def share(part: float) -> None:
             progress(part / len(outputs))
 
-        made: list[Result] = []
+        failed: list[Result] = []
         try:
             with limited_threads(max(1, self._threads // self._processes)):
-                made += self._made(job, image, missing, share)
+                for output, made in self._made(job, image, missing, share):
+                    results[output] = made
         except Exception as error:  # so does what fails before or between its maps
-            made.append(_failure(job, None, error))
-        by_output = {result.output: result for result in made if result.output}
-        whole = [result for output, known in results.items()
-                 if (result := known or by_output.get(output.path))]  # fmt: skip
-        return whole + [result for result in made if not result.output]
+            failed.append(_failure(job, None, error))
+        return [result for result in results.values() if result] + failed
 
     def _made(
         self, job: Job, image: Image, outputs: Sequence[Output], progress: Progress
-    ) -> Iterator[Result]:
+    ) -> Iterator[tuple[Output, Result]]:
         """Yield what became of each map; what is to be said is said once."""
         said: set[str] = set()
         notes = (*image.notes, *self._task.notes(image))
@@ -262,22 +298,25 @@ class Run:
             try:
                 made = self._deliver(output, write)
             except Exception as error:  # whatever it is, it costs this map alone
-                yield _failure(job, output, error)
+                yield output, _failure(job, output, error)
             else:
                 told = dict.fromkeys(note for note in (*notes, *made.notes) if note not in said)
                 said.update(told)
                 low, high, clipped = made.statistics
-                yield _result(
+                yield output, _result(
                     job, output,
                     shape=made.shape, dtype=made.dtype,
                     min=finite_or_none(low), max=finite_or_none(high), clipped=clipped,
                     strategy=made.strategy, seconds=round(time.perf_counter() - started, 6),
                     notes=tuple(told), reason=made.reason,
+                    values=made.values, pictures=made.pictures,
                 )  # fmt: skip
             started = time.perf_counter()
 
-    def _deliver(self, output: Output, write: Callable[[BinaryIO], T]) -> T:
-        """Make a file, or what goes to stdout."""
+    def _deliver(self, output: Output, write: Write) -> Made:
+        """Make a file, or what goes to stdout, or what is to be looked at alone."""
+        if output.path is None:
+            return write(None)
         if output.path == STDIO:
             with os.fdopen(os.dup(self._stdout), "wb") as stream:
                 return write(stream)
@@ -311,14 +350,14 @@ class Run:
                 )
 
         # What is read more than once is better copied as a whole.
-        once = len(outputs) == 1 and self._to.range not in NEEDS_EXTREMES
+        once = len(outputs) == 1 and not (self._to.range and self._to.range.needs_extremes)
         source = self._opened(job)
         return read_image(source, max_pixels=self._max_pixels, admit=admit, in_rows=once)
 
     def _known(self, job: Job, output: Output) -> Result | None:
         """Return the result of a map that is not to be made, before any work is done for it."""
         path = output.path
-        if path != STDIO and not os.path.lexists(path):
+        if path is None or (path != STDIO and not os.path.lexists(path)):
             return None
         if self._to.skip_existing and path != STDIO:
             return _result(job, output, skipped=True)
@@ -339,7 +378,8 @@ class Run:
 
     def _lost(self, job: Job, process: int, how: str) -> list[Result]:
         """Return the result of an image whose process died, and remove what that was writing."""
-        for folder in {Path(output.path).parent for output in job.outputs} or {job.folder}:
+        paths = [Path(output.path) for output in job.outputs if output.path is not None]
+        for folder in {path.parent for path in paths} or {job.folder}:
             discard_drafts(folder, process)
         name = job.source.path
         error = (

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from conv_cli.images import Image
 from conv_cli.networks.receptive import PixelField
-from conv_cli.pipeline.feature_map import RangeName, map_to_pixels
+from conv_cli.pipeline.feature_map import Range, map_to_pixels
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +49,7 @@ def _enlarge(picture: Array, window: Array, *, right_half: bool, width: int) -> 
 
 def _as_rgb8(image: Image) -> Array:
     """Return an image as it is seen, without its opacity: (H, W, 3), uint8."""
-    mode: RangeName = "clip" if image.dtype.kind == "u" else "stretch"
+    mode = Range("clip" if image.dtype.kind == "u" else "stretch")
     shown = [
         map_to_pixels(plane, image.dtype, np.dtype(np.uint8), mode)[0] for plane in image.colours
     ]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from conv_cli.fitting.result import Fit
 from conv_cli.images import FLOAT_FORMATS, Image, format_of
-from conv_cli.pipeline.feature_map import RangeName, map_to_pixels
+from conv_cli.pipeline.feature_map import Range, map_to_pixels
 
 Pixels = npt.NDArray[Any]
 
@@ -29,7 +29,7 @@ class FitPictures:
         if self._before.ndim == 2 and fit.weights.ndim == 2 and self._after.ndim == 3:
             self._after = self._after[..., 0]  # grey in three channels that are alike
         values = fit.predict(fit.like_input(self._before, self._after))
-        mode: RangeName = "raw" if after.dtype.kind == "f" else "clip"
+        mode = Range("raw" if after.dtype.kind == "f" else "clip")
         self.predicted = map_to_pixels(values, after.dtype, after.dtype, mode)[0]
         self.residual = self._after.astype(np.float64) - self.predicted
 
@@ -42,7 +42,7 @@ class FitPictures:
         """Return the residual for a file: about grey, or as it is if the format holds floats."""
         if format_of(name) in FLOAT_FORMATS:
             return self.residual.astype(np.float32)
-        return map_to_pixels(self.residual, _BYTES, _BYTES, "signed")[0]
+        return map_to_pixels(self.residual, _BYTES, _BYTES, Range("signed"))[0]
 
     def captioned(self, before: str, after: str) -> list[tuple[str, Pixels]]:
         """Return what a page shows, as (caption, pixels)."""
@@ -52,7 +52,7 @@ class FitPictures:
             ("predicted", _shown(self.predicted)),
             (
                 f"after less predicted: grey is 0, black and white are {self.scale}",
-                map_to_pixels(self.residual, _BYTES, _BYTES, "signed")[0],
+                map_to_pixels(self.residual, _BYTES, _BYTES, Range("signed"))[0],
             ),
         ]
 
@@ -69,4 +69,4 @@ def _shown(pixels: Pixels) -> Pixels:
     """Return pixels that a page can show."""
     if pixels.dtype in (np.uint8, np.uint16):
         return pixels
-    return map_to_pixels(pixels.astype(np.float64), _BYTES, _BYTES, "stretch")[0]
+    return map_to_pixels(pixels.astype(np.float64), _BYTES, _BYTES, Range("stretch"))[0]

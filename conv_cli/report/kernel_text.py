@@ -105,7 +105,7 @@ def shaded(text: str, colour: Colour, colours: Colours) -> str:
     """Return text on a background colour, as the control codes of a terminal say it."""
     if not colours:
         return text
-    below, above = _code(colour, colours), _code(ink(colour), colours)
+    below, above = colour_code(colour, colours), colour_code(ink(colour), colours)
     return f"\x1b[48;{below};38;{above}m{text}\x1b[0m"
 
 
@@ -125,7 +125,8 @@ def _mark(share: float) -> str:
     return "▁▂▃▄▅▆▇█"[min(7, int(share * 8))] if share > 0 else "-=≡"[min(2, int(-share * 3))]
 
 
-def _code(colour: Colour, colours: Colours) -> str:
+def colour_code(colour: Colour, colours: Colours) -> str:
+    """Return what a terminal's code calls a colour."""
     channels = [int(channel) for channel in colour]
     if colours == 256:  # of which 216 are a cube: 0, and five steps from 95 to 255, a channel
         red, green, blue = (0 if c < 48 else max(1, round((c - 55) / 40)) for c in channels)

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 
 from conv_cli.errors import ConvError
+from conv_cli.io.tables import format_number
 from conv_cli.kernels.kernel import Kernel, Size, Weights
 from conv_cli.kernels.rational import as_rational
-from conv_cli.kernels.text import format_number
 from conv_cli.kernels.tools.typed import Typed
 
 _OPTIONS = tuple(f"{plane}{key}" for key in ("m", "rdiv", "bias", "mode") for plane in range(4))

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from conv_cli.errors import ConvError
+from conv_cli.io.tables import format_number
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.kernels.rational import as_rational
-from conv_cli.kernels.text import format_number
 
 _SIDE = 5
 _WHITE = 255

@@ -3,8 +3,8 @@
 import re
 
 from conv_cli.errors import ConvError
+from conv_cli.io.tables import format_number, rectangle
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.text import format_number, rectangle
 from conv_cli.kernels.tools.typed import Typed
 
 

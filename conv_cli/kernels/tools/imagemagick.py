@@ -15,10 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from conv_cli.errors import ConvError
+from conv_cli.io.tables import format_number
 from conv_cli.io.text import shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, named
 from conv_cli.kernels.operations import rotated
-from conv_cli.kernels.text import format_number
 from conv_cli.kernels.tools.magick_kernels import NAMES, PATTERNS, Arguments, given, magick_kernels
 from conv_cli.kernels.tools.typed import Typed
 

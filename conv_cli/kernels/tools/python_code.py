@@ -4,8 +4,8 @@ Each reads ``image`` and leaves ``result``, of the same shape, in 32-bit floats 
 limited nor rounded. Beyond the border lies its nearest pixel, as with ``--border edge``.
 """
 
+from conv_cli.io.tables import format_number
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.text import format_number
 
 _OPENCV = """\
 # {name}

@@ -9,8 +9,7 @@ import numpy as np
 from conv_cli.errors import ConvError
 from conv_cli.io.text import shown
 from conv_cli.kernels.formats import dump_kernel
-from conv_cli.kernels.kernel import Kernel, common_frame, named
-from conv_cli.kernels.text import brief_name
+from conv_cli.kernels.kernel import Kernel, brief_name, common_frame, named
 from conv_cli.kernels.tools.ffmpeg import approximate_ffmpeg, read_ffmpeg, write_ffmpeg
 from conv_cli.kernels.tools.gegl import approximate_gegl, write_gegl
 from conv_cli.kernels.tools.gmic import read_gmic, write_gmic

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from conv_cli.errors import ConvError
+from conv_cli.io.tables import parse_number
 from conv_cli.io.text import shown
-from conv_cli.kernels.text import parse_number
 
 _WORD = re.compile(r"[^\s,;:|()=^]+|\S")
 _GAPS = re.compile(r"(?:^|,)\s*,|,\s*$")

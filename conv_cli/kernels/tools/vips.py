@@ -6,10 +6,10 @@ Line 1 is ``WIDTH HEIGHT [SCALE [OFFSET]]``, the rows follow.
 import numpy as np
 
 from conv_cli.errors import ConvError
+from conv_cli.io.tables import format_number, lines, parse_number, parse_table
 from conv_cli.io.text import shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel
 from conv_cli.kernels.rational import as_rational
-from conv_cli.kernels.text import format_number, lines, parse_number, parse_table
 
 _MOST_SCALE = 1_000_000
 

@@ -1,23 +1,28 @@
 """Numbers and tables of numbers as people type them, in matrices and in text files.
 
-A fault in a table is a ConvError that holds the reason alone; `kernel.named` puts a name before it.
+A fault in a table is a ConvError that holds the reason alone.
 """
 
 import io
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from conv_cli.errors import ConvError
 from conv_cli.io.text import shown
-from conv_cli.kernels.kernel import MAX_WEIGHTS, Weights
 
 # Narrower than float(): no nan, inf, 1_000 or digits of other scripts. No two parts of it can
 # match the same digits, so a long bad text costs one pass and not their square.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_LONGEST_NAME = 40
+
+MAX_NUMBERS = 4_194_304
+"""Of a table; what is larger belongs into a file of arrays."""
+ENDINGS = (".csv", ".txt")
+Table = npt.NDArray[np.float64]
 
 
 def parse_number(text: str) -> float:
@@ -46,16 +51,16 @@ def format_number(value: float) -> str:
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
 
 
-def parse_table(rows: Iterable[Sequence[str]]) -> Weights:
-    """Return rows of one text per weight as a matrix; nothing is read behind the first fault.
+def parse_table(rows: Iterable[Sequence[str]]) -> Table:
+    """Return rows of one text per number as a matrix; nothing is read behind the first fault.
 
     Raises ConvError if there is no row, a row is empty or longer or shorter than the first, a text
-    is no number (row and column counted from 1), or there are more than 4,194,304 weights.
+    is no number (row and column counted from 1), or there are more than 4,194,304 numbers.
     """
     return rectangle(_parse_row(texts, row) for row, texts in enumerate(rows, 1))
 
 
-def rectangle(rows: Iterable[Sequence[float]]) -> Weights:
+def rectangle(rows: Iterable[Sequence[float]]) -> Table:
     """Return rows of numbers as a float64 matrix; errors are those of `parse_table`."""
     table: list[Sequence[float]] = []
     for number, row in enumerate(rows, 1):
@@ -65,8 +70,8 @@ def rectangle(rows: Iterable[Sequence[float]]) -> Weights:
         if len(row) != len(table[0]):
             numbers = "1 number" if len(row) == 1 else f"{len(row)} numbers"
             raise ConvError(f"row {number} has {numbers}, row 1 has {len(table[0])}")
-        if number * len(row) > MAX_WEIGHTS:
-            raise ConvError(f"more than {MAX_WEIGHTS:,} weights")
+        if number * len(row) > MAX_NUMBERS:
+            raise ConvError(f"more than {MAX_NUMBERS:,} numbers")
     if not table:
         raise ConvError("it holds no numbers")
     return np.array(table, dtype=np.float64)
@@ -77,15 +82,30 @@ def lines(text: str) -> Iterator[str]:
     return (line.strip() for line in io.StringIO(text.rstrip(), newline=None))
 
 
-def brief_name(name: str, weights: Weights, kind: str) -> str:
-    """Return the name, or for a long one the kind, the size and a digest of the weights."""
-    if len(name) <= _LONGEST_NAME:
-        return name
-    import hashlib
+def text_table(text: str, ending: str) -> Table:
+    """Return the table in a text file: numbers split by commas (.csv), or white space (.txt).
 
-    rows, columns = weights.shape
-    digest = hashlib.blake2b(weights.tobytes(), digest_size=4).hexdigest()
-    return f"{kind}-{rows}x{columns}-{digest}"
+    Fractions are taken, and lines that begin with # are comments. Errors are those of
+    `parse_table`.
+    """
+    rows = (line for line in lines(text) if not line.startswith("#"))
+    # No further than the limit, so that one endless line cannot fill the memory.
+    if ending == ".csv":
+        return parse_table(
+            [cell.strip() for cell in line.split(",", MAX_NUMBERS)] if line else [] for line in rows
+        )
+    return parse_table(line.split(None, MAX_NUMBERS) for line in rows)
+
+
+def table_text(numbers: npt.NDArray[Any], ending: str) -> str:
+    """Return the text of such a file: of every number the shortest text that reads back as it."""
+    separator = "," if ending == ".csv" else " "
+    spelled = format_number if numbers.dtype == np.float64 else _spelled
+    return "".join(f"{separator.join(map(spelled, row))}\n" for row in numbers)
+
+
+def _spelled(value: np.generic) -> str:
+    return str(value).removesuffix(".0")
 
 
 def _parse_row(texts: Sequence[str], row: int) -> list[float]:

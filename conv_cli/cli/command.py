@@ -1,0 +1,104 @@
+"""How every command reads its arguments and prints its help."""
+
+from typing import Any
+
+import click
+
+from conv_cli.cli.suggestions import meant_commands
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+
+_SECTIONS = {
+    "Input and output": (
+        "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
+        "show", "predict", "residual", "report", "layer", "input", "field", "image",
+    ),
+    "Window": ("padding", "border", "stride", "dilation", "convolve", "at", "size"),
+    "Values": (
+        "normalize", "bias", "channels", "alpha", "linear", "combine", "range", "depth",
+        "white", "ridge", "method", "epochs", "lr", "seed", "batch",
+    ),
+}  # fmt: skip
+"""Parameters by the section of the help that they stand in; all others are of the run."""
+_REST = "Run"
+_FEW = 8
+"""A command of no more options needs no sections."""
+
+
+class Command(click.Command):
+    """A command whose help has sections, and that refuses an option given twice for nothing."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read arguments."""
+        if not ctx.resilient_parsing:
+            self._refuse_repeated(ctx, list(args))
+        return super().parse_args(ctx, args)
+
+    def _refuse_repeated(self, ctx: click.Context, args: list[str]) -> None:
+        """Raise UsageError for an option that counts once and is given more often."""
+        parser = self.make_parser(ctx)
+        once = [p for p in self.get_params(ctx) if isinstance(p, click.Option) and not p.multiple]
+        for option in once:
+            for spelled in (option.opts, option.secondary_opts):
+                if not spelled:
+                    continue
+                of: dict[str, Any] = {"obj": option, "opts": spelled, "dest": option.name}
+                if option.is_flag:
+                    parser.add_option(**of, action="append_const", const=max(spelled, key=len))
+                else:
+                    parser.add_option(**of, action="append", nargs=option.nargs)
+        values, _, _ = parser.parse_args(args)
+        for option in once:
+            given = values.get(str(option.name), ())
+            several = set(given) if option.is_flag else given
+            if isinstance(given, list) and len(several) > 1:
+                raise click.BadParameter(
+                    f"is given {len(given)} times, as {' and '.join(given)}, and counts once; "
+                    "leave out all but one",
+                    ctx=ctx,
+                    param_hint=max(option.opts, key=len),
+                )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, by what they are about where there are many."""
+        records = [
+            (parameter.name, record)
+            for parameter in self.get_params(ctx)
+            if isinstance(parameter, click.Option)
+            and (record := parameter.get_help_record(ctx)) is not None
+        ]
+        titles = {name: title for title, names in _SECTIONS.items() for name in names}
+        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in (*_SECTIONS, _REST)}
+        for name, record in records:
+            title = "Options" if len(records) <= _FEW else titles.get(str(name), _REST)
+            sections.setdefault(title, []).append(record)
+        for title, rows in sections.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+class Group(click.Group):
+    """A group that prints its help where no command is given, and knows what names may mean."""
+
+    command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read arguments; none ask for help."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of a name, or say which one may be meant."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and name[:1] != "-" and not ctx.resilient_parsing:
+            raise click.BadParameter(
+                f"no such command; {meant_commands(name, self.list_commands(ctx), ctx)}",
+                ctx=ctx,
+                param_hint=repr(name),
+            )
+        return super().resolve_command(ctx, args)
