@@ -13,9 +13,9 @@ _SECTIONS = {
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
         "show", "predict", "residual", "report", "layer", "input", "field", "image",
     ),
-    "Window": ("padding", "border", "stride", "dilation", "convolve", "at", "size"),
+    "Window": ("padding", "border", "stride", "dilation", "convolve", "at", "size", "region"),
     "Values": (
-        "normalize", "bias", "channels", "alpha", "linear", "combine", "range", "depth",
+        "normalize", "bias", "channels", "alpha", "linear", "tone", "combine", "range", "depth",
         "white", "ridge", "method", "epochs", "lr", "seed", "batch",
     ),
 }  # fmt: skip

@@ -15,6 +15,7 @@ from conv_cli.cli.command import Command
 from conv_cli.cli.options import (
     NumberType,
     PairType,
+    RegionType,
     Telling,
     as_json_option,
     force_option,
@@ -103,6 +104,25 @@ Examples
     metavar="L",
     help="Add L times the sum of squared weights to the mean squared error.  [default: 0]",
 )
+@click.option(
+    "--stride",
+    type=PairType(1, "auto"),
+    default="auto",
+    show_default=True,
+    help="TARGET is INPUT filtered and sampled at every Nth place; auto: as the sizes say.",
+)
+@click.option("--linear", is_flag=True, help="Fit in linear light, as apply --linear works.")
+@click.option(
+    "--tone",
+    is_flag=True,
+    help="Learn a curve too, before the kernel or after it, whichever explains the pair.",
+)
+@click.option(
+    "--region",
+    type=RegionType(),
+    metavar="ROW,COL,HxW",
+    help="Fit that window of both pictures alone.",
+)
 @click.option("--predict", metavar="FILE", help="Write what the kernel makes of the first input.")
 @click.option(
     "--residual",
@@ -127,6 +147,10 @@ def fit(
     seed: int,
     channels: "Channels",
     ridge: float,
+    stride: "Literal['auto'] | tuple[int, int]",
+    linear: bool,
+    tone: bool,
+    region: "tuple[int, int, int, int] | None",
     predict: str | None,
     residual: str | None,
     report: str | None,
@@ -144,7 +168,7 @@ def fit(
     from conv_cli.fitting.fit import EPOCHS, fit_kernel
 
     files = _Files(output, predict, residual, report, force)
-    _check(files, method, epochs, lr, ridge, channels != "shared", as_json)
+    _check(files, method, epochs, lr, ridge, channels != "shared" or tone, as_json)
     pairs = _pairs(paths, telling.quiet)
     if not pairs:
         return boundary.NOTHING
@@ -154,10 +178,13 @@ def fit(
     gc.enable()
     try:
         befores, afters = _images(pairs, max_pixels)
+        if region is not None:
+            befores, afters = _cropped(befores, afters, pairs, region)
         with _Watched(telling, method, epochs or EPOCHS) as watched:
             found = fit_kernel(
                 befores, afters, size,
                 bias=bias, method=method, channels=channels, ridge=ridge,
+                stride=stride, linear=linear, tone=tone,
                 epochs=epochs or EPOCHS, lr=lr, seed=seed,
                 names=[f"{before}, {after}" for before, after in pairs],
                 recode=_recoding([target for _, target in pairs]),
@@ -168,8 +195,35 @@ def fit(
         if as_json:
             click.echo(json.dumps({"image": pairs[0][1], "error": str(error)}))
         raise
-    _print(found, pairs[0], output, as_json, telling.quiet)
+    _print(found, pairs[0], output, as_json, telling.quiet, len(pairs))
     return boundary.DONE if _is_sure(found) else boundary.NOTHING
+
+
+def _cropped(
+    befores: "Sequence[Image]",
+    afters: "Sequence[Image]",
+    pairs: Sequence[tuple[str, str]],
+    region: tuple[int, int, int, int],
+) -> "tuple[list[Image], list[Image]]":
+    """Return one window of all pictures."""
+    from dataclasses import replace as changed
+
+    import numpy as np
+
+    row, column, height, width = region
+    for (before, after), one, other in zip(pairs, befores, afters, strict=True):
+        if one.shape[:2] != other.shape[:2]:
+            raise FitError(f"{before}, {after}: --region needs pictures of one size; leave it out")
+        if row + height > one.shape[0] or column + width > one.shape[1]:
+            raise FitError(
+                f"{before}: --region ends at row {row + height} and column {column + width}, and "
+                f"the picture has {one.shape[0]}x{one.shape[1]}; give a window inside"
+            )
+    place = slice(row, row + height), slice(column, column + width)
+    return tuple(  # type: ignore[return-value]
+        [changed(image, pixels=np.ascontiguousarray(image.pixels[place])) for image in images]
+        for images in (befores, afters)
+    )
 
 
 class _Files(NamedTuple):
@@ -372,15 +426,16 @@ def _kernel_bytes(found: "Fit", output: str, quiet: bool) -> bytes:
 
 
 def _print(
-    found: "Fit", pair: tuple[str, str], output: str | None, as_json: bool, quiet: bool
+    found: "Fit", pair: tuple[str, str], output: str | None, as_json: bool, quiet: bool, pairs: int
 ) -> None:
     """Print the result: data on stdout, and why it is none on stderr."""
-    from conv_cli.report.fit_text import fit_lines
+    from conv_cli.report.fit_text import fit_lines, next_step
 
     if output == "-":
         click.echo(json.dumps(found.as_file()))
     elif as_json:
-        click.echo(json.dumps(found.as_dict()))
+        following = next_step(found, *pair, output) if pairs == 1 else None
+        click.echo(json.dumps({**found.as_dict(), "next": following}))
     elif not quiet:
         for line in fit_lines(found, *pair, saved=output):
             click.echo(boundary.escaped(line))

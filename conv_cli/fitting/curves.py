@@ -14,9 +14,11 @@ import numpy.typing as npt
 from conv_cli.colors import from_linear, to_linear
 from conv_cli.fitting.normal import chosen, gathered
 from conv_cli.fitting.pairs import HELD_OUT, Pair, Size, Window
+from conv_cli.kernels.learned import Tone
 
 Array = npt.NDArray[Any]
 Kind = Literal["plain", "light", "after", "before"]
+KINDS: tuple[Kind, ...] = ("plain", "light", "after", "before")
 
 _PIXELS, _ROUGHLY = 20_000, 5_000
 """Pixels that are learned from: of the model that is told, and of all to choose one."""
@@ -33,23 +35,6 @@ _RIDGE = 1e-9
 _SIDES = 1, 3, 5, 7, 9, 13, 17
 _HELPS = 0.97
 """A larger window must leave no more of the error than this."""
-
-
-class Tone(NamedTuple):
-    """A monotone curve through points, straight between them and beyond.
-
-    where : str. "before": the kernel is applied to what the curve makes of the input. "after": the
-        curve to what the kernel makes.
-    x, y : ndarray, shape (k,). In the target's units; x rises.
-    """
-
-    where: Literal["before", "after"]
-    x: Array
-    y: Array
-
-    def __call__(self, values: Array) -> Array:
-        """Return the curve's values."""
-        return interpolated(values, self.x, self.y)
 
 
 class Curved(NamedTuple):
@@ -78,29 +63,44 @@ class _Sample(NamedTuple):
     tests: Array
 
 
-def interpolated(values: Array, x: Array, y: Array) -> Array:
-    """Return a piecewise straight curve, its ends continued."""
-    inner = np.interp(values, x, y)
-    if len(x) < 2:
-        return inner
-    first, last = ((y[k + 1] - y[k]) / (x[k + 1] - x[k]) for k in (0, -2))
-    inner = np.where(values < x[0], y[0] + (values - x[0]) * first, inner)
-    return np.where(values > x[-1], y[-1] + (values - x[-1]) * last, inner)
-
-
-def likeliest(pairs: Sequence[Pair], top: float, centre: Size = (0, 0)) -> Kind:
+def likeliest(
+    pairs: Sequence[Pair], top: float, centre: Size = (0, 0), kinds: Sequence[Kind] = KINDS
+) -> Kind:
     """Return which kind of model explains a rough sample best; "plain" if others hardly do more.
 
     pairs : sequence of Pair. Of one channel each.
     top : float. What white is.
+    kinds : sequence of str. Those that are tried.
     """
     sample = _sample(pairs, Window.around((_ROUGH_SIDE, _ROUGH_SIDE), centre), _ROUGHLY)
     if sample.features.shape[1] < 5 * len(sample.features):
         return "plain"
     window = Window.around((_ROUGH_SIDE, _ROUGH_SIDE), centre)
-    errors = {kind: fit(sample, window, top).rmse for kind, fit in _FITS.items()}
+    errors = {kind: _FITS[kind](sample, window, top).rmse for kind in kinds}
     best = min(errors, key=lambda kind: errors[kind])
-    return best if errors[best] < _CLEARLY * errors["plain"] else "plain"
+    return best if errors[best] < _CLEARLY * errors.get("plain", math.inf) else "plain"
+
+
+def curve_alone(pairs: Sequence[Pair]) -> Curved:
+    """Return the curve of pairs whose target depends on the one input pixel in its place.
+
+    It goes through the mean target of every value, and may rise and fall.
+    """
+    before, after = (
+        np.concatenate([part.ravel() for part in parts])
+        for parts in zip(
+            *((pair.x[pair.x.shape[0] // 2], pair.y[0]) for pair in pairs), strict=True
+        )
+    )
+    values, places, counts = np.unique(before, return_inverse=True, return_counts=True)
+    means = np.bincount(places, after) / counts
+    if len(values) == 1:
+        values, means = np.append(values, values[0] + 1), np.append(means, means[0])
+    off = after - means[places[: len(after)]]
+    rmse, spread = float(np.sqrt(np.square(off).mean())), float(after.std())
+    r2 = 1 - (rmse / spread) ** 2 if spread > 0 else math.nan
+    tone = Tone("after", values.astype(np.float64), means)
+    return Curved("after", Window(0, 0, 1, 1), np.ones((1, 1)), 0.0, tone, rmse, r2, np.zeros(2))
 
 
 def best_curved(

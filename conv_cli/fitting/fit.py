@@ -13,6 +13,7 @@ from conv_cli.errors import FitError
 from conv_cli.fitting import reading
 from conv_cli.fitting.causes import cause_of
 from conv_cli.fitting.codec import Coder, Recode
+from conv_cli.fitting.curved import curved_fit
 from conv_cli.fitting.diagnosis import explained_shares, follows_a_rule
 from conv_cli.fitting.misfit import misfit
 from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared, stride_between
@@ -69,6 +70,8 @@ def fit_kernel(
     method: Method = "exact",
     channels: Channels = "shared",
     stride: int | Sequence[int] | Literal["auto"] = "auto",
+    linear: bool = False,
+    tone: bool = False,
     ridge: float = 0.0,
     epochs: int = EPOCHS,
     lr: float | None = None,
@@ -95,6 +98,8 @@ def fit_kernel(
         of x.
     stride : int, (rows, columns) or "auto". Of the input, between pixels of the target. "auto":
         what the sizes ask for.
+    linear : bool. Fit in linear light, weighing errors as they show in the target's levels.
+    tone : bool. Learn a monotone curve too, before or after the kernel, whichever explains more.
     ridge : float, 0 or more. What a unit of squared weight adds to the mean squared error.
     epochs, lr, seed. Of gradient descent. Each epoch takes `lr` times the gradient of the summed
         squared error, pixels counted in white. None: a rate that suits the pixels, which are
@@ -120,11 +125,30 @@ def fit_kernel(
         raise FitError(f"{len(befores)} inputs and {len(afters)} targets; give as many of each")
     names = names or [f"pair {number}" for number in range(1, len(befores) + 1)]
     settings = Settings(_size(size), bias, ridge, method, epochs, lr, seed, watch)
+    if linear or tone:
+        _check_curved(settings, channels, linear, tone)
+        settings = settings._replace(linear=linear, tone=tone)
     before, after = (np.shape(image)[:2] for image in (befores[0], afters[0]))
     sampled = len(before) == len(after) == 2 and stride == "auto"
     steps = stride_between(before, after) if sampled else (1, 1)
     steps = steps if stride == "auto" else _sides("stride", stride)
     return _fit(befores, afters, names, channels, settings, recode, steps)
+
+
+def _check_curved(settings: Settings, channels: Channels, linear: bool, tone: bool) -> None:
+    """Raise FitError for what a curve, or linear light, does not go together with."""
+    wrong = {
+        "linear and tone": linear and tone,
+        "a curve and channels each or mix": tone and channels != "shared",
+        "linear light and channels mix": linear and channels == "mix",
+        "method gd": settings.method == "gd",
+        "no bias": not settings.bias,
+        "ridge": settings.ridge > 0,
+    }
+    for what, there in wrong.items():
+        if there:
+            name = "linear" if linear else "tone"
+            raise FitError(f"{name}: {what} cannot be fitted; leave one of them out")
 
 
 def _fit(
@@ -247,6 +271,8 @@ def _fitted(
     task = stated(pairs, settings, floor)
     if not any(pair.varies() for pair in task.pairs):
         return _flat(task, len(planes))
+    if settings.linear or settings.tone:
+        return curved_fit(task, before, target, len(planes))
     found = search(task, recode and Coder(recode, planes))
     verdict, reason = _verdict(found, settings)
     fit = _told(found, settings, verdict, reason, len(planes))
@@ -392,6 +418,7 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
         pixels=_count(found.pairs, window),
         valid=found.valid is not None,
         stride=given[0].stride,
+        white=given[0].white,
         sizes=best.sizes,
         window=window,
     )

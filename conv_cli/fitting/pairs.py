@@ -92,6 +92,11 @@ class Pair(NamedTuple):
     stride: Size = (1, 1)
 
     @property
+    def white(self) -> float:
+        """What white is in the target's units: 1 where it has no limits."""
+        return self.limits[1] if math.isfinite(self.limits[1]) else 1.0
+
+    @property
     def same_size(self) -> bool:
         """Input and target have as many rows and columns."""
         return self.stride == (1, 1) and self.x.shape[1:] == self.y.shape[1:]

@@ -1,18 +1,20 @@
 """What a fit says: the kernel, its errors, its verdict, and what it makes of an image."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.colors import from_linear, to_linear
 from conv_cli.errors import FitError
 from conv_cli.fitting.pairs import Size, Window, as_learned
 from conv_cli.fitting.reading import with_own_place
 from conv_cli.fitting.verdict import GOOD, SURE, Verdict
 from conv_cli.io.json import plain
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.learned import Manner, Tone, with_manner
 from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d
 
@@ -79,6 +81,12 @@ class Fit:
         Least squares' answer beside that of gradient descent.
     valid : bool
         The target is what ``valid`` filtering leaves of the input.
+    linear : bool
+        The kernel works in linear light, 0..white; its bias too.
+    tone : Tone or None
+        A curve before or after the kernel.
+    white : float
+        What white is in the target's units; 1 for floats.
     stride : (rows, columns)
         Of the input, between pixels of the target.
     sizes : tuple of ((rows, columns), error)
@@ -114,6 +122,9 @@ class Fit:
     exact_weights: Array | None = None
     valid: bool = False
     stride: Size = (1, 1)
+    linear: bool = False
+    tone: Tone | None = None
+    white: float = 1.0
     sizes: tuple[tuple[Size, float], ...] = ()
     window: Window = _OWN_PLACE
 
@@ -138,7 +149,8 @@ class Fit:
         """
         if self.weights.ndim != 2:
             raise FitError("fit: there is more than one kernel; use weights and bias")
-        return Kernel(self.weights, float(np.ravel(self.bias)[0]), self.origin, "fit")
+        kernel = Kernel(self.weights, float(np.ravel(self.bias)[0]), self.origin, "fit")
+        return with_manner(kernel, Manner(self.stride, self.linear, self.tone))
 
     @property
     def applicable(self) -> Kernel:
@@ -146,7 +158,9 @@ class Fit:
         if self.shift == (0, 0):
             return self.kernel
         extent = with_own_place(self.window)
-        return Kernel(self._within(extent), self.kernel.bias, (-extent.top, -extent.left), "fit")
+        return replace(
+            self.kernel, weights=self._within(extent), origin=(-extent.top, -extent.left)
+        )
 
     def _within(self, extent: Window) -> Array:
         """Return the weights with zeros around them, up to a larger window."""
@@ -173,6 +187,10 @@ class Fit:
         ndarray, shape (H, W) or (H, W, C), or what valid filtering leaves of it
         """
         planes = np.atleast_3d(np.asarray(x)).transpose(2, 0, 1)
+        if self.linear:
+            planes = to_linear(planes.astype(np.float64), self.white)
+        if self.tone is not None and self.tone.where == "before":
+            planes = self.tone(planes)
         window = self.window if self.valid else with_own_place(self.window)
         (top, left), (rows, columns) = window[:2], window.size
         padding = ((-top, top + rows - 1), (-left, left + columns - 1))
@@ -192,6 +210,10 @@ class Fit:
             border=border or self.border or "edge",
         )
         maps = maps.reshape(-1, *maps.shape[-2:])
+        if self.linear:
+            maps = from_linear(maps, self.white)
+        if self.tone is not None and self.tone.where == "after":
+            maps = self.tone(maps)
         return maps[0] if len(maps) == 1 else maps.transpose(1, 2, 0)
 
     def as_dict(self) -> dict[str, Any]:
@@ -220,6 +242,8 @@ class Fit:
             "turned_match": self.turned_match,
             "shift": list(self.shift),
             "stride": list(self.stride),
+            "linear": self.linear,
+            "tone": self.tone and self.tone.as_dict(),
             "pairs": self.pairs,
             "pixels": self.pixels,
             "method": self.method,

@@ -51,6 +51,8 @@ class Settings(NamedTuple):
     watch: Watch | None
     largest: int = LARGEST
     causes: bool = True
+    linear: bool = False
+    tone: bool = False
 
 
 class Learned(NamedTuple):
@@ -121,7 +123,7 @@ def search(task: Task, coder: Coder | None) -> Found:
         curved = _is_off(task, point)
         if task.settings.size is None:
             return Found(task.pairs, task.pairs, task.floor, task.valid, curved, point)
-    centres = _places(task)
+    centres = places(task)
     best = _about(task, next(centres))
     if coder is not None:
         task = task._replace(floor=max(coder.floor(best.window, best.solution), task.floor))
@@ -201,7 +203,7 @@ def _left_by(pairs: Sequence[Pair], size: Size | None) -> Size | None:
     return left
 
 
-def _places(task: Task) -> Iterator[Size]:
+def places(task: Task) -> Iterator[Size]:
     """Yield where to look for the kernel: a far place first only if the size is not known."""
     sized = task.settings.size is not None
     if task.pairs[0].stride != (1, 1):
