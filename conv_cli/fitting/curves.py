@@ -24,7 +24,7 @@ _PIXELS, _ROUGHLY = 20_000, 5_000
 """Pixels that are learned from: of the model that is told, and of all to choose one."""
 _ROUGH_SIDE = 7
 _CLEARLY = 0.7
-_ENOUGH = 1.05
+_ENOUGH = 1.004
 _ROUNDS = 8
 _KNOTS = 65
 """Of a curve over the whole range, at most."""
@@ -33,7 +33,7 @@ _HALVINGS = 6
 _LEAST_GAIN = 1e-5
 _RIDGE = 1e-9
 _SIDES = 1, 3, 5, 7, 9, 13, 17
-_HELPS = 0.97
+_HELPS = 0.995
 """A larger window must leave no more of the error than this."""
 
 
