@@ -309,7 +309,8 @@ def _with_cause(fit: Fit, found: Found, top: float) -> Fit:
     cause = cause_of(found.given, found.floor, top, centre)
     if cause is None:
         left = misfit(found.pairs, window, found.best.solution)
-        return replace(fit, cause="neighbours") if left.group == "neighbours" else fit
+        by_detail = found.cleaned or left.group == "neighbours"
+        return replace(fit, cause="neighbours") if by_detail else fit
     reason = f"{fit.reason}; {cause.words}"
     return replace(fit, cause=cause.name, remedy=cause.options, flip=cause.flip, reason=reason)
 

@@ -17,10 +17,10 @@ from conv_cli.layers import conv2d
 
 Array = npt.NDArray[Any]
 
-_BLOCK = 16
-_BLOCKS = 120
-"""Blocks of 16×16 pixels: some 30,000 pixels tell."""
-_FEWEST_BLOCKS = 6
+_BLOCK = 8
+_BLOCKS = 480
+"""Blocks of 8×8 pixels: some 30,000 pixels tell."""
+_FEWEST_BLOCKS = 12
 _CLIP = 4.0
 """Robust deviations at which residuals are cut, so that a few pixels decide nothing."""
 _OUTLIER = 5.0
@@ -30,7 +30,7 @@ _RIDGE = 2e-3
 _AROUND = 2
 """Rows and columns of the wider window, beyond that of the kernel."""
 _MOST_AROUND = 64
-_BUMPS = 6
+_BUMPS = 4
 """Bumps of position, each way."""
 _REACH = 3
 """Pixels about one of which ranks and local means are taken."""
@@ -76,14 +76,14 @@ class Misfit(NamedTuple):
 
 
 class _Sample(NamedTuple):
-    """Blocks of pixels, one after the other, each (n, 16, 16).
+    """Blocks of pixels, one after the other, each (n, 8, 8).
 
     made : ndarray. The prediction.
     left : ndarray. Target less prediction.
     counted : ndarray of bool.
-    patches : ndarray, shape (n, 16s+2m, 16s+2m). The input about each block, the mean of channels.
-    places : ndarray, shape (n, 2, 16, 16). Row and column, 0..1 over the picture.
-    around : ndarray, shape (n, k, 16, 16). Input pixels beyond the kernel's window.
+    patches : ndarray, shape (n, 8s+2m, 8s+2m). The input about each block, the mean of channels.
+    places : ndarray, shape (n, 2, 8, 8). Row and column, 0..1 over the picture.
+    around : ndarray, shape (n, k, 8, 8). Input pixels beyond the kernel's window.
     """
 
     made: Array
@@ -156,7 +156,7 @@ def _sampled(pair: Pair, window: Window, solution: Solution, pairs: int) -> _Sam
 
 
 def _made(pair: Pair, under: Array, window: Window, outer: Window, solution: Solution) -> Array:
-    """Return what a kernel makes of the input under blocks (n, D, 16, 16)."""
+    """Return what a kernel makes of the input under blocks (n, D, 8, 8)."""
     weights = solution.weights.T.reshape(len(pair.y), len(pair.x), *window.size)
     top, left = window.top - outer.top, window.left - outer.left
     down, across = pair.stride
@@ -166,7 +166,7 @@ def _made(pair: Pair, under: Array, window: Window, outer: Window, solution: Sol
 
 
 def _ring(grey: Array, window: Window, outer: Window, stride: tuple[int, int]) -> Array:
-    """Return input pixels about the kernel's window, of every block's pixels (n, k, 16, 16)."""
+    """Return input pixels about the kernel's window, of every block's pixels (n, k, 8, 8)."""
     top, left = window.top - outer.top, window.left - outer.left
     offsets = [
         (row, column)
@@ -186,7 +186,7 @@ def _ring(grey: Array, window: Window, outer: Window, stride: tuple[int, int]) -
 
 
 def _centred_patches(patches: Array, stride: tuple[int, int]) -> Array:
-    """Return all 7×7 windows of the input about the pixels of blocks (n, 16, 16, 7, 7)."""
+    """Return all 7×7 windows of the input about the pixels of blocks (n, 8, 8, 7, 7)."""
     side = 2 * _REACH + 1
     windows = np.lib.stride_tricks.sliding_window_view(patches, (side, side), axis=(1, 2))
     return windows[:, :: stride[0], :: stride[1]]
