@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conv_cli.fitting.fit import Channels
+    from conv_cli.fitting.quantised import Coded
     from conv_cli.fitting.result import Fit, Method
     from conv_cli.images import Image
 
@@ -188,6 +189,7 @@ def fit(
                 epochs=epochs or EPOCHS, lr=lr, seed=seed,
                 names=[f"{before}, {after}" for before, after in pairs],
                 recode=_recoding([target for _, target in pairs]),
+                coded=None if region else _coded([target for _, target in pairs]),
                 watch=watched,
             )  # fmt: skip
         _write(found, (befores[0], afters[0]), pairs[0], files, telling.quiet)
@@ -352,6 +354,15 @@ def _recoding(targets: Sequence[str]) -> "Callable[[int, Pixels], Pixels] | None
         return pixels if codec is None else codec(pixels)
 
     return recode if any(codecs) else None
+
+
+def _coded(targets: Sequence[str]) -> "list[Coded | None]":
+    """Return what targets that are JPEG files say of their brightness."""
+    from conv_cli.fitting.quantised import Coded
+    from conv_cli.images import jpeg_luma
+
+    found = (jpeg_luma(target) for target in targets)
+    return [None if each is None else Coded(*each) for each in found]
 
 
 class _Watched:

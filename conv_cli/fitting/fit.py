@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from conv_cli.fitting.curved import curved_fit
 from conv_cli.fitting.diagnosis import explained_shares, follows_a_rule
 from conv_cli.fitting.misfit import misfit
 from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared, stride_between
+from conv_cli.fitting.quantised import Coded
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.search import (
     Found,
@@ -31,6 +33,8 @@ from conv_cli.fitting.search import (
 from conv_cli.fitting.verdict import SURE, VERDICTS, Verdict, graded, lacking, unexplained
 
 Array = npt.NDArray[Any]
+NewCoder = Callable[[Sequence[Sequence[Pair]]], Coder]
+"""Makes the codec of the targets from planes."""
 Channels = Literal["shared", "each", "mix"]
 
 EPOCHS = 100
@@ -78,6 +82,7 @@ def fit_kernel(
     seed: int = 0,
     names: Sequence[str] | None = None,
     recode: Recode | None = None,
+    coded: Sequence[Coded | None] | None = None,
     watch: Watch | None = None,
 ) -> Fit:
     """Return the kernel and bias that turn x into y, with a verdict.
@@ -107,6 +112,8 @@ def fit_kernel(
     names : sequence of str, optional. What errors call the pairs.
     recode : callable, optional. For targets from lossy files: is given the number of a pair and a
         prediction (H, W) or (H, W, C), uint8, and returns it as it comes back from the codec.
+    coded : sequence of Coded or None, optional. For targets that are JPEG files: what each says of
+        its brightness.
     watch : callable, optional. Is told of each epoch: its number, the loss, and the weights (p, D).
 
     Raises FitError if the images do not go together, or cannot be fitted at all.
@@ -132,7 +139,8 @@ def fit_kernel(
     sampled = len(before) == len(after) == 2 and stride == "auto"
     steps = stride_between(before, after) if sampled else (1, 1)
     steps = steps if stride == "auto" else _sides("stride", stride)
-    return _fit(befores, afters, names, channels, settings, recode, steps)
+    coder = recode and partial(Coder, recode, coded=coded)
+    return _fit(befores, afters, names, channels, settings, coder, steps)
 
 
 def _check_curved(settings: Settings, channels: Channels, linear: bool, tone: bool) -> None:
@@ -157,7 +165,7 @@ def _fit(
     names: Sequence[str],
     channels: Channels,
     settings: Settings,
-    recode: Recode | None,
+    coder: NewCoder | None,
     stride: Size,
 ) -> Fit:
     level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
@@ -171,8 +179,8 @@ def _fit(
         ]
         _check_alike(planes, [np.asarray(after).dtype for after in afters], way)
         if way == "each":
-            return _each(planes, settings, before, target, level, recode), len(planes[0])
-        return _fitted(planes, settings, before, target, level, recode), min(map(len, planes))
+            return _each(planes, settings, before, target, level, coder), len(planes[0])
+        return _fitted(planes, settings, before, target, level, coder), min(map(len, planes))
 
     fit, planes = fitted(channels, settings)
     found_out = fit.cause is not None and (fit.remedy or fit.flip is not None)
@@ -205,13 +213,13 @@ def _each(
     before: Array,
     target: Array,
     level: int,
-    recode: Recode | None,
+    coder: NewCoder | None,
 ) -> Fit:
     """Return one fit a channel, of one size, together."""
 
     def each(settings: Settings) -> list[Fit]:
         alone = ([[pair] for pair in pairs] for pairs in zip(*planes, strict=True))
-        return [_fitted(pairs, settings, before, target, level, recode) for pairs in alone]
+        return [_fitted(pairs, settings, before, target, level, coder) for pairs in alone]
 
     fits = each(settings)
     if len({fit.window for fit in fits}) > 1:
@@ -261,7 +269,7 @@ def _fitted(
     before: Array,
     target: Array,
     level: int,
-    recode: Recode | None,
+    coder: NewCoder | None,
 ) -> Fit:
     """Return one fit over all planes of all pairs."""
     pairs = [pair for some in planes for pair in some]
@@ -273,7 +281,7 @@ def _fitted(
         return _flat(task, len(planes))
     if settings.linear or settings.tone:
         return curved_fit(task, before, target, len(planes))
-    found = search(task, recode and Coder(recode, planes))
+    found = search(task, coder and coder(planes))
     verdict, reason = _verdict(found, settings)
     fit = _told(found, settings, verdict, reason, len(planes))
     if verdict == "poor" and settings.causes:
@@ -398,6 +406,8 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
     sure = certainty_of(found, best.normal, settings)
     known = np.isfinite(sure.variances)
     spread = np.where(known, np.sqrt(np.where(known, sure.variances, 0)) * best.rmse, math.inf)
+    if best.errors is not None:
+        spread = best.errors
     errors = np.broadcast_to(spread, best.solution.weights.T.shape).reshape(shape).copy()
     origin, shift = _origin(window, found.valid is not None, given[0].stride)
     fit = Fit(

@@ -84,6 +84,7 @@ class _Sample(NamedTuple):
     patches : ndarray, shape (n, 8s+2m, 8s+2m). The input about each block, the mean of channels.
     places : ndarray, shape (n, 2, 8, 8). Row and column, 0..1 over the picture.
     around : ndarray, shape (n, k, 8, 8). Input pixels beyond the kernel's window.
+    parity : ndarray, shape (n, 2, 8, 8). 1 in even rows, and columns, and -1 in odd ones.
     """
 
     made: Array
@@ -92,6 +93,7 @@ class _Sample(NamedTuple):
     patches: Array
     places: Array
     around: Array
+    parity: Array
 
 
 def misfit(pairs: Sequence[Pair], window: Window, solution: Solution) -> Misfit:
@@ -152,6 +154,7 @@ def _sampled(pair: Pair, window: Window, solution: Solution, pairs: int) -> _Sam
         np.repeat(_centred_patches(patches, pair.stride), outputs, axis=0),
         np.repeat(grid / size, outputs, axis=0),
         np.repeat(ring, outputs, axis=0),
+        np.repeat(1.0 - 2 * (grid % 2), outputs, axis=0),
     )
 
 
@@ -280,7 +283,9 @@ def _regressors(sample: _Sample) -> dict[str, Array]:
     low, high = np.percentile(made, [1, 99])
     unit = (made - (low + high) / 2) / max(high - low, 1e-12)
     places = _places(sample.places.transpose(0, 2, 3, 1)[counted])
-    position = np.concatenate([places, places * details[1], places * unit])
+    parity = sample.parity.transpose(1, 0, 2, 3)[:, counted]
+    place = np.concatenate([places, parity])
+    position = np.concatenate([place, place * details[1], place * unit])
     around = sample.around.transpose(1, 0, 2, 3)[:, counted]
     return {
         "tone": tone,

@@ -28,6 +28,8 @@ _NEAR = 12
 """The usual windows about a pixel's own place hold kernels that are moved by no more than this."""
 _MARGIN = 3.0
 """Standard deviations of the noise between what is predicted and an end of the range."""
+_NEARLY = 6.0
+"""Up to so many floors, a kernel may be that of a target whose codec shrank its weights."""
 _KEPT = 0.5
 """Pixels are not chosen by a prediction that leaves fewer of them."""
 _OUTLIER = 8.0
@@ -62,6 +64,7 @@ class Learned(NamedTuple):
         found.
     rmse, r2 : float. Over held-out pixels.
     sizes : tuple of (size, error). What was tried.
+    errors : ndarray, shape (p,), or None. Standard errors, where the file of the target told them.
     """
 
     window: Window
@@ -71,6 +74,7 @@ class Learned(NamedTuple):
     rmse: float
     r2: float
     sizes: tuple[tuple[Size, float], ...]
+    errors: Array | None = None
 
 
 class Task(NamedTuple):
@@ -127,6 +131,8 @@ def search(task: Task, coder: Coder | None) -> Found:
     best = _about(task, next(centres))
     if coder is not None:
         task = task._replace(floor=max(coder.floor(best.window, best.solution), task.floor))
+        if task.settings.ridge == 0 and best.rmse <= _NEARLY * task.floor:
+            task, best = _by_coefficients(task, best, coder)
     if _is_off(task, best):
         others = [_about(task, centre) for centre in centres]
         best = min((best, *others), key=lambda learned: learned.rmse)
@@ -152,6 +158,31 @@ def search(task: Task, coder: Coder | None) -> Found:
 
 def _usable(pairs: Sequence[Pair]) -> int:
     return sum(int(np.count_nonzero(pair.usable)) for pair in pairs)
+
+
+def _by_coefficients(task: Task, best: Learned, coder: Coder) -> tuple[Task, Learned]:
+    """Return the kernel that the coefficients in the target's file tell, if they tell a better one.
+
+    The size that was asked for stays.
+    """
+    found = coder.regressed(best.window, best.solution, grow=task.settings.size is None)
+    if found is None:
+        return task, best
+    window, told = found
+    normal = sampled(task.pairs, window, held_out=False)
+    solution = told.solution
+    if not task.settings.bias:
+        return task, best
+    other = _scored(
+        task.pairs,
+        best._replace(
+            window=window, solution=solution, normal=normal, around=normal, errors=told.errors
+        ),
+    )
+    floor = max(coder.floor(window, solution), task.floor)
+    if other.rmse > EXACT * floor and other.rmse > best.rmse:
+        return task, best
+    return task._replace(floor=floor), other
 
 
 def certainty_of(found: Found, normal: Normal, settings: Settings) -> Certainty:
