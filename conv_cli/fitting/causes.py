@@ -59,6 +59,9 @@ def cause_of(
     centre : (row, column). About which a kernel's window lies.
     """
     limit = _EXPLAINED * floor
+    plain = best_curved(pairs, "plain", top, floor, centre=centre)
+    if plain is None or plain.rmse <= limit:  # what no kernel makes is not among these pixels
+        return None
     tried: tuple[Callable[[], Cause | None], ...] = (
         lambda: _curve(pairs, floor, top, limit, centre),
         lambda: _rank(pairs[0]),

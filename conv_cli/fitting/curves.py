@@ -14,6 +14,7 @@ import numpy.typing as npt
 from conv_cli.colors import from_linear, to_linear
 from conv_cli.fitting.normal import chosen, gathered
 from conv_cli.fitting.pairs import HELD_OUT, Pair, Size, Window
+from conv_cli.fitting.solve import inverse
 from conv_cli.kernels.learned import Tone
 
 Array = npt.NDArray[Any]
@@ -150,7 +151,7 @@ def _sample(pairs: Sequence[Pair], window: Window, pixels: int) -> _Sample:
 def _least_squares(features: Array, targets: Array) -> Array:
     gram = features @ features.T
     gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram)
-    return np.linalg.solve(gram, features @ targets)
+    return inverse(gram) @ (features @ targets)
 
 
 def _told(
@@ -164,7 +165,7 @@ def _told(
     gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram)
     return Curved(
         kind, window, solution[:-1].reshape(window.size), float(solution[-1]), tone, rmse,
-        1 - float(off @ off) / spread if spread > 0 else math.nan, np.diag(np.linalg.inv(gram)),
+        1 - float(off @ off) / spread if spread > 0 else math.nan, np.diag(inverse(gram)),
     )  # fmt: skip
 
 
