@@ -9,6 +9,8 @@ from PIL import Image
 
 from conv_cli import fit_kernel, load_kernel, read_image, write_image
 from conv_cli.errors import FitError, KernelError
+from conv_cli.fitting.quantised import Coded
+from conv_cli.images import jpeg_luma, lossy_codec
 from conv_cli.kernels.learned import LearnedKernel, Tone
 from test_cli_apply import conv_cli, one_error_line, succeed
 from test_fitting import ASYMMETRIC, ROUNDING, filtered, levels
@@ -244,6 +246,59 @@ def test_noisy_pair_exits_with_0_and_names_the_noise(photo, tmp_path):
     assert found["verdict"] == "noisy"
     assert found["noise"] == pytest.approx(4, rel=0.05)
     assert found["noise_floor"] == pytest.approx(ROUNDING)
+
+
+def coded(pixels, quality, folder):
+    """Return a JPEG of pixels, what its codec does, and what the file says of its brightness."""
+    path = folder / "target.jpg"
+    Image.fromarray(pixels).save(path, quality=quality)
+    codec, found = lossy_codec(path), jpeg_luma(path)
+    return read_image(path).pixels, lambda number, image: codec(image), [Coded(*found)]
+
+
+@pytest.mark.parametrize("quality", [60, 90])
+@pytest.mark.parametrize("name", ["gaussian:sigma=1.2,size=7", "sharpen:0.2"])
+def test_weights_of_a_jpeg_target_lie_within_their_errors(photo, tmp_path, quality, name):
+    weights = load_kernel(name).weights
+    target, recode, found = coded(filtered(photo, weights), quality, tmp_path)
+    fit = fit_kernel(photo, target, recode=recode, coded=found)
+    assert fit.verdict == "exact"
+    frame = np.zeros((25, 25))
+    row, column = (12 - n for n in fit.origin)
+    inside = np.s_[row : row + fit.size[0], column : column + fit.size[1]]
+    middle = len(weights) // 2
+    frame[12 - middle : 13 + middle, 12 - middle : 13 + middle] = weights
+    off = np.abs(fit.weights - frame[inside]) / fit.stderr
+    assert (off <= 2).mean() >= 0.85
+    assert off.max() < 4.5
+    frame[inside] = 0
+    assert frame.max() <= fit.stderr.max()
+
+
+def test_files_that_hold_no_brightness_of_their_own_are_none(photo, tmp_path):
+    write_image(tmp_path / "x.png", photo)
+    assert jpeg_luma(tmp_path / "x.png") is None
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(photo).save(tmp_path / "turned.jpg", exif=turned)
+    assert jpeg_luma(tmp_path / "turned.jpg") is None
+
+
+def test_all_names_that_a_kernel_may_have_are_told(photo):
+    weights = load_kernel("binomial:5").weights
+    clean = fit_kernel(photo, filtered(photo, weights))
+    assert clean.match == "binomial:5"
+    noise = np.random.default_rng(0).normal(0, 3, photo.shape)
+    noisy = fit_kernel(photo, levels(filtered(photo, weights) + noise), 5)
+    assert "binomial:5" in [name.spec for name in noisy.names]
+    assert all(name.passes for name in noisy.names)
+
+
+def test_kernel_without_a_name_tells_the_nearest(photo):
+    fit = fit_kernel(photo, filtered(photo, ASYMMETRIC))
+    assert fit.match is None
+    assert len(fit.names) <= 1
+    assert not any(name.passes for name in fit.names)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from conv_cli.fitting.search import (
     Watch,
     by_descent,
     certainty_of,
+    precision_of,
     search,
     stated,
 )
@@ -59,6 +60,8 @@ _LEAST_EXPLAINED = 0.5
 _OTHER_WAYS: dict[Channels, int] = {"each": 17, "mix": 9}
 """How else the channels of a poor pair may go together, and the largest side that is tried: time
 grows with the sixth power of it, and a pair that nothing explains pays all of it."""
+_ALIKE = 0.02
+"""Weights that differ by no more of the largest are those of a built-in, whatever their errors."""
 _NOTED = 0.001
 """A verdict says so if more pixels than this share are left out."""
 _LEAST_SIDE = 3
@@ -433,10 +436,10 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
         sizes=best.sizes,
         window=window,
     )
-    return _read(fit, found) if fit.explains else fit
+    return _read(fit, found, settings) if fit.explains else fit
 
 
-def _read(fit: Fit, found: Found) -> Fit:
+def _read(fit: Fit, found: Found, settings: Settings) -> Fit:
     """Return the fit with what its weights and the rim of the target can be read as."""
     best = found.best
     border = None
@@ -451,7 +454,29 @@ def _read(fit: Fit, found: Found) -> Fit:
         fit.weights, fit.stderr, unmoved, float(best.solution.bias[0]), 2 * found.floor
     )
     fractions = reading.rational(fit.weights, fit.stderr)
-    return replace(fit, border=border, match=match, turned_match=flipped, rational=fractions)
+    possible = _names(found, unmoved, fit, settings)
+    passing = [name.spec for name in possible if name.passes]
+    if match is not None and possible and match not in passing:
+        close = reading.apart(fit.weights, unmoved, match) <= _ALIKE
+        match = match if close else next(iter(passing), None)
+    return replace(
+        fit,
+        border=border,
+        match=match,
+        turned_match=flipped,
+        rational=fractions,
+        names=tuple(possible),
+    )
+
+
+def _names(found: Found, window: Window, fit: Fit, settings: Settings) -> list[reading.Named]:
+    """Return the built-ins that a kernel may be, with how well they suit."""
+    best = found.best
+    if not np.isfinite(fit.stderr).all() or not fit.stderr.all():
+        return []
+    precision = precision_of(found, settings)
+    bias = float(best.solution.bias[0])
+    return reading.names(fit.weights, precision, window, bias, 2 * found.floor)
 
 
 def _flat(task: Task, images: int) -> Fit:

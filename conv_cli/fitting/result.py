@@ -10,7 +10,7 @@ import numpy.typing as npt
 from conv_cli.colors import from_linear, to_linear
 from conv_cli.errors import FitError
 from conv_cli.fitting.pairs import Size, Window, as_learned
-from conv_cli.fitting.reading import with_own_place
+from conv_cli.fitting.reading import Named, with_own_place
 from conv_cli.fitting.verdict import GOOD, SURE, Verdict
 from conv_cli.io.json import plain
 from conv_cli.kernels.kernel import Kernel
@@ -70,6 +70,9 @@ class Fit:
         The weights as whole numbers with one divisor.
     match, turned_match : str or None
         The built-in with these weights; the one that has them flipped in both directions.
+    names : tuple of Named
+        All built-ins that the kernel may be by a test at 99.9 %, the likeliest first; or the
+        nearest alone, which did not pass.
     shift : (row, column)
         What the target is moved by against the input.
     pairs, pixels : int
@@ -116,6 +119,7 @@ class Fit:
     rational: Rational | None = None
     match: str | None = None
     turned_match: str | None = None
+    names: tuple[Named, ...] = ()
     shift: Size = (0, 0)
     method: Method = "exact"
     losses: tuple[float, ...] = ()
@@ -240,6 +244,7 @@ class Fit:
             "rational": fractions and _as_dict(fractions),
             "match": self.match,
             "turned_match": self.turned_match,
+            "names": [name._asdict() for name in self.names],
             "shift": list(self.shift),
             "stride": list(self.stride),
             "linear": self.linear,

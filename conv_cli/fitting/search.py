@@ -18,7 +18,7 @@ from conv_cli.fitting.refine import error, predicted, refined
 from conv_cli.fitting.result import Method
 from conv_cli.fitting.shift import estimated_shift
 from conv_cli.fitting.sizes import LARGEST, MOST_WEIGHTS, Scores, chosen_window, grown, placed
-from conv_cli.fitting.solve import Certainty, Solution, certainty, solved
+from conv_cli.fitting.solve import Certainty, Solution, centred, certainty, solved
 from conv_cli.fitting.verdict import EXACT
 
 Array = npt.NDArray[Any]
@@ -64,7 +64,8 @@ class Learned(NamedTuple):
         found.
     rmse, r2 : float. Over held-out pixels.
     sizes : tuple of (size, error). What was tried.
-    errors : ndarray, shape (p,), or None. Standard errors, where the file of the target told them.
+    errors, precision : ndarray, shape (p,) and (p, p), or None. Standard errors and the inverse of
+        the covariance, where the file of the target told them.
     """
 
     window: Window
@@ -75,6 +76,7 @@ class Learned(NamedTuple):
     r2: float
     sizes: tuple[tuple[Size, float], ...]
     errors: Array | None = None
+    precision: Array | None = None
 
 
 class Task(NamedTuple):
@@ -176,7 +178,12 @@ def _by_coefficients(task: Task, best: Learned, coder: Coder) -> tuple[Task, Lea
     other = _scored(
         task.pairs,
         best._replace(
-            window=window, solution=solution, normal=normal, around=normal, errors=told.errors
+            window=window,
+            solution=solution,
+            normal=normal,
+            around=normal,
+            errors=told.errors,
+            precision=np.linalg.inv(told.covariance),
         ),
     )
     floor = max(coder.floor(window, solution), task.floor)
@@ -187,12 +194,27 @@ def _by_coefficients(task: Task, best: Learned, coder: Coder) -> tuple[Task, Lea
 
 def certainty_of(found: Found, normal: Normal, settings: Settings) -> Certainty:
     """Return how sure the weights of a window are, over all pixels that were learned from."""
-    learned_from = sum(
-        int(np.count_nonzero((pair.usable & ~pair.held_out)[pair.region(normal.window)]))
-        for pair in found.pairs
-    )
+    learned_from = _learned_from(found, normal.window)
     share = min(normal.pixels / max(learned_from, 1), 1.0) * found.pairs[0].planes
     return certainty(normal, bias=settings.bias, ridge=settings.ridge, share=share)
+
+
+def precision_of(found: Found, settings: Settings) -> Array:
+    """Return the inverse of the covariance of the best weights (p, p)."""
+    best = found.best
+    if best.precision is not None:
+        return best.precision
+    gram, _ = centred(best.normal, bias=settings.bias)
+    learned_from = _learned_from(found, best.normal.window)
+    share = min(best.normal.pixels / max(learned_from, 1), 1.0) * found.pairs[0].planes
+    return gram / (share * max(best.rmse, 1e-300) ** 2)
+
+
+def _learned_from(found: Found, window: Window) -> int:
+    return sum(
+        int(np.count_nonzero((pair.usable & ~pair.held_out)[pair.region(window)]))
+        for pair in found.pairs
+    )
 
 
 def by_descent(

@@ -33,7 +33,17 @@ _SPARE_COMMAS = 100_000
 _KEYS = ("kernel", "weights", "bias", "origin", "name")
 FIT_KEYS = frozenset(
     {"size", "rmse", "r2", "psnr", "noise_floor", "verdict", "reason", "noise", "condition"}
-    | {"stderr", "clipped", "rejected", "border", "rational", "match", "turned_match", "cause"}
+    | {
+        "stderr",
+        "clipped",
+        "rejected",
+        "border",
+        "rational",
+        "match",
+        "turned_match",
+        "names",
+        "cause",
+    }
     | {"next", "stride", "tone", "linear", "channels", "shift", "pairs", "pixels", "method"}
     | {"losses"}
 )

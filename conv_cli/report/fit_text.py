@@ -75,11 +75,17 @@ def _exact(fit: Fit, width: int) -> list[tuple[str, str]]:
 
 
 def reading_words(fit: Fit) -> str:
-    """Return the built-in that the kernel is."""
+    """Return the built-in that the kernel is, and others that it may be as well."""
     if fit.match is not None:
-        return fit.match
+        others = [name.spec for name in fit.names if name.passes and name.spec != fit.match]
+        return f"{fit.match}, or {', '.join(others[:2])}" if others else fit.match
     if fit.turned_match is not None:
         return f"{fit.turned_match} turned by 180°: that tool convolves (add --convolve)"
+    if fit.names:
+        first = fit.names[0]
+        if first.passes:
+            return " or ".join(name.spec for name in fit.names[:3])
+        return f"nothing; {first.spec} is nearest, {first.largest:.2g} off at most"
     return ""
 
 
