@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from conv_cli.filtering import filter_image
     from conv_cli.fitting.fit import fit_kernel
     from conv_cli.fitting.result import Fit
     from conv_cli.images import Image, read_image, write_image
@@ -23,6 +24,7 @@ _HOMES = {
     "Network": "conv_cli.networks.network",
     "conv2d": "conv_cli.layers",
     "corr2d": "conv_cli.layers",
+    "filter_image": "conv_cli.filtering",
     "fit_kernel": "conv_cli.fitting.fit",
     "load_kernel": "conv_cli.kernels.spec",
     "load_kernels": "conv_cli.kernels.spec",
@@ -38,6 +40,7 @@ __all__ = [
     "Network",
     "conv2d",
     "corr2d",
+    "filter_image",
     "fit_kernel",
     "load_kernel",
     "load_kernels",

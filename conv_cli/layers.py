@@ -1,5 +1,7 @@
 """Layers on arrays: corr2d, conv2d and Conv2D, as the lesson and PyTorch define them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
@@ -194,6 +196,15 @@ class Conv2D:
     def bias(self, values: npt.ArrayLike | None) -> None:
         shape = self._weight.shape[:1]
         self._bias = None if values is None else _fitting(values, shape, "bias")
+
+    def __repr__(self) -> str:
+        """Return the layer as it was made, what is as usual left out."""
+        outputs, inputs, rows, columns = self._weight.shape
+        usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "border": "zero"}
+        given = [f"{name}={value!r}" for name, plain in usual.items()
+                 if (value := getattr(self, name)) != plain]  # fmt: skip
+        parts = [str(inputs * self.groups), str(outputs), str((rows, columns)), *given]
+        return f"Conv2D({', '.join(parts)}{'' if self._bias is not None else ', bias=False'})"
 
     def __call__(self, x: npt.ArrayLike) -> Array:
         """Return the feature maps of an image (C, H, W) or of a batch (N, C, H, W)."""

@@ -62,7 +62,7 @@ def landscape_maps() -> Array:
     """The README's picture, of the landscape as it is stored."""
     stream = BytesIO()
     Image.fromarray(landscape_once()).save(stream, "jpeg", **SAMPLES["landscape.jpg"].options)
-    return feature_maps(np.asarray(Image.open(stream)))
+    return feature_maps(stream.getvalue())
 
 
 SAMPLES = {

@@ -220,8 +220,8 @@ class TestRange:
     def test_clipping_is_told_with_its_share_and_the_true_range(self, steps):
         done = succeed("apply", "x.png", "-k", "-2 2", "-o", "o.png", cwd=steps)
         message = done.stderr.decode()
-        assert re.search(r"o\.png: 1 values? clipped \(20 %\).* -120 to 200", message)
-        assert "--range" in message
+        assert re.search(r"-2 2: 20 % of its values clipped in o\.png, .* -120 to 200", message)
+        assert "--range signed, or --preset edges" in message
 
     def test_nothing_is_said_where_nothing_is_clipped(self, steps):
         done = succeed("apply", "x.png", "-k", "identity", "-o", "o.png", cwd=steps)

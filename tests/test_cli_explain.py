@@ -1,6 +1,7 @@
 """conv-cli explain: one output pixel, taken apart as apply puts it together."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -74,9 +75,12 @@ WAYS = [
 def test_explanation_is_what_apply_writes(folder, name, ways):
     """The sum of the products is worked out apart from what apply does, and gives its pixel."""
     succeed("apply", name, *ways, "-o", "out.png", "-q", cwd=folder)
-    succeed(
-        "apply", name, *ways, "--range", "raw", "--depth", "float32", "-o", "raw.npy", cwd=folder
-    )
+    sliding = list(ways)
+    for option in ("--range", "--depth"):
+        if option in sliding:
+            place = sliding.index(option)
+            del sliding[place : place + 2]
+    succeed("apply", name, *sliding, "--depth", "float32", "-o", "raw.npy", cwd=folder)
     out, raw = pixels(folder / "out.png"), np.load(folder / "raw.npy")
     rows, columns = out.shape[:2]
     for at in [(0, 0), (rows - 1, columns // 3)]:
@@ -149,3 +153,54 @@ def test_weight_of_zero_reads_nothing(folder):
 def test_second_kernel_is_not_dropped(folder):
     done = conv_cli("explain", "gray.png", "--at", "1,1", "-k", "box", "-k", "emboss", cwd=folder)
     assert "box and emboss" in one_error_line(done, 2)
+
+
+def test_every_window_of_a_matrix_and_the_result():
+    done = succeed("explain", "0 1 2; 3 4 5; 6 7 8", "-k", "0 1; 2 3")
+    printed = done.stdout.decode()
+    assert printed.splitlines()[0].endswith("4 windows, padding valid")
+    sums = [line for line in printed.splitlines() if "=" in line]
+    assert sums == [
+        "0·0 + 1·1 + 3·2 + 4·3 = 19",
+        "1·0 + 2·1 + 4·2 + 5·3 = 25",
+        "3·0 + 4·1 + 6·2 + 7·3 = 37",
+        "4·0 + 5·1 + 7·2 + 8·3 = 43",
+    ]
+    assert printed.endswith("result\n19 25\n37 43\n")
+
+
+def test_windows_beyond_the_edge_are_shown_where_a_padding_is_given():
+    matrix = ("explain", "1 2; 3 4", "-k", "1 0 -1")
+    printed = succeed(*matrix, "--padding", "same").stdout.decode()
+    assert "(1)" in printed
+    assert printed.endswith("result\n-1 -1\n-1 -1\n")
+    assert "is larger than" in one_error_line(conv_cli(*matrix), 2)
+
+
+def test_windows_of_a_flipped_kernel_and_a_small_picture(tmp_path):
+    write_image(tmp_path / "x.png", np.array([[9, 4, 1]], np.uint8))
+    done = succeed("explain", "x.png", "-k", "1 2", "--convolve", "--json", cwd=tmp_path)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(each["row"], each["column"]) for each in found] == [(0, 0), (0, 1)]
+    assert [each["channels"][0]["sum"] for each in found] == [9 * 2 + 4, 4 * 2 + 1]
+
+
+def test_a_picture_too_large_for_all_windows_needs_a_place():
+    line = one_error_line(conv_cli("explain", SAMPLES / "page.png", "-k", "box"), 2)
+    assert line.startswith("Error: --at: missing; give the pixel of the map, as 10,20")
+
+
+@pytest.mark.parametrize("way", [[], ["--convolve"], ["--border", "zero"], ["--range", "signed"]])
+def test_nothing_is_minus_zero(folder, way):
+    write_image(folder / "n.tif", np.array([[0.0, -0.0, 5], [-0.0, 0, -3]], np.float32))
+    square = SAMPLES / "square.png"
+    for image, kernel in ((square, "sobel-x"), (square, "-0 -1; -2 -0"), ("n.tif", "-0 -1; 2 -3")):
+        form = ["-k", kernel, "--at", "0,0", *way]
+        if image == square:
+            form[3] = "3,3"
+            assert all(c["sum"] == 0 for c in explained(image, *form, cwd=folder)["channels"])
+        text = succeed("explain", image, *form, cwd=folder).stdout.decode()
+        numbers = re.findall(r"-?[\d.]+(?:e\S+)?", text.partition("\n\n")[2])
+        assert len(numbers) > 8
+        assert [n for n in numbers if n.startswith("-") and float(n) == 0] == []
+        assert "-0.0" not in succeed("explain", image, *form, "--json", cwd=folder).stdout.decode()

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from conv_cli import load_kernel, read_image, write_image
-from test_cli_apply import conv_cli, one_error_line, succeed
+from test_cli_apply import SAMPLES, conv_cli, one_error_line, succeed
 
 KERNEL = "1 -2 0.5; 0 5 3; -1 0.25 1.5 / 8"
 
@@ -262,12 +262,42 @@ def test_gradient_descent_tells_each_epoch_and_ends_beside_the_exact_answer(fold
     losses = [float(loss) for loss in re.findall(rb"epoch \d+  loss (\S+)", done.stderr)]
     assert len(losses) == 60
     assert all(later < earlier for earlier, later in pairwise(losses))
-    assert re.search(rb"kernel .*\n(.*\n){3}.*exact ", done.stdout)
+    # What descent found comes first; below it the exact answer, and whose verdict that is.
+    assert re.search(
+        rb"^  kernel .*\n(.*\n){3}  loss .* after 60 epochs", done.stdout, re.MULTILINE
+    )
+    assert re.search(rb"\n  exact fit +exact: by least squares, .*\n( .*\n){3}  certainty .*\n$",
+                     done.stdout)  # fmt: skip
+    assert b"verdict" not in done.stdout
+    assert f"loss       {losses[-1]:.4g} ".encode() in done.stdout
     found = fitted("before.png", "after.png", "--method", "gd", "--epochs", 60, cwd=folder)
     assert found["method"] == "gd"
     assert len(found["losses"]) == 60
     quiet = succeed("fit", "before.png", "after.png", "--method", "gd", "-q", cwd=folder)
     assert (quiet.stdout, quiet.stderr) == (b"", b"")
+
+
+TEXTBOOK = ("--method", "gd", "--epochs", 10, "--lr", 0.03, "--no-bias")
+
+
+@pytest.mark.parametrize("seed", [(), ("--seed", 1)])
+def test_textbook_run_prints_the_numbers_of_the_lesson(tmp_path, seed):
+    square = SAMPLES / "square.png"
+    succeed("apply", square, "-k", "1 -1 / 255", "--padding", "valid", "-o", "d.npy", cwd=tmp_path)
+    done = succeed("fit", square, "d.npy", *TEXTBOOK, *seed, cwd=tmp_path)
+    assert re.search(r"  in white +0\.9578 +-0\.9554\n", done.stdout.decode())
+    losses = [float(loss) for loss in re.findall(rb"epoch \d+  loss (\S+)", done.stderr)]
+    assert len(losses) == 10
+    assert f"loss       {losses[-1]:.4g} after 10 epochs" in done.stdout.decode()
+
+
+def test_gradient_descent_ends_where_the_loss_is_0(tmp_path):
+    square = SAMPLES / "square.png"
+    succeed("apply", square, "-k", "1 -1 / 255", "--padding", "valid", "-o", "d.npy", cwd=tmp_path)
+    found = fitted(square, "d.npy", *TEXTBOOK[:2], "--epochs", 5000, *TEXTBOOK[4:], cwd=tmp_path)
+    assert found["losses"][-1] == 0 < found["losses"][-2]
+    assert len(found["losses"]) < 100
+    np.testing.assert_allclose(found["kernel"], [[1 / 255, -1 / 255]], rtol=1e-6)
 
 
 def test_gradient_descent_that_has_not_come_far_names_no_kernel(folder):

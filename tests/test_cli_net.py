@@ -245,6 +245,50 @@ class TestApply:
         assert (folder / "o/stdin.1.1.png").exists()
 
 
+LINE = "sobel-x sobel-y | square | sum | sqrt"
+
+
+class TestLine:
+    def test_line_gives_what_the_model_file_of_the_same_layers_gives(self, folder):
+        for name, model in (("line", LINE), ("file", EDGES)):
+            succeed("net", "apply", model, "gray.png", "colour.png", "-o", name, cwd=folder)
+        assert tree(folder / "line") == tree(folder / "file")
+        assert len(tree(folder / "line")) == 2 * (2 + 2 + 1 + 1)
+
+    def test_line_is_described(self):
+        line, file = (
+            succeed("net", "info", model, "--input", "1x40x50").stdout for model in (LINE, EDGES)
+        )
+        assert line == file
+
+    @pytest.mark.parametrize("command", ["apply", "info"])
+    def test_mistake_names_the_line_and_the_step(self, folder, command):
+        arguments = {"apply": ["gray.png", "-o", "o"], "info": ["--input", "1x9x9"]}[command]
+        done = conv_cli("net", command, "sobel-x |\tsobel-q", *arguments, cwd=folder)
+        line = one_error_line(done, 2)
+        assert line.startswith("Error: sobel-x |\\tsobel-q: step 2: kernel sobel-q: no built-in")
+
+    def test_mistake_of_an_image_names_the_layer(self, folder):
+        done = conv_cli("net", "apply", "sobel-x | maxpool:50", "gray.png", "-o", "o", cwd=folder)
+        assert "gray.png: layer 2: " in one_error_line(done, 1)
+
+    def test_line_has_nothing_to_train(self, folder):
+        done = conv_cli("net", "fit", LINE, "gray.png", "gray.png", "-o", "m.json", cwd=folder)
+        assert f"{LINE}: all layers have weights" in one_error_line(done, 2)
+
+
+def test_model_is_never_overwritten_by_its_maps(folder):
+    Network("sobel-x").save(folder / "m.json")
+    network = Network({"layers": [LEARN]})
+    weights = {"weight": np.ones((1, 1, 3, 3)), "bias": np.zeros(1)}
+    Network([network.layers[0].with_parameters(weights)]).save(folder / "gray.1.npz")
+    before = tree(folder)
+    done = conv_cli("net", "apply", "gray.1.npz", "gray.png", "-o", ".", "--format", "npz", "-f",
+                    cwd=folder)  # fmt: skip
+    assert "gray.1.npz: is an input and never overwritten" in one_error_line(done, 1)
+    assert tree(folder) == before
+
+
 class TestInfo:
     def test_numbers_of_each_layer(self):
         done = succeed("net", "info", MODELS / "blur-pyramid.json", "--input", "1x64x48", "--json")
@@ -258,7 +302,16 @@ class TestInfo:
     def test_table_has_a_line_for_each_layer(self):
         lines = succeed("net", "info", EDGES, "--input", "1x1000x1000").stdout.decode().splitlines()
         assert len(lines) == 5 and len({len(line) for line in lines}) == 1
-        assert "2,000,000,000,000" in lines[1]
+        assert lines[1].split() == [
+            "1", "conv", "2x1000x1000", "18", "18.0", "M", "3x3", "1x1", "-1,-1", "2.0", "T",
+        ]  # fmt: skip
+
+    @pytest.mark.parametrize("path", sorted(MODELS.glob("*.json")), ids=lambda path: path.stem)
+    @pytest.mark.parametrize("shape", ["1x512x512", "1x6000x8000"])
+    def test_table_of_a_sample_model_fits_80_columns(self, path, shape):
+        lines = succeed("net", "info", path, "--input", shape).stdout.decode().splitlines()
+        assert len(lines) == 1 + len(Network(path).layers)
+        assert max(map(len, lines)) <= 80
 
     def test_dense_layer_of_a_megapixel_and_1000_units(self, folder, model):
         name = model({"conv": {"in_channels": 1, "out_channels": 1000, "kernel_size": 1000}})
@@ -291,10 +344,36 @@ class TestInfo:
         assert drawn[outside].mean() < 0.5 * image[outside].mean()
 
     def test_field_is_drawn_on_plain_ground_without_an_image(self, tmp_path):
-        arguments = ["net", "info", EDGES, "--input", "1x30x40", "--field", "5,6", "--image"]
+        arguments = ["net", "info", EDGES, "--input", "1x30x40", "--field", "5,6", "-o"]
         succeed(*arguments, tmp_path / "field.png")
-        assert pixels(tmp_path / "field.png").shape == (30, 40, 3)
-        one_error_line(conv_cli(*arguments, tmp_path / "field.png"), 1)
+        drawn = pixels(tmp_path / "field.png")
+        assert drawn.shape == (30, 40, 3)
+        assert (drawn[4:7, 5:8] == 160).all()
+        assert "exists" in one_error_line(conv_cli(*arguments, tmp_path / "field.png"), 1)
+
+    @pytest.mark.parametrize("force", [[], ["-f"]])
+    def test_image_is_an_input_and_gives_the_size_alone(self, folder, force):
+        before = tree(folder)
+        arguments = ["net", "info", EDGES, "--image", "gray.png", *force]
+        done = succeed(*arguments, "--json", cwd=folder)
+        assert objects(done)[0]["output"] == [2, 20, 31]
+        seen = succeed(*arguments, "--field", "5,6", cwd=folder).stdout.decode()
+        assert seen.startswith("layer 4, row 5, column 6 sees rows 4 to 6")
+        assert tree(folder) == before
+
+    def test_no_input_is_overwritten(self, folder, model):
+        name = model(BANK)
+        (folder / "link.png").hardlink_to(folder / "gray.png")
+        before = tree(folder)
+        for output in ("gray.png", "./gray.png", "link.png", name):
+            done = conv_cli("net", "info", name, "--image", "gray.png", "--field", "1,1", "-f",
+                            "-o", output, cwd=folder)  # fmt: skip
+            assert f"{output}: is an input and never overwritten" in one_error_line(done, 1)
+        assert tree(folder) == before
+
+    def test_image_of_another_size_than_the_input_is_refused(self, folder):
+        done = conv_cli("net", "info", EDGES, "--input", "1x9x9", "--image", "gray.png", cwd=folder)
+        assert "--input: is 9x9, and gray.png has 20x31 pixels" in one_error_line(done, 2)
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -305,8 +384,8 @@ class TestInfo:
             (["--input", "1x9x9", "--field", "1"], "--field: '1'"),
             (["--input", "1x9x9", "--field", "1,1", "--layer", "all"], "--layer: 'all'"),
             (["--input", "1x9x9", "--field", "1,1", "--layer", "2"], "layers 1 to 1"),
-            (["--input", "1x9x9", "--image", "x.png"], "--image: draws the window"),
-            (["--input", "1x9x9", "-o", "x.png"], "--output: takes a drawing"),
+            (["--field", "1,1", "-o", "x.png"], "--input: missing"),
+            (["--input", "1x9x9", "-o", "x.png"], "--output: draws the window of a pixel"),
         ],
     )
     def test_mistakes_are_one_line(self, folder, model, arguments, words):
@@ -348,6 +427,18 @@ class TestFit:
         layer = json.loads((folder / "m.json").read_text())["layers"][0]
         np.testing.assert_allclose(
             layer["conv"]["weight"][0][0], load_kernel("sharpen").weights, atol=0.05
+        )
+
+    def test_training_ends_where_the_loss_is_0(self, folder, pair, model):
+        succeed("apply", "x.png", "-k", "emboss", "-o", "e.npy", cwd=folder)
+        done = succeed("net", "fit", model(LEARN), "x.png", "e.npy", "-o", "m.json", "--json",
+                       "--epochs", "500", cwd=folder)  # fmt: skip
+        (found,) = objects(done)
+        assert found["epochs"] == len(found["losses"]) < 50
+        assert f"ends after {found['epochs']} of 500 epochs" in done.stderr.decode()
+        layer = json.loads((folder / "m.json").read_text())["layers"][0]
+        np.testing.assert_allclose(
+            layer["conv"]["weight"][0][0], load_kernel("emboss").weights, atol=1e-3
         )
 
     @pytest.mark.parametrize(
@@ -392,8 +483,8 @@ class TestFit:
         assert not list(folder.glob("*.npz")) and not list(folder.glob(".*.tmp"))
 
 
-def test_group_alone_is_a_mistake_of_one_line():
-    assert "missing command" in one_error_line(conv_cli("net"), 2)
+def test_group_alone_prints_its_help():
+    assert succeed("net").stdout == succeed("net", "--help").stdout != b""
 
 
 @pytest.mark.parametrize("path", sorted(MODELS.glob("*.json")), ids=lambda path: path.stem)
@@ -413,3 +504,13 @@ def test_edge_magnitude_model_is_what_apply_combines(tmp_path):
     succeed("apply", SAMPLES / "page.png", "-k", "sobel-x", "-k", "sobel-y", "--combine", "magnitude",
             "-o", tmp_path / "m.png", "-q")  # fmt: skip
     assert (pixels(tmp_path / "o/page.4.1.png") == pixels(tmp_path / "m.png")).all()
+
+
+@pytest.mark.parametrize("command", [[], ["apply"], ["info"], ["fit"]])
+def test_help_fits_80_columns(command):
+    done = subprocess.run([sys.executable, "-m", "conv_cli", "net", *command, "--help"],
+                          capture_output=True, text=True, check=True,
+                          env={**ENVIRONMENT, "COLUMNS": "80"})  # fmt: skip
+    text = done.stdout
+    assert "Examples" in text
+    assert max(map(len, text.splitlines())) <= 80

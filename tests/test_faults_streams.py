@@ -1,11 +1,17 @@
 """The exit code says what became of the work, whatever stdin, stdout and stderr do."""
 
+import os
+import shlex
 import shutil
+import signal
 import subprocess
+import time
 
+import numpy as np
 import pytest
 
-from command import COMMAND, ENVIRONMENT, ROOT
+from command import COMMAND, ENVIRONMENT, ROOT, run, start
+from conv_cli import write_image
 
 SAMPLES = ROOT / "sample_images"
 MODEL = SAMPLES / "models" / "edge-magnitude.json"
@@ -95,3 +101,33 @@ def test_file_size_limit_on_stdout_is_a_failure(folder):
                           capture_output=True)  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("output", [["-o", "-"], ["-o", "out/", "--json"]])
+def test_a_broken_pipe_is_called_that(output, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    photo = SAMPLES / "landscape.jpg"
+    process = start("apply", photo, "-k", "box", *output, stdout=write, cwd=tmp_path)
+    os.close(write)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert told.decode().splitlines()[0].startswith("Error: stdout: broken pipe: ")
+    assert b"Traceback" not in told
+
+
+def test_after_an_interruption_the_command_that_goes_on_is_told(tmp_path):
+    for number in range(40):
+        write_image(tmp_path / f"{number}.png", np.zeros((900, 900), np.uint8))
+    words = ["apply", ".", "-k", "gaussian:9", "-o", "out put"]
+    process = start(*words, cwd=tmp_path)
+    while not list(tmp_path.glob("out put/*.png")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    line = told.decode().splitlines()[-1]
+    command = line.partition("go on with: ")[2]
+    assert process.returncode == 130
+    assert shlex.split(command) == ["conv-cli", *words, "--skip-existing"]
+    done = run(*shlex.split(command)[1:], cwd=tmp_path)
+    assert done.returncode == 0 and len(list(tmp_path.glob("out put/*.png"))) == 40

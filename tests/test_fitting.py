@@ -396,6 +396,26 @@ def test_textbook_run_of_gradient_descent():
     assert fit.verdict == "exact"
 
 
+def test_loss_of_gradient_descent_is_the_summed_squared_error_with_white_as_1():
+    x = np.ones((6, 8))
+    x[:, 2:6] = 0
+    y = x[:, :-1] - x[:, 1:]
+
+    def losses(x, y, lr):
+        found = fit_kernel(x, y, (1, 2), bias=False, method="gd", epochs=3, lr=lr)
+        return np.array(found.losses)
+
+    # Next to no weights that hardly move: what is left is all of y², 1 for each pixel of an edge.
+    still = losses(x, y, 1e-9)[0]
+    assert still == pytest.approx(round(still), abs=0.01)
+    assert 6 < still <= np.square(y).sum() == 12
+    # The same step, taken off by hand as the slope of that loss says: rate times its square.
+    slope = (losses(x, y, 1e-6)[0] - still) / 1e-6
+    gradient = losses(x, y, 1e-3)[0] - still
+    assert gradient == pytest.approx(slope * 1e-3, rel=0.05)
+    np.testing.assert_allclose(losses((x * 255).astype(np.uint8), y, 0.03), losses(x, y, 0.03))
+
+
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_gradient_descent_converges_on_photographs_without_tuning(photo, seed):
     fit = fit_kernel(photo, filtered(photo, ASYMMETRIC, 10), method="gd", seed=seed)

@@ -39,18 +39,24 @@ def test_commands_of_the_guide_work_as_written(tmp_path, topic):
         workplace.python(code)
 
 
+TABLED = "coming-from"
+"""The guide of a table of whole commands, which `test_coming_from.py` runs."""
+
+
 @pytest.mark.parametrize("topic", TOPICS)
 def test_guide_has_nothing_in_its_shell_blocks_that_is_not_run(topic):
     for block in blocks(TEXTS[topic], "sh"):
         for line in block.splitlines():
-            assert re.match("conv-cli |# |$", line), line
+            prepares = topic == TABLED and re.match("cp |printf ", line)  # its own test runs it
+            assert prepares or re.match("conv-cli |# |$", line), line
             assert not line.endswith("\\"), line
 
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_guide_fits_the_screen(topic):
     lines = TEXTS[topic].splitlines()
-    assert [line for line in lines if len(line) > 100] == []
+    wide = [line for line in lines if len(line) > 100]
+    assert wide == [] or (topic == TABLED and all(line.startswith("|") for line in wide))
     prose = [line for line in lines if not line.startswith(("|", "-->"))]
     assert len(prose) <= 160
 

@@ -16,7 +16,7 @@ from conv_cli.errors import ImageError
 from conv_cli.images import (
     FLOAT_FORMATS,
     READABLE_SUFFIXES,
-    WRITABLE_SUFFIXES,
+    WRITABLE,
     Image,
     can_hold,
     encode_image,
@@ -27,7 +27,7 @@ from conv_cli.images import (
 from conv_cli.parallel.threads import limited_threads
 
 LOSSY = {"jpeg", "avif"}
-FORMATS = sorted({format_of(f"x{suffix}") for suffix in WRITABLE_SUFFIXES})
+FORMATS = sorted(set(WRITABLE.values()) - {"csv", "txt"})
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -148,8 +148,8 @@ def test_grey_pnm_is_a_pgm(format):
         ("png", "uint8", 7, False, "PNG cannot hold 7 channels"),
         ("bmp", "uint8", 4, True, "BMP holds no opacity"),
         ("ppm", "uint8", 1, False, "PPM holds colour, not 8-bit grey; write PNG, PGM or TIFF"),
-        ("pgm", "uint8", 3, False, "PGM holds one channel; use --channels gray, or write PNG"),
-        ("pgm", "uint8", 4, True, "PGM holds one channel; use --channels gray, or write PNG"),
+        ("pgm", "uint8", 3, False, "PGM holds one channel; use --channels grey, or write PNG"),
+        ("pgm", "uint8", 4, True, "PGM holds one channel; use --channels grey, or write PNG"),
         ("gif", "uint8", 3, False, "GIF holds one channel"),
         ("jp2", "uint16", 3, False, "JPEG 2000"),
         ("png", "float64", 1, False, "PNG holds"),
@@ -183,7 +183,9 @@ def test_deep_colour_tiff_without_the_extra_is_refused_in_one_line(monkeypatch, 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImageError) as caught:
         encoded(noise(channels, dtype), "tiff")
-    assert "needs the tiff extra: pip install 'conv-cli[tiff]', or" in str(caught.value)
+    assert "needs the tiff extra: pip install 'conv-cli[tiff]', in a clone '.[tiff]'; or" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(("dtype", "channels"), [("uint16", 3), ("uint16", 4), ("float32", 3)])
@@ -201,7 +203,7 @@ def test_deep_colour_tiff_is_written_with_the_extra(dtype, channels):
 def test_no_array_format_refuses_anything():
     for dtype in ("uint8", "int64", "float64", "bool"):
         can_hold("npy", dtype, 7, False)
-    assert {"npy", "npz", "tiff", "pfm"} == FLOAT_FORMATS
+    assert {"npy", "npz", "csv", "txt", "tiff", "pfm"} == FLOAT_FORMATS
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,7 @@ def test_suffix_that_cannot_be_written_is_refused_with_those_that_can(name):
 
 
 def test_what_is_written_can_be_read_but_for_archives():
-    assert {".npz"} == WRITABLE_SUFFIXES - READABLE_SUFFIXES
+    assert {".npz", ".csv", ".txt"} == WRITABLE.keys() - READABLE_SUFFIXES
 
 
 @pytest.mark.parametrize(

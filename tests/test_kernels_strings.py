@@ -83,7 +83,7 @@ MALFORMED = [
     ("imagemagick:99999999999999999999x3: 1", "expected numbers up to 1,000,000,000"),
     ("imagemagick:3x2>: 1,2,3 4,5,6", "cannot be turned: ImageMagick turns 3x3 by 45°"),
     ("imagemagick:2x2@: 1,2,3,4", "cannot be turned"),
-    ("imagemagick:Frobel", "character 13 is Frobel, expected one of ImageMagick's names: unity"),
+    ("imagemagick:Xyzzy", "character 13 is Xyzzy, expected one of ImageMagick's names: unity"),
     ("imagemagick:Sobel:north", "character 19 is north, expected arguments such as 0x2"),
     ("imagemagick:Sobel:45y", "character 19 is 45y, expected arguments"),
     ("imagemagick:Gaussian:0x2x3", "character 25 is x3, expected arguments"),

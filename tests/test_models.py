@@ -54,6 +54,17 @@ class TestKernels:
         y = Network(conv({"kernel": [str(file), "1 0"]}))(np.ones((1, 1, 2)))
         assert y.ravel().tolist() == [6, 1]
 
+    def test_bias_of_the_layer_stands_for_that_of_the_kernels(self, tmp_path):
+        file = tmp_path / "k.json"
+        file.write_text('{"weights": [[1, 0]], "bias": 5}')
+        given = conv({"kernel": [str(file), "2 0"], "bias": [7, -1]})
+        network = Network(given)
+        x = np.array([[[1.0, 0]], [[10.0, 0]]])
+        assert network(x).ravel().tolist() == [1 + 7, 2 - 1, 10 + 7, 20 - 1]
+        network.save(tmp_path / "net.json")
+        assert Network(tmp_path / "net.json")(x).ravel().tolist() == network(x).ravel().tolist()
+        assert network.layers[0].parameter_count() == 2 * 2 + 2
+
     def test_same_padding_puts_the_origin_on_the_output_pixel(self, tmp_path):
         file = tmp_path / "k.json"
         file.write_text('{"weights": [[1, 2, 3, 4]], "origin": [0, 3]}')
@@ -61,6 +72,96 @@ class TestKernels:
         x[0, 1, 4] = 1
         y = Network(conv({"kernel": str(file)}, padding="same"))(x)
         assert y[0, 1].tolist() == [0, 0, 0, 0, 4, 3, 2, 1, 0]
+
+
+class TestLine:
+    """Models in one line, against the same as a file has it."""
+
+    X = np.random.default_rng(3).standard_normal((1, 12, 13))
+
+    @pytest.mark.parametrize(
+        ("line", "layers"),
+        [
+            ("sobel-x", [{"conv": {"kernel": "sobel-x"}}]),
+            ("sobel-x sobel-y|abs", [{"conv": {"kernel": ["sobel-x", "sobel-y"]}}, {"abs": {}}]),
+            ("[1 -1] | relu", [{"conv": {"kernel": [[1, -1]]}}, {"relu": {}}]),
+            ("[1 2; 3 4]", [{"conv": {"kernel": [[1, 2], [3, 4]]}}]),
+            ("[[1, 2], [3, 4]]/10 '1; 3'", [{"conv": {"kernel": ["1 2; 3 4 / 10", "1; 3"]}}]),
+            ("[1 2] / 4 laplacian", [{"conv": {"kernel": ["1 2 / 4", "laplacian"]}}]),
+            ('"1 -1" gaussian:1.5', [{"conv": {"kernel": ["1 -1", "gaussian:1.5"]}}]),
+            ("abs|sqrt|tanh|sigmoid", [{n: {}} for n in ("abs", "sqrt", "tanh", "sigmoid")]),
+            ("maxpool:2", [{"maxpool": {"size": 2}}]),
+            ("avgpool:3,2", [{"avgpool": {"size": 3, "stride": 2}}]),
+            ("maxpool:2x3,1x2", [{"maxpool": {"size": [2, 3], "stride": [1, 2]}}]),
+            (
+                "kirsch | relu | sum | [1 0 0] identity | sum",
+                [
+                    {"conv": {"kernel": "kirsch"}},
+                    {"relu": {}},
+                    {"conv": {"weight": [[[[1]]] * 8]}},
+                    {"conv": {"kernel": ["1 0 0", "identity"]}},
+                    {"conv": {"weight": [[[[1]]] * 2]}},
+                ],
+            ),
+        ],
+    )
+    def test_line_is_the_model_of_the_same_layers(self, line, layers):
+        sliding = {"padding": "same", "border": "edge"}
+        given = [layer | (sliding if "conv" in layer else {}) for layer in layers]
+        ours, expected = Network(line).maps(self.X), Network(model(*given)).maps(self.X)
+        for one, other in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_sum_takes_one_channel_and_says_so(self):
+        network = Network("sobel-x sobel-y | sum")
+        assert network.takes(1) and not network.takes(3)
+        with pytest.raises(ModelError, match="layer 2: takes 2 channels and is given 6"):
+            network(np.zeros((3, 9, 9)))
+
+    def test_each_step_before_a_sum_may_see_colours(self):
+        assert Network("sobel-x sobel-y | abs | maxpool:2")(np.zeros((3, 8, 9))).shape == (6, 4, 4)
+
+    def test_file_of_the_same_name_comes_first(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        saved(tmp_path, model(RELU), "sobel-x | abs.json")
+        assert [layer.kind for layer in Network("sobel-x | abs.json").layers] == ["relu"]
+        saved(tmp_path, model(RELU), "sobel-x")
+        with pytest.raises(ModelError, match="no known model format"):
+            Network("sobel-x")
+
+    def test_saved_line_gives_the_same_maps(self, tmp_path):
+        network = Network("[1 2; 3 4] 'sobel-y' | square | sum")
+        network.save(tmp_path / "net.json")
+        np.testing.assert_array_equal(Network(tmp_path / "net.json")(self.X), network(self.X))
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("", "model: none is named"),
+            (" \n", "model: none is named"),
+            ("sobel-x |", "step 2: is empty; give kernels"),
+            ("| sobel-x", "step 1: is empty"),
+            ("sobel-x || abs", "step 2: is empty"),
+            ("sobel-x | sobel-q", "step 2: kernel sobel-q: no built-in.*sobel-"),
+            ("sobel-x | sqr", "step 2: .*or did you mean the layer sq"),
+            ("sobel-x abs", r"step 1: abs is a step of its own; put a \| on each side"),
+            ("sobel-x | sum maxpool:2", "step 2: sum is a step of its own"),
+            ("sobel-x | maxpool", "step 2: maxpool is not understood; .*maxpool:3,2"),
+            ("maxpool:2,", "step 1: maxpool:2, is not understood"),
+            ("maxpool:0", 'step 1: maxpool: "size" is 0'),
+            ("avgpool:2,0", 'step 1: avgpool: "stride" is 0'),
+            ("abs | [1 2", r"step 2: a bracket or quote .* at \[1 2; write"),
+            ("1 2] | abs", "step 1: a bracket or quote"),
+            ("'1 2 | abs", "step 1: a bracket or quote"),
+            ("[1 x] | abs", "step 1: .*x"),
+            ("none.csv | abs", "step 1: .*none.csv: no such file"),
+            ("none.json", "none.json: no such file"),
+        ],
+    )
+    def test_step_of_a_mistake_is_named(self, line, words):
+        with pytest.raises(ModelError, match=words) as raised:
+            Network(line)
+        assert str(raised.value).startswith(line.strip() and f"{line}: ")
 
 
 class TestInput:
@@ -116,6 +217,9 @@ class TestErrors:
             (conv({}), "layer 1: conv: expected one of"),
             (conv({"kernel": "sobel-z"}), "layer 1: .*sobel-z"),
             (conv({"kernel": []}), '"kernel" is an empty list'),
+            (conv({"kernel": "kirsch", "bias": [1, 2]}), '"bias" has 2 numbers for 8 kernels'),
+            (conv({"kernel": "sobel-x", "bias": 1}), '"bias" is nested 0 deep'),
+            (conv({"kernel": "sobel-x", "bias": ["1"]}), 'is "1", expected a number'),
             (conv({"kernel": "sobel-x"}, groups=2), 'leave "groups" out'),
             (conv({"in_channels": 3, "out_channels": 2}), '"kernel_size" is missing'),
             (

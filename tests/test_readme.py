@@ -92,3 +92,21 @@ def test_pictures_of_the_readme_are_there():
     assert pictures
     for picture in pictures:
         assert (ROOT / picture).is_file()
+
+
+def test_readme_is_short():
+    assert len(TEXT.splitlines()) <= 300
+
+
+def test_commands_of_other_tools_are_those_of_the_guide_which_is_tested():
+    guide = text_of(ROOT / "conv_cli/guides/coming-from.md")
+    ours = [row.split(" | ")[1] for row in TEXT.splitlines() if re.match(r"\| \S+ `", row)]
+    theirs = [row for row in guide.splitlines() if row.startswith("| `") and "conv-cli" in row]
+    assert len(ours) == len(theirs) == 12
+
+    def options(text):
+        return set(re.findall(r"--[a-z]+ ?[a-z]*", text.replace("`", " `")))
+
+    for short, whole in zip(ours, theirs, strict=True):
+        shown = {each.strip() for each in options(short)}
+        assert shown <= {each.strip() for each in options(whole.split(" | ")[1])}, short

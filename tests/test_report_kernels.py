@@ -31,6 +31,14 @@ def test_decimal_points_stand_below_each_other_and_only_zero_is_0():
     assert line.split() == ["12345", "2.5", "0.0", "0"]
 
 
+def test_no_number_is_drawn_as_minus_zero():
+    assert [line.split() for line in kernel_lines(np.array([[-0.0, 1.5], [-1e-9, -1]]))] == [
+        ["0", "1.5"],
+        ["0.000", "-1"],
+    ]
+    assert not np.signbit(Kernel([[-0.0, 1]]).weights).any()
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1e-3, 1.0, 255.0, 1e9])
 def test_numbers_read_back_to_the_digits_that_are_drawn(scale):
     weights = np.random.default_rng(0).normal(size=(4, 7)) * scale

@@ -92,6 +92,13 @@ class TestLearning:
         learned = train(Network(model(unknown(1, 1, 1))), [(photograph, bright)], epochs=15)
         assert learned.network.layers[0].weight.item() == pytest.approx(3, rel=0.01)
 
+    def test_training_ends_where_nothing_is_left_to_learn(self, photograph):
+        target = conv2d(photograph, [[[[2.0, -1]]]], [5.0])
+        learned = train(Network(model(unknown(1, 1, [1, 2]))), [(photograph, target)], epochs=300)
+        assert len(learned.losses) < 40
+        assert learned.losses[-1] <= 1e-12 < learned.losses[-2]
+        np.testing.assert_allclose(learned.network.layers[0].weight[0, 0], [[2, -1]], atol=1e-4)
+
     def test_seed_repeats_a_training(self, photograph):
         one, two, other = (
             train(Network(model(*ENERGY)), [(photograph, magnitude(photograph))], epochs=2, seed=s)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,12 +12,15 @@ from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.options import (
     BatchOptions,
+    Choice,
     FormatType,
+    IntRange,
     KernelType,
     PixelForm,
     Sliding,
     Telling,
     batch_options,
+    kernel_files,
     pixel_options,
     recursive_option,
     sliding_options,
@@ -24,11 +28,13 @@ from conv_cli.cli.options import (
 )
 from conv_cli.cli.presets import PRESETS, use
 from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.suggestions import refuse_strays, row_notes
 
 if TYPE_CHECKING:
     from conv_cli.cli.presets import Preset
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import CombineName
+    from conv_cli.pipeline.jobs import Destination
 
 EPILOG = """\b
 A KERNEL is
@@ -61,8 +67,9 @@ Examples
     help="What slides over the image; repeat it for more maps. See below.",
 )
 @click.option(
+    "-p",
     "--preset",
-    type=click.Choice(list(PRESETS)),
+    type=Choice(list(PRESETS)),
     callback=use,
     is_eager=True,
     help="Kernels and options that go together; what is given beside them goes before. See "
@@ -88,7 +95,7 @@ Examples
 @sliding_options
 @click.option(
     "--alpha",
-    type=click.Choice(["keep", "filter"]),
+    type=Choice(["keep", "filter"]),
     default="keep",
     show_default=True,
     help="Copy the opacity and let it weigh the colours, or filter it like a colour.",
@@ -98,7 +105,7 @@ Examples
 )
 @click.option(
     "--combine",
-    type=click.Choice(["magnitude", "max", "sum", "mean"]),
+    type=Choice(["magnitude", "max", "sum", "mean"]),
     help="Make one map of all kernels.",
 )
 @pixel_options
@@ -110,7 +117,7 @@ Examples
 )
 @click.option(
     "--quality",
-    type=click.IntRange(1, 100),
+    type=IntRange(1, 100),
     metavar="N",
     help="Of JPEG, WebP and AVIF, 1 to 100.  [default: of a JPEG from a JPEG its own, else 95; "
     "WebP without loss]",
@@ -159,10 +166,14 @@ def apply(
     )
 
     if not kernels:
-        raise click.MissingParameter(ctx=None, param_hint="--kernel", param_type="option")
+        raise click.BadParameter(
+            "missing; give one, as -k sobel-x, or --preset edges", param_hint="--kernel"
+        )
+    refuse_strays(images, kernels)
     if output is None and not show and not all(map(is_table, images)):
         raise click.BadParameter(
-            "missing; give a file, a folder, or - for stdout, or look at the results with --show",
+            "missing; give a file or folder, as -o edges.png, - for stdout, or look at the results "
+            "with --show",
             param_hint="--output",
         )
     _check(output, form, batch, show)
@@ -205,10 +216,22 @@ def apply(
     if explain and preset is not None:
         aside = output == "-" or batch.as_json
         click.echo(boundary.escaped(f"preset {preset.name}: {preset}"), err=aside)
+    if not telling.quiet:
+        for note in (*row_notes(kernels), *_suffix_note(to)):
+            boundary.say(note)
     advice = {name: _advice(kernels, form) for name, kernels in maps}
     return run_batch(
-        FilterTask(rule, to), to, work, images, batch, telling, explain=explain, advice=advice
-    )
+        FilterTask(rule, to), to, work, images, batch, telling,
+        read=kernel_files(click.get_current_context()), explain=explain, advice=advice,
+    )  # fmt: skip
+
+
+def _suffix_note(to: "Destination") -> tuple[str, ...]:
+    """Return what a file is whose name tells neither that nor that it is no folder."""
+    output = to.output
+    if not to.single or output in (None, "-") or to.format or Path(str(output)).suffix:
+        return ()
+    return (f"{output}: becomes a PNG file, as its name has no suffix; a folder is {output}/",)
 
 
 def _advice(kernels: "Sequence[Kernel]", form: PixelForm) -> str:

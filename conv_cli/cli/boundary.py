@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import IO, Any, BinaryIO, NoReturn, TextIO
 
 import click
 
+from conv_cli.cli.suggestions import meant_option
 from conv_cli.errors import ConvError, FitError, ImageError, ModelError
 
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
@@ -124,6 +125,19 @@ def _hold_standard_descriptors() -> None:
 
 
 @contextlib.contextmanager
+def inputs_first(images: Iterable[str]) -> Iterator[None]:
+    """Put what is wrong with images before what is wrong with the outputs made of them."""
+    try:
+        yield
+    except ImageError:
+        from conv_cli.images import probe_image
+
+        for image in images:
+            probe_image(image)
+        raise
+
+
+@contextlib.contextmanager
 def named(name: str) -> Iterator[None]:
     """Put the name of a model before errors that say what in it is wrong, but not where it is."""
     try:
@@ -160,17 +174,71 @@ def usage_message(error: click.ClickException) -> str:
     see = f"see '{path} --help'"
     match error:
         case click.NoSuchOption():
-            near = " or ".join(sorted(error.possibilities or ()))
-            advice = f"did you mean {near}? Or {see}" if near else see
+            advice = meant_option(error.option_name, context) if context else see
             return f"{error.option_name}: no such option; {advice}"
         case click.MissingParameter():
-            return f"{_parameter_name(error)}: missing; {see}"
+            return f"{_parameter_name(error)}: missing; {_example(error.param, context) or see}"
         case click.BadParameter():
             return f"{_parameter_name(error)}: {_sentence(error.message)}"
         case click.BadOptionUsage():
+            options = context.command.params if context else []
+            option = next((each for each in options if error.option_name in each.opts), None)
+            if isinstance(option, click.Option) and not option.is_flag:
+                return f"{error.option_name}: needs a value; {_example(option, context)}"
             return f"{error.option_name}: {_sentence(error.message)}; {see}"
         case _:
             return f"{path}: {_sentence(error.format_message())}; {see}"
+
+
+_EXAMPLES = {
+    "B": "128",
+    "CxHxW": "3x480x640",
+    "ANGLE": "45",
+    "DIR": "maps/",
+    "FILE.html": "fit.html",
+    "FORMAT": "png",
+    "IMAGE": "photo.jpg",
+    "IMAGES...": "photo.jpg",
+    "INPUT TARGET...": "before.png after.png",
+    "INPUT TARGET [INPUT TARGET]...": "before.png after.png",
+    "INTEGER RANGE": "10",
+    "KERNEL": "sobel-x",
+    "KERNEL...": "gaussian:1 laplacian",
+    "L": "0.001",
+    "MODEL": "model.json",
+    "N": "2",
+    "PATH": "edges.png",
+    "RATE": "0.1",
+    "ROW,COL": "100,200",
+    "TEMPLATE": "{stem}{ext}",
+    "V": "255",
+    "max_pixels": "100000000",
+    "predict": "predicted.png",
+    "quality": "90",
+    "residual": "residual.png",
+}
+"""Of what a parameter takes, by its name or by what help shows for it."""
+_KINDS = {
+    "DIR": "a folder",
+    "FILE": "a file",
+    "IMAGES...": "a file or folder",
+    "PATH": "a file or folder",
+}
+"""What a parameter takes in a word, by what help shows for it."""
+
+
+def _example(parameter: click.Parameter | None, context: click.Context | None) -> str:
+    """Return what to give for a parameter, "" if that is not known."""
+    if parameter is None or context is None:
+        return ""
+    metavar = parameter.make_metavar(context)
+    first = metavar.strip("[]").split("|")[0]
+    keys = (str(parameter.name), metavar, first)
+    value = next((_EXAMPLES[key] for key in keys if key in _EXAMPLES), "")
+    value = value or (first if first == first.lower() else "")
+    spelled = f"{min(parameter.opts, key=len)} " if isinstance(parameter, click.Option) else ""
+    kind = _KINDS.get(metavar, "one")
+    return f"give {kind}, as {spelled}{value}" if value else f"give {kind}"
 
 
 def _parameter_name(error: click.BadParameter) -> str:

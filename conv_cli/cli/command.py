@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from conv_cli.cli.suggestions import meant_commands
+from conv_cli.cli.suggestions import meant_commands, too_many
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
@@ -30,12 +30,39 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read arguments."""
-        if not ctx.resilient_parsing:
-            self._refuse_repeated(ctx, list(args))
-        return super().parse_args(ctx, args)
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
+        self._refuse_one_dash(ctx, args)
+        given = list(args)
+        try:
+            self._check_given(ctx, list(args))
+            ctx.allow_extra_args = True  # for them to be named here
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            # Of "-size" Click names the "-s" alone.
+            name = error.option_name
+            if len(name) == 2:
+                name = next((word for word in given if word.startswith(name)), name)
+            raise click.NoSuchOption(name.partition("=")[0], ctx=ctx) from None
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+        if rest:
+            raise click.BadParameter(too_many(rest, ctx), param_hint=ctx.command_path)
+        return rest
 
-    def _refuse_repeated(self, ctx: click.Context, args: list[str]) -> None:
-        """Raise UsageError for an option that counts once and is given more often."""
+    def _refuse_one_dash(self, ctx: click.Context, args: list[str]) -> None:
+        """Raise NoSuchOption for an option of two dashes with one, which may read as `-o utput`."""
+        known = {option for p in self.get_params(ctx) for option in (*p.opts, *p.secondary_opts)}
+        for word in args:
+            if word == "--":
+                break
+            name = word.partition("=")[0]
+            if len(name) > 2 and name not in known and f"-{name}" in known:
+                raise click.NoSuchOption(name, ctx=ctx)
+
+    def _check_given(self, ctx: click.Context, args: list[str]) -> None:
+        """Raise BadParameter for an option that counts once and is given more often, or empty."""
         parser = self.make_parser(ctx)
         once = [p for p in self.get_params(ctx) if isinstance(p, click.Option) and not p.multiple]
         for option in once:
@@ -50,6 +77,12 @@ class Command(click.Command):
         values, _, _ = parser.parse_args(args)
         for option in once:
             given = values.get(str(option.name), ())
+            if not option.is_flag and "" in given:
+                raise click.BadParameter(
+                    "is empty; check the variable that it comes from",
+                    ctx=ctx,
+                    param_hint=max(option.opts, key=len),
+                )
             several = set(given) if option.is_flag else given
             if isinstance(given, list) and len(several) > 1:
                 raise click.BadParameter(
@@ -97,7 +130,7 @@ class Group(click.Group):
         name = args[0]
         if self.get_command(ctx, name) is None and name[:1] != "-" and not ctx.resilient_parsing:
             raise click.BadParameter(
-                f"no such command; {meant_commands(name, self.list_commands(ctx), ctx)}",
+                f"no such command; {meant_commands(args, self.list_commands(ctx), ctx)}",
                 ctx=ctx,
                 param_hint=repr(name),
             )

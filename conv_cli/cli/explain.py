@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,25 +19,31 @@ from conv_cli.cli.options import (
     pixel_options,
     sliding_options,
 )
+from conv_cli.cli.terminal import print_lines
 from conv_cli.errors import ImageError
 from conv_cli.io.json import plain
+from conv_cli.report.matrix_text import matrix_lines, number_text
 
 if TYPE_CHECKING:
+    from conv_cli.images import Image
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.explain import ChannelSum, Explanation
 
 EPILOG = """\b
 Examples
+  Every window of a matrix, and the result:
+    conv-cli explain "0 1 2; 3 4 5; 6 7 8" -k "0 1; 2 3"
   What makes the pixel in row 100, column 200 of an edge map:
     conv-cli explain photo.jpg -k sobel-x --at 100,200
-  The same for mathematical convolution, which turns the kernel first:
-    conv-cli explain photo.jpg -k sobel-x --at 100,200 --convolve
   The corner, where the window reaches over the edge:
-    conv-cli explain photo.jpg -k gaussian:1 --at 0,0 --border reflect --channels gray
+    conv-cli explain photo.jpg -k gaussian:1 --at 0,0 --border reflect
 """
 _WIDEST, _LONGEST = 120, 16
 """Characters and lines of what is drawn; of larger kernels the largest products are listed."""
 _LISTED = 10
+_MOST_SIDE = 12
+"""Rows and columns of an image whose windows are all shown."""
+_WIDEST_SUM = 100
 
 
 @click.command(cls=Command, epilog=EPILOG)
@@ -49,9 +55,9 @@ _LISTED = 10
 @click.option(
     "--at",
     type=PlaceType(),
-    required=True,
     metavar="ROW,COL",
-    help="The pixel of the feature map; both count from 0.",
+    help="The pixel of the feature map; both count from 0. Of at most 12x12 pixels it may be left "
+    "out: every window is shown in turn, those inside unless there is a --padding.",
 )
 @sliding_options
 @pixel_options
@@ -60,7 +66,7 @@ _LISTED = 10
 def explain(
     image: str,
     kernels: "tuple[list[Kernel], ...]",
-    at: tuple[int, int],
+    at: tuple[int, int] | None,
     sliding: Sliding,
     form: PixelForm,
     max_pixels: int,
@@ -68,16 +74,20 @@ def explain(
 ) -> int:
     """Show the window, the weights, the products and the sum behind one output pixel of IMAGE.
 
-    IMAGE is a file, or - for stdin. Pixels in brackets lie beyond the edge of the image: they are
-    the border's.
+    IMAGE is a file, - for stdin, or a matrix such as "0 1 2; 3 4 5; 6 7 8". Pixels in brackets lie
+    beyond the edge of the image: they are the border's.
     """
     from conv_cli.images import read_image
     from conv_cli.pipeline.explain import explain_pixel
-    from conv_cli.pipeline.filter import Filter
+    from conv_cli.pipeline.filter import Filter, output_shape
     from conv_cli.pipeline.filter_task import pixels_of
     from conv_cli.pipeline.jobs import STDIO, Destination
 
     given = _one(kernels).normalized(sliding.normalize)
+    opened = boundary.binary(sys.stdin) if image == STDIO else image
+    picture = read_image(opened, max_pixels=max_pixels)
+    if at is None:
+        sliding = _every_window(image, picture, sliding)
     rule = Filter(
         sliding.prepared([_one(kernels)]),
         sliding.params,
@@ -85,22 +95,88 @@ def explain(
         gray=sliding.channels == "gray",
         white=form.white,
     )
-    opened = boundary.binary(sys.stdin) if image == STDIO else image
-    picture = read_image(opened, max_pixels=max_pixels)
     format = "png" if picture.dtype.kind == "u" and picture.dtype.itemsize <= 2 else "npy"
     to = Destination("-", depth=form.depth, white=form.white, range=form.range)
     try:
         dtype, mode = pixels_of(picture.dtype, 1, False, format, to, picture.pixels)
-        found = explain_pixel(picture, rule, at, dtype, mode)
+        rows, columns, _ = output_shape(picture, rule, rule.kernels[0])
+        places = [at] if at else [(row, column) for row in range(rows) for column in range(columns)]
+        found = [explain_pixel(picture, rule, place, dtype, mode) for place in places]
     except ImageError as error:
         raise ImageError(f"{image}: {error}") from None
     boundary.require_stdout(True)
     if as_json:
-        click.echo(json.dumps(plain(_as_dict(image, found, at, str(mode)))))
+        for place, each in zip(places, found, strict=True):
+            click.echo(json.dumps(plain(_as_dict(image, each, place, str(mode)))))
         return boundary.DONE
-    for line in _lines(image, found, given, at, sliding, f"{mode}, {dtype}"):
+    if at is None:
+        print_lines(
+            *map(boundary.escaped, _every_line(image, found, given, (rows, columns), sliding))
+        )
+        return boundary.DONE
+    for line in _lines(image, found[0], given, at, sliding, f"{mode}, {dtype}"):
         click.echo(boundary.escaped(line))
     return boundary.DONE
+
+
+def _every_window(image: str, picture: "Image", sliding: Sliding) -> Sliding:
+    """Return how windows slide that are all shown: inside, unless a padding is given.
+
+    Raises BadParameter if there are too many.
+    """
+    if max(picture.shape[:2]) > _MOST_SIDE:
+        raise click.BadParameter(
+            f"missing; give the pixel of the map, as 10,20; without it every window is shown, of "
+            f"at most {_MOST_SIDE}x{_MOST_SIDE} pixels, and {image} has "
+            f"{picture.shape[0]}x{picture.shape[1]}",
+            param_hint="--at",
+        )
+    source = click.get_current_context().get_parameter_source("padding")
+    given = source is not click.core.ParameterSource.DEFAULT
+    return sliding if given else sliding._replace(padding="valid")
+
+
+def _every_line(
+    image: str,
+    found: "Sequence[Explanation]",
+    given: "Kernel",
+    size: tuple[int, int],
+    sliding: Sliding,
+) -> Iterator[str]:
+    """Yield every window in turn, and the map."""
+    kernel = found[0].kernel
+    how = "convolved" if sliding.convolve else "correlated"
+    padding = sliding.padding if isinstance(sliding.padding, str) else "given"
+    yield (
+        f"{image}, {how} with {kernel.name}, {kernel.shape[0]}x{kernel.shape[1]}: "
+        f"{len(found)} windows, padding {padding}"
+    )
+    for number, each in enumerate(found):
+        row, column = divmod(number, size[1])
+        for channel in each.channels:
+            title = f", {channel.channel}" if len(each.channels) > 1 else ""
+            yield from ("", f"row {row}, column {column}{title}")
+            yield from _products(each, channel, given if sliding.convolve else None)
+            yield _sum_line(each, channel)
+    for number, channel in enumerate(found[0].channels):
+        title = f", {channel.channel}" if len(found[0].channels) > 1 else ""
+        yield from ("", f"result{title}")
+        values = [each.channels[number].pixel for each in found]
+        yield from matrix_lines([values[i : i + size[1]] for i in range(0, len(values), size[1])])
+
+
+def _sum_line(found: "Explanation", channel: "ChannelSum") -> str:
+    """Return the sum as it is written: 0·0 + 1·1 + 3·2 + 4·3 = 19."""
+    total = number_text(channel.value)
+    bias = f" + {number_text(channel.bias)}" if channel.bias else ""
+    terms = (
+        f"{number_text(pixel)}·{number_text(weight)}"
+        for pixel, weight in zip(
+            channel.window.ravel().tolist(), found.kernel.weights.ravel().tolist(), strict=True
+        )
+    )
+    line = f"{' + '.join(terms)}{bias} = {total}"
+    return line if len(line) <= _WIDEST_SUM and channel.opacity is None else f"sum = {total}"
 
 
 def _one(kernels: "tuple[list[Kernel], ...]") -> "Kernel":

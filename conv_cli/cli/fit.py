@@ -13,6 +13,8 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.options import (
+    Choice,
+    IntRange,
     NumberType,
     PairType,
     RegionType,
@@ -22,17 +24,20 @@ from conv_cli.cli.options import (
     max_pixels_option,
     telling_options,
 )
+from conv_cli.cli.terminal import hanging, print_lines
 from conv_cli.errors import FitError, ImageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conv_cli.fitting.fit import Channels
-    from conv_cli.fitting.quantised import Coded
     from conv_cli.fitting.result import Fit, Method
     from conv_cli.images import Image
 
     Pixels = NDArray[Any]
+
+_INDENT = 13
+"""Where the words of a fact begin."""
 
 EPILOG = """\b
 Examples
@@ -71,36 +76,40 @@ Examples
 )
 @click.option(
     "--method",
-    type=click.Choice(["exact", "gd"]),
+    type=Choice(["exact", "gd"]),
     default="exact",
     show_default=True,
     help="Least squares, or gradient descent on the squared error.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Of gradient descent.  [default: 100]")
+@click.option(
+    "--epochs",
+    type=IntRange(1),
+    help="Of gradient descent; it ends where the loss is 0.  [default: 100]",
+)
 @click.option(
     "--lr",
-    type=NumberType(),
+    type=NumberType(above=0, example="0.1"),
     metavar="RATE",
     help="Of gradient descent, times the gradient of the summed squared error, pixels counted in "
     "white.  [default: one that suits the pixels]",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=IntRange(0),
     default=0,
     show_default=True,
     help="Of the weights before the first epoch.",
 )
 @click.option(
     "--channels",
-    type=click.Choice(["shared", "each", "mix"]),
+    type=Choice(["shared", "each", "mix"]),
     default="shared",
     show_default=True,
     help="One kernel; one for each channel; or every channel of the target from all of the input.",
 )
 @click.option(
     "--ridge",
-    type=NumberType(),
+    type=NumberType(at_least=0, example="0.001"),
     default=0.0,
     metavar="L",
     help="Add L times the sum of squared weights to the mean squared error.  [default: 0]",
@@ -166,19 +175,24 @@ def fit(
 
     Exits with 3 if no linear kernel explains the pair, or if the pictures do not tell.
     """
+    from conv_cli.fitting.files import coded, opened, recoding
     from conv_cli.fitting.fit import EPOCHS, fit_kernel
 
     files = _Files(output, predict, residual, report, force)
-    _check(files, method, epochs, lr, ridge, channels != "shared" or tone, as_json)
+    _check(files, method, epochs, lr, channels != "shared" or tone, as_json)
     pairs = _pairs(paths, telling.quiet)
     if not pairs:
         return boundary.NOTHING
-    files.check([name for pair in pairs for name in pair])
+    names, targets = [name for pair in pairs for name in pair], [target for _, target in pairs]
+    with boundary.inputs_first(names):
+        files.check(names)
     boundary.require_stdout(output == "-" or not telling.quiet or as_json)
     gc.freeze()
     gc.enable()
     try:
-        befores, afters = _images(pairs, max_pixels)
+        befores, afters = (
+            opened(names, max_pixels=max_pixels) for names in zip(*pairs, strict=True)
+        )
         if region is not None:
             befores, afters = _cropped(befores, afters, pairs, region)
         with _Watched(telling, method, epochs or EPOCHS) as watched:
@@ -188,8 +202,8 @@ def fit(
                 stride=stride, linear=linear, tone=tone,
                 epochs=epochs or EPOCHS, lr=lr, seed=seed,
                 names=[f"{before}, {after}" for before, after in pairs],
-                recode=_recoding([target for _, target in pairs]),
-                coded=None if region else _coded([target for _, target in pairs]),
+                recode=recoding(targets),
+                coded=None if region else coded(targets),
                 watch=watched,
             )  # fmt: skip
         _write(found, (befores[0], afters[0]), pairs[0], files, telling.quiet)
@@ -254,22 +268,15 @@ class _Files(NamedTuple):
 
 
 def _check(
-    files: _Files,
-    method: str,
-    epochs: int | None,
-    lr: float | None,
-    ridge: float,
-    several: bool,
-    as_json: bool,
+    files: _Files, method: str, epochs: int | None, lr: float | None, several: bool, as_json: bool
 ) -> None:
     """Raise for options that contradict each other, or that nothing is done with."""
-    if ridge < 0:
-        raise click.BadParameter("must not be negative", param_hint="--ridge")
-    if lr is not None and lr <= 0:
-        raise click.BadParameter("must be above 0", param_hint="--lr")
     for name, value in (("lr", lr), ("epochs", epochs)):
         if method == "exact" and value is not None:
-            raise click.BadParameter("means nothing without --method gd", param_hint=f"--{name}")
+            raise click.BadParameter(
+                "means nothing without --method gd; add that, or leave it out",
+                param_hint=f"--{name}",
+            )
     if files.output == "-" and as_json:
         raise click.BadParameter(
             "stdout cannot carry both -o - and this; give an output file", param_hint="--json"
@@ -309,14 +316,14 @@ def _matched(before: str, after: str, quiet: bool) -> list[tuple[str, str]]:
     first, second = (_by_stem(folder) for folder in (before, after))
     alone = [*(first[s] for s in sorted(first.keys() - second)),
              *(second[s] for s in sorted(second.keys() - first))]  # fmt: skip
-    if alone and not quiet:
-        boundary.say(f"{', '.join(alone)}: left out, nothing has the same stem in the other folder")
     pairs = [(first[stem], second[stem]) for stem in sorted(first.keys() & second)]
     if not pairs:
         boundary.say(
             f"Error: {before}: no image has the stem of one in {after}; check the names, and make "
             "maps with apply --name '{stem}{ext}'"
         )
+    elif alone and not quiet:
+        boundary.say(f"{', '.join(alone)}: left out, nothing has the same stem in the other folder")
     return pairs
 
 
@@ -329,40 +336,6 @@ def _by_stem(folder: str) -> dict[str, str]:
         if other != image.path:
             raise ImageError(f"{image.path}: has the stem of {other}; move one of them")
     return stems
-
-
-def _images(pairs: Sequence[tuple[str, str]], max_pixels: int) -> "tuple[list[Image], list[Image]]":
-    """Return the inputs and the targets."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from conv_cli.images import read_image
-
-    with ThreadPoolExecutor() as pool:
-        names = (name for pair in pairs for name in pair)
-        images = list(pool.map(lambda name: read_image(name, max_pixels=max_pixels), names))
-    return images[::2], images[1::2]
-
-
-def _recoding(targets: Sequence[str]) -> "Callable[[int, Pixels], Pixels] | None":
-    """Return what sends pixels through the codec of a target by its number; None if none loses."""
-    from conv_cli.images import lossy_codec
-
-    codecs = [lossy_codec(target) for target in targets]
-
-    def recode(number: int, pixels: "Pixels") -> "Pixels":
-        codec = codecs[number]
-        return pixels if codec is None else codec(pixels)
-
-    return recode if any(codecs) else None
-
-
-def _coded(targets: Sequence[str]) -> "list[Coded | None]":
-    """Return what targets that are JPEG files say of their brightness."""
-    from conv_cli.fitting.quantised import Coded
-    from conv_cli.images import jpeg_luma
-
-    found = (jpeg_luma(target) for target in targets)
-    return [None if each is None else Coded(*each) for each in found]
 
 
 class _Watched:
@@ -449,6 +422,8 @@ def _print(
         click.echo(json.dumps({**found.as_dict(), "next": following}))
     elif not quiet:
         for line in fit_lines(found, *pair, saved=output):
-            click.echo(boundary.escaped(line))
+            text = boundary.escaped(line)
+            is_command = "conv-cli " in text
+            print_lines(*([text] if is_command else hanging(text, _INDENT)))
     if not _is_sure(found):
         boundary.say(f"{pair[1]}: {found.verdict}: {found.reason}")

@@ -1,6 +1,5 @@
 """conv-cli guide: the guides, to read in the terminal."""
 
-import difflib
 import signal
 import sys
 from importlib.resources import files
@@ -9,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from conv_cli.cli import boundary
+from conv_cli.cli.command import Command
+from conv_cli.io.text import nearest
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -47,8 +48,8 @@ class TopicType(click.ParamType):
         """Return the guide's file."""
         topics = guides()
         if value.lower() not in topics:
-            near = difflib.get_close_matches(value.lower(), topics, n=1)
-            advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(topics)}"
+            near = nearest(value, topics)
+            advice = f"did you mean {near}?" if near else f"there are {', '.join(topics)}"
             raise click.BadParameter(f"there is no guide to {value!r}; {advice}")
         return topics[value.lower()]
 
@@ -65,7 +66,7 @@ class TopicType(click.ParamType):
         ]
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("topic", type=TopicType(), required=False)
 def guide(topic: "Traversable | None") -> None:
     """Print the guide to a TOPIC; without one, list the topics."""

@@ -10,8 +10,9 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command, Group
-from conv_cli.cli.options import KernelType, NumberType, as_one
-from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
+from conv_cli.cli.options import Choice, KernelType, NumberType, as_one, kernel_files
+from conv_cli.cli.terminal import hanging, print_lines, terminal_colours, terminal_size
+from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:
     from conv_cli.kernels.kernel import Kernel, Normalization
@@ -22,15 +23,24 @@ TARGETS = (
 )  # fmt: skip
 """The names in the library's table, spelled out so that ``--help`` need not load it."""
 
+_INDENT = 11
+"""Where the words of a fact begin."""
+
 EPILOG = """\b
 Examples
   conv-cli kernels list
   conv-cli kernels show gaussian:2
   conv-cli kernels convert sobel-x --to imagemagick
-  conv-cli kernels convert "ffmpeg:0 -1 0 -1 5 -1 0 -1 0" --to opencv -o sharpen.py
+  conv-cli kernels convert "ffmpeg:0 -1 0 -1 5 -1 0 -1 0" --to opencv
+  conv-cli kernels diff sobel-x imagemagick:Sobel
   conv-cli kernels compose gaussian:1 laplacian -o log.json
   conv-cli kernels rotate kirsch-n 45
 """
+
+
+def _examples(*lines: str) -> str:
+    """Return the end of a command's help."""
+    return "\n".join(("\b", "Examples", *(f"  conv-cli kernels {line}" for line in lines)))
 
 
 class Signed(Command):
@@ -75,7 +85,7 @@ change_options = as_one(
         click.option("--convolve", is_flag=True, help="Turn them by 180° first."),
         click.option(
             "--normalize",
-            type=click.Choice(["none", "sum", "abs"]),
+            type=Choice(["none", "sum", "abs"]),
             default="none",
             show_default=True,
             help="Divide them by the sum of their weights, or of their magnitudes.",
@@ -91,7 +101,7 @@ def kernels() -> None:
     """List kernels, look at them, and carry them to other tools."""
 
 
-@kernels.command("list")
+@kernels.command("list", epilog=_examples("list", "list --json"))
 @json_flag
 def list_kernels(as_json: bool) -> None:
     """List the built-in kernels, with their parameters."""
@@ -104,7 +114,9 @@ def list_kernels(as_json: bool) -> None:
         print_lines(*list_lines(terminal_colours()))
 
 
-@kernels.command(cls=Signed)
+@kernels.command(
+    cls=Signed, epilog=_examples("show gaussian:2", 'show "1 0 -1; 2 0 -2; 1 0 -1" -o kernel.png')
+)
 @one_kernel
 @change_options
 @json_flag
@@ -120,6 +132,7 @@ def show(
     from conv_cli.report.kernel_text import kernel_lines
 
     shown = changes.made(kernel)
+    _require_no_input(output)
     if output is not None:
         draw(_single(shown, "-o"), output, force=force)
     boundary.require_stdout(True)
@@ -129,12 +142,18 @@ def show(
     width, height = terminal_size()
     for number, each in enumerate(shown):
         drawing = kernel_lines(each.weights, width=width, height=height, colours=terminal_colours())
-        print_lines(*[""][:number], *drawing, "", *map(boundary.escaped, told_lines(each)))
+        told = [line for each_line in told_lines(each) for line in hanging(each_line, _INDENT)]
+        print_lines(*[""][:number], *drawing, "", *map(boundary.escaped, told))
 
 
-@kernels.command(cls=Signed)
+@kernels.command(
+    cls=Signed,
+    epilog=_examples(
+        "convert sobel-x --to imagemagick", "convert gaussian:1 --to ffmpeg --approximate"
+    ),
+)
 @one_kernel
-@click.option("--to", "target", type=click.Choice(TARGETS), required=True, help="Which tool.")
+@click.option("--to", "target", type=Choice(TARGETS), required=True, help="Which tool.")
 @change_options
 @click.option(
     "--approximate",
@@ -165,7 +184,36 @@ def convert(
         )
 
 
-@kernels.command(cls=Signed)
+@kernels.command(
+    cls=Signed,
+    epilog=_examples("diff sobel-x imagemagick:Sobel", 'diff emboss "2 1 0; 1 1 -1; 0 -1 -2"'),
+)
+@click.argument("first", type=KernelType(), metavar="KERNEL")
+@click.argument("second", type=KernelType(), metavar="KERNEL")
+@json_flag
+def diff(first: "list[Kernel]", second: "list[Kernel]", as_json: bool) -> int:
+    """Tell whether two kernels give the same picture, or how they differ.
+
+    Exits with 0 if they do, with 1 if not.
+    """
+    from conv_cli.kernels.comparison import difference
+
+    one, other = _single(first, "diff"), _single(second, "diff")
+    found = difference(one, other)
+    boundary.require_stdout(True)
+    if as_json:
+        names = {"first": one.name, "second": other.name}
+        _print_json(names | found._asdict() | {"moved": list(found.moved)})
+    elif found.same:
+        click.echo(boundary.escaped(f"{one.name} and {other.name} give the same picture"))
+    else:
+        lead = f"{other.name} has" if found.other_weights else f"{other.name} is {one.name}"
+        click.echo(boundary.escaped(f"{lead} {found.words}"))
+        click.echo(f"largest difference on an 8-bit image: {found.largest:.7g} levels")
+    return boundary.DONE if found.same else boundary.FAILED
+
+
+@kernels.command(cls=Signed, epilog=_examples("compose gaussian:1 laplacian -o log.json"))
 @click.argument("several", type=KernelType(), nargs=-1, required=True, metavar="KERNEL...")
 @change_options
 @output_option
@@ -180,7 +228,9 @@ def compose(
     _write(composed(chain), output, force)
 
 
-@kernels.command(cls=Signed)
+@kernels.command(
+    cls=Signed, epilog=_examples("rotate kirsch-n 45", "rotate edge.json -90 -o edge-down.json")
+)
 @one_kernel
 @click.argument("angle", type=NumberType(), metavar="ANGLE")
 @change_options
@@ -222,10 +272,20 @@ def _write(kernel: "Kernel", output: str | None, force: bool) -> None:
     _deliver(dump_kernel(kernel, ending), output, force)
 
 
+def _require_no_input(output: str | None) -> None:
+    """Raise ImageError for an output that a kernel was read from, under whatever name."""
+    from conv_cli.io.files import same_file
+
+    read = kernel_files(click.get_current_context())
+    if output is not None and any(same_file(output, file) for file in read):
+        raise ImageError(f"{output}: is an input and never overwritten; choose another output")
+
+
 def _deliver(data: bytes, output: str | None, force: bool) -> None:
     if output is not None and output != "-":
         from conv_cli.io.files import write_bytes
 
+        _require_no_input(output)
         write_bytes(output, data, force=force)
         return
     boundary.require_stdout(True)

@@ -13,6 +13,7 @@ COMMANDS = {
     "explain": "Take one output pixel apart.",
     "fit": "Find the kernel that lies between two pictures.",
     "guide": "Read about kernels, borders, batches, networks and more.",
+    "help": "Print the help of a command.",
     "kernels": "List kernels, look at them, and carry them to other tools.",
     "net": "Apply, describe and train networks of layers.",
 }
@@ -48,8 +49,8 @@ def cli() -> None:
     Start with:
 
     \b
-      conv-cli apply photo.jpg -k sobel-x -o edges.png
-      conv-cli apply --help
+      conv-cli apply photo.jpg --preset edges -o edges.png
+      conv-cli guide
     """
 
 

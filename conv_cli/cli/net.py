@@ -8,11 +8,21 @@ from conv_cli.cli.net_fit import fit
 from conv_cli.cli.net_info import info
 
 EPILOG = """\b
-A MODEL is a .json file, or what net fit has written:
+A MODEL is one line, a .json file, or what net fit has written:
+  "sobel-x sobel-y | square | sum | sqrt"
   {"layers": [{"conv": {"kernel": ["sobel-x", "sobel-y"]}},
               {"square": {}},
               {"conv": {"weight": [[[[1]], [[1]]]]}},
               {"sqrt": {}}]}
+
+\b
+Of a line, every step between two | is a layer:
+  sobel-x [1 -1]         kernels side by side, as -k of apply takes them;
+                         in brackets or quotes where they hold spaces
+  relu abs square sqrt   a function of every pixel; also sigmoid and tanh
+  maxpool:2 avgpool:3,2  the largest or the mean of windows: size, stride
+  sum                    the maps added up; the model then takes grey
+Kernels of a line keep the size of the image: padding same, border edge.
 
 \b
 Examples

@@ -28,6 +28,8 @@ Examples
     conv-cli net apply edges.json photo.jpg --range stretch -o maps/
   Those of the last layer, as an array of floats:
     conv-cli net apply edges.json photo.jpg --layer last --format npy -o maps/
+  A model in one line: kernels side by side, their squares added, the root:
+    conv-cli net apply "sobel-x sobel-y | square | sum | sqrt" a.jpg -o maps/
   Of a tree of photographs, going on where the last run ended:
     conv-cli net apply edges.json photos/ -r --skip-existing -o maps/
 """
@@ -64,6 +66,8 @@ def apply(
 ) -> int:
     """Write the feature maps that a MODEL makes of IMAGES.
 
+    MODEL is a file, .json or .npz, or one line of layers; net --help says how.
+
     Pictures are called STEM.LAYER.CHANNEL, one for each channel; with --format npy or npz there is
     one array (channels, rows, columns) for each layer, STEM.LAYER.npy.
     """
@@ -87,4 +91,5 @@ def apply(
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
-    return run_batch(task, to, network_jobs(inputs, to), images, batch, telling)
+    jobs = network_jobs(inputs, to)
+    return run_batch(task, to, jobs, images, batch, telling, read=[model])

@@ -9,7 +9,15 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
-from conv_cli.cli.options import as_json_option, force_option, max_pixels_option, quiet_option
+from conv_cli.cli.options import (
+    Choice,
+    IntRange,
+    NumberType,
+    as_json_option,
+    force_option,
+    max_pixels_option,
+    quiet_option,
+)
 from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:
@@ -17,17 +25,20 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Layers that are to learn are given by their sizes:
-  {"layers": [{"conv": {"in_channels": 1, "out_channels": 2, "kernel_size": 3}},
-              {"square": {}},
-              {"conv": {"in_channels": 2, "out_channels": 1, "kernel_size": 1}},
-              {"sqrt": {}}]}
+  {"layers": [
+    {"conv": {"in_channels": 1, "out_channels": 2, "kernel_size": 3}},
+    {"square": {}},
+    {"conv": {"in_channels": 2, "out_channels": 1, "kernel_size": 1}},
+    {"sqrt": {}}
+  ]}
 
 \b
 Examples
   Learn what turns one image into another:
     conv-cli net fit model.json photo.png edges.png -o trained.npz
   From two pairs, for longer, and with another start:
-    conv-cli net fit model.json a.png A.png b.png B.png -o trained.json --epochs 100 --seed 7
+    conv-cli net fit model.json a.png A.png b.png B.png -o trained.json \\
+      --epochs 100 --seed 7
 """
 
 
@@ -39,34 +50,34 @@ Examples
 )
 @click.option(
     "--epochs",
-    type=click.IntRange(1, 100_000),
+    type=IntRange(1, 100_000),
     default=40,
     show_default=True,
-    help="How long to train: rounds of 50 steps.",
+    help="How long to train at most: rounds of 50 steps. It ends where the loss is 0.",
 )
 @click.option(
     "--lr",
-    type=click.FloatRange(0, min_open=True),
+    type=NumberType(above=0, example="0.03"),
     metavar="RATE",
     help="Size of the first steps; they shrink to a hundredth.  [default: 0.03, gd 0.1]",
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0),
+    type=IntRange(0),
     default=0,
     show_default=True,
     help="Of the first weights, the patches, and the pixels held out.",
 )
 @click.option(
     "--batch",
-    type=click.IntRange(1, 4096),
+    type=IntRange(1, 4096),
     default=16,
     show_default=True,
     help="Patches of 32x32 output pixels that a step learns from.",
 )
 @click.option(
     "--method",
-    type=click.Choice(["adam", "gd"]),
+    type=Choice(["adam", "gd"]),
     default="adam",
     show_default=True,
     help="Adam, or plain gradient descent.",
@@ -103,8 +114,9 @@ def fit(
             f"{len(pairs)} images make no pairs; give INPUT TARGET, and so on",
             param_hint="INPUT TARGET",
         )
-    _check_output(output, (model, *pairs), force)
     network = Network(model)
+    with boundary.inputs_first(pairs):
+        _check_output(output, (model, *pairs), force)
     boundary.require_stdout(as_json)
     gc.enable()
     started = time.perf_counter()
@@ -121,12 +133,15 @@ def fit(
     if as_json:
         record = {
             "model": model, "output": output, "r2": learned.r2, "rmse": learned.rmse,
-            "losses": learned.losses, "epochs": epochs, "method": method, "seed": seed,
+            "losses": learned.losses, "epochs": len(learned.losses), "method": method, "seed": seed,
             "pairs": len(pairs) // 2, "pixels": learned.pixels, "seconds": round(seconds, 3),
         }  # fmt: skip
         click.echo(json.dumps(record))
     if not quiet:
         r2 = "undefined, the target is even there" if learned.r2 is None else f"{learned.r2:.5f}"
+        done = len(learned.losses)
+        if done < epochs:
+            boundary.say(f"the loss is 0 but for rounding; ends after {done} of {epochs} epochs")
         boundary.say(
             f"{output}: R² {r2}, RMSE {learned.rmse:.4g} on the pixels held out, after "
             f"{seconds:.1f} s"

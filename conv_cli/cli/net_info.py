@@ -1,7 +1,6 @@
 """conv-cli net info: what each layer gives, costs and sees."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,20 +16,21 @@ from conv_cli.cli.options import (
     max_pixels_option,
 )
 from conv_cli.errors import ImageError
-from conv_cli.io.files import same_file
+from conv_cli.io.files import check_target, same_file
 
 if TYPE_CHECKING:
     from conv_cli.images import Image
-    from conv_cli.networks.network import LayerInfo
-    from conv_cli.networks.receptive import PixelField
+    from conv_cli.networks.network import LayerInfo, Network, Shape
     from conv_cli.pipeline.network_task import LayerChoice
 
 EPILOG = """\b
 Examples
   The layers of a model, for grey images of 480 rows and 640 columns:
     conv-cli net info edges.json --input 1x480x640
-  What the output pixel in row 100, column 200 sees, drawn on a photograph:
-    conv-cli net info edges.json --field 100,200 --image photo.jpg -o field.png
+  For a photograph, and a model in one line:
+    conv-cli net info "sobel-x sobel-y | square | sum" --image photo.jpg
+  What the output pixel in row 9, column 20 sees, drawn on a photograph:
+    conv-cli net info edges.json --field 9,20 --image photo.jpg -o field.png
 """
 
 
@@ -57,17 +57,20 @@ Examples
     help="Whose output pixel --field means.",
 )
 @click.option(
-    "--image",
-    metavar="FILE",
-    help="Draw the window: into this file, on plain grey; or, with -o, on this image.",
+    "--image", metavar="FILE", help="An image that enters: gives --input, and -o is drawn on it."
 )
-@click.option("-o", "--output", metavar="FILE", help="Where the drawing on --image goes.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="Draw the window of --field: on --image, or else on plain grey.",
+)
 @max_pixels_option
 @force_option
 @as_json_option
 def info(
     model: str,
-    shape: tuple[int, int, int] | None,
+    shape: "Shape | None",
     field: tuple[int, int] | None,
     layer: "LayerChoice",
     image: str | None,
@@ -78,62 +81,78 @@ def info(
 ) -> int:
     """Print what each layer of a MODEL gives, costs and sees.
 
+    MODEL is a file, .json or .npz, or one line of layers; net --help says how.
+
     The receptive field is how much of the input one output pixel sees, the jump how far apart the
     fields of two neighbours lie, and start where the first begins: negative in the padding. dense
-    is what a layer would need that joins every input to every output.
+    is what a layer would need that joins every input to every output. Large numbers are shortened:
+    K is a thousand, then M, G, T, P and E; --json has them in full.
     """
     from conv_cli.images import read_image
     from conv_cli.networks.network import Network
-    from conv_cli.pipeline.network_task import chosen_layers, input_planes
+    from conv_cli.pipeline.network_task import chosen_layers
 
-    _check(shape is not None, field is not None, image is not None, output is not None)
+    _check(shape is not None or image is not None, field is not None, output)
+    if output is not None:
+        _check_output(output, (model, *([] if image is None else [image])), force)
     network = Network(model)
-    ground = None
-    if image is not None and output is not None:
-        ground = read_image(image, max_pixels=max_pixels)
+    ground = None if image is None else read_image(image, max_pixels=max_pixels)
     boundary.require_stdout(True)
     with boundary.named(model):
-        if shape is None:
-            assert ground is not None
-            channels, rows, columns = input_planes(ground, network).shape
-            shape = channels, rows, columns
-        layers = network.info(shape)
+        entering = _entering(shape, ground, network, image)
+        layers = network.info(entering)
         if field is None:
             _print_layers(layers, as_json)
             return boundary.DONE
         (number,) = chosen_layers(network, layer)
-        seen = network.field_of(shape, number, *field)
-    if image is not None:
-        _draw(ground, seen, image, output, force)
+        seen = network.field_of(entering, number, *field)
+    if output is not None:
+        from conv_cli.images import write_image
+        from conv_cli.report.field_drawing import drawn_field
+
+        write_image(output, drawn_field(seen, ground), force=force)
     click.echo(json.dumps(seen.as_dict()) if as_json else str(seen))
     return boundary.DONE
 
 
-def _check(sized: bool, field: bool, drawn: bool, output: bool) -> None:
+def _check(sized: bool, field: bool, output: str | None) -> None:
     """Refuse options that do not go together, by which of them are given."""
-    if not sized and not (drawn and output):
-        raise click.BadParameter("missing; give it as 3x480x640", param_hint="--input")
-    if drawn and not field:
+    if not sized:
         raise click.BadParameter(
-            "draws the window of a pixel; give --field ROW,COL", param_hint="--image"
+            "missing; give it as 3x480x640, or an --image", param_hint="--input"
         )
-    if output and not drawn:
-        raise click.BadParameter("takes a drawing; give --image FILE", param_hint="--output")
+    if output is not None and not field:
+        raise click.BadParameter(
+            "draws the window of a pixel; give --field ROW,COL", param_hint="--output"
+        )
 
 
-def _draw(
-    ground: "Image | None", field: "PixelField", image: str, output: str | None, force: bool
-) -> None:
-    """Draw a window on an image, or on plain grey."""
-    from conv_cli.images import write_image
-    from conv_cli.report.field_drawing import drawn_field
+def _check_output(output: str, inputs: tuple[str, ...], force: bool) -> None:
+    """Refuse a drawing that could not be written, before any work is done."""
+    if any(same_file(output, name) for name in inputs):
+        raise ImageError(f"{output}: is an input and never overwritten; choose another output")
+    check_target(output, force=force)
 
-    path = output or image
-    if output is not None and same_file(path, image):
-        raise ImageError(f"{path}: is an input and never overwritten; choose another output")
-    if output is None and Path(path).exists() and not force:
-        raise ImageError(f"{path}: exists; add -o to draw on it, or --force to overwrite it")
-    write_image(path, drawn_field(field, ground), force=force)
+
+def _entering(
+    shape: "Shape | None", ground: "Image | None", network: "Network", image: str | None
+) -> "Shape":
+    """Return the shape of what enters: the one given, or that of an image."""
+    from conv_cli.pipeline.network_task import input_planes
+
+    if ground is None:
+        assert shape is not None
+        return shape
+    if shape is None:
+        channels, rows, columns = input_planes(ground, network).shape
+        return channels, rows, columns
+    if shape[1:] != ground.pixels.shape[:2]:
+        rows, columns = ground.pixels.shape[:2]
+        raise click.BadParameter(
+            f"is {shape[1]}x{shape[2]}, and {image} has {rows}x{columns} pixels; leave it out",
+            param_hint="--input",
+        )
+    return shape
 
 
 def _print_layers(layers: "list[LayerInfo]", as_json: bool) -> None:
@@ -142,8 +161,7 @@ def _print_layers(layers: "list[LayerInfo]", as_json: bool) -> None:
         for layer in layers:
             click.echo(json.dumps(layer._asdict()))
         return
-    titles = ("layer", "kind", "output", "parameters", "multiply-adds",
-              "field", "jump", "start", "dense")  # fmt: skip
+    titles = ("layer", "kind", "output", "params", "mul-adds", "field", "jump", "start", "dense")
     rows = [titles, *(_cells(layer) for layer in layers)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -156,10 +174,22 @@ def _cells(layer: "LayerInfo") -> tuple[str, ...]:
         str(layer.layer),
         layer.kind,
         "x".join(map(str, layer.output)),
-        f"{layer.parameters:,}",
-        f"{layer.multiply_adds:,}",
+        short(layer.parameters),
+        short(layer.multiply_adds),
         "x".join(map(str, layer.receptive_field)),
         "x".join(map(str, layer.jump)),
         ",".join(map(str, layer.start)),
-        f"{layer.dense_parameters:,}",
+        short(layer.dense_parameters),
     )
+
+
+def short(count: int) -> str:
+    """Return a count in at most six characters, from 10,000 on as 12.3 K, 1.2 M or 850 G."""
+    if count < 10_000:
+        return f"{count:,}"
+    value = float(count)
+    for unit in "KMGTPE":
+        value /= 1000
+        if value < 999.5:
+            return f"{value:.0f} {unit}" if value >= 99.95 else f"{value:.1f} {unit}"
+    return f"{count:.0e}"

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from conv_cli.errors import ConvError
+from conv_cli.cli.presets import PRESETS
+from conv_cli.cli.suggestions import not_known
+from conv_cli.errors import ConvError, KernelError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 DEFAULT_MAX_PIXELS = 178_956_970
+_LIKE = "like:"
+_READ = "conv_cli.kernel_files"
 
 
 def completed(words: Iterable[str], incomplete: str) -> "list[CompletionItem]":
@@ -70,7 +74,10 @@ class PairType(click.ParamType):
 
 
 class KernelType(click.ParamType):
-    """A KERNEL: a built-in, a matrix, or a file; a set gives several."""
+    """A KERNEL: a built-in, a matrix, a file, or what fit finds; a set gives several.
+
+    Files that kernels are read from are inputs, and as such protected from being written.
+    """
 
     name = "kernel"
 
@@ -78,25 +85,46 @@ class KernelType(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "list[Kernel]":
         """Return the kernels that a name stands for."""
-        from conv_cli.kernels.spec import load_kernels
+        from conv_cli.kernels.spec import kernel_file, load_kernels
 
-        # Its errors name the kernel, and pass as they are.
-        return load_kernels(value)
+        if value.startswith(_LIKE):
+            from conv_cli.fitting.like import fitted_kernel
+
+            return [fitted_kernel(value.removeprefix(_LIKE))]
+        if ctx is not None and (file := kernel_file(value)):
+            ctx.meta.setdefault(_READ, []).append(file)
+        try:
+            return load_kernels(value)
+        except KernelError as error:  # which names the kernel
+            has_preset = ctx is not None and any(p.name == "preset" for p in ctx.command.params)
+            if has_preset and value.lower() in PRESETS:
+                raise KernelError(f"{error} Or use --preset {value.lower()}") from None
+            raise
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> "list[CompletionItem]":
-        """Return the built-ins that begin like what is typed, else let the shell offer files."""
+        """Return the built-ins and parameters that begin so, else let the shell offer files."""
         from click.shell_completion import CompletionItem
 
-        from conv_cli.kernels.catalogue import CATALOGUE
+        from conv_cli.kernels.catalogue import CATALOGUE, parameter_names
 
+        name, colon, typed = incomplete.lower().rpartition(":")
+        if colon and name in CATALOGUE:
+            before, comma, last = typed.rpartition(",")
+            stem = f"{name}:{before}{comma}"
+            return completed((f"{stem}{each}=" for each in parameter_names(name)), stem + last)
         names = [
             CompletionItem(name, help=entry.summary)
             for name, entry in CATALOGUE.items()
             if name.startswith(incomplete.lower())
         ]
         return names or [CompletionItem(incomplete, type="file")]
+
+
+def kernel_files(ctx: click.Context) -> tuple[str, ...]:
+    """Return the files that the kernels of a command were read from."""
+    return tuple(ctx.meta.get(_READ, ()))
 
 
 class BorderType(click.ParamType):
@@ -108,12 +136,12 @@ class BorderType(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "Border":
         """Return the border of that name."""
-        from conv_cli.borders import Border
+        from conv_cli.borders import NAMES, Border
 
         try:
             return Border.named(value)
-        except ConvError as error:
-            raise click.BadParameter(str(error)) from None
+        except ConvError:
+            raise click.BadParameter(not_known(value, (*NAMES, "a number"))) from None
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -125,12 +153,17 @@ class BorderType(click.ParamType):
 
 
 class NumberType(click.ParamType):
-    """A finite number, above a limit if there is one."""
+    """A finite number, above or not below a limit if there is one.
+
+    example : str. A number to name where none is given.
+    """
 
     name = "number"
 
-    def __init__(self, above: float | None = None) -> None:
-        self._above = above
+    def __init__(
+        self, above: float | None = None, at_least: float | None = None, example: str = "0.5"
+    ) -> None:
+        self._above, self._at_least, self._example = above, at_least, example
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -141,13 +174,46 @@ class NumberType(click.ParamType):
         except ValueError:
             number = float("nan")
         if number - number != 0:
-            raise click.BadParameter(f"{value!r} is not a finite number")
+            raise click.BadParameter(
+                f"{value!r} is not a finite number; give one, as {self._example}"
+            )
         if self._above is not None and number <= self._above:
-            raise click.BadParameter(f"{value!r} is not above {self._above:g}")
+            raise click.BadParameter(
+                f"{value!r} is not above {self._above:g}; give one that is, as {self._example}"
+            )
+        if self._at_least is not None and number < self._at_least:
+            raise click.BadParameter(
+                f"{value!r} is below {self._at_least:g}; give one that is not, as {self._example}"
+            )
         return number
 
 
-class GreyChoice(click.Choice[str]):
+class IntRange(click.IntRange):
+    """A whole number between limits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            limits = f"from {self.min}" + ("" if self.max is None else f" to {self.max}")
+            raise click.BadParameter(
+                f"{str(value)!r} is not understood; give a whole number {limits}"
+            ) from None
+
+
+class Choice(click.Choice[str]):
+    """One of some words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word."""
+        try:
+            return str(super().convert(value, param, ctx))
+        except click.BadParameter:
+            raise click.BadParameter(not_known(value, self.choices)) from None
+
+
+class GreyChoice(Choice):
     """Some words, of which "gray" may be spelled in English too."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -175,7 +241,7 @@ class RangeType(click.ParamType):
             return value
         name, colon, share = value.lower().partition(":")
         if name not in self._NAMES:
-            raise click.BadParameter(f"{value!r} is no range; use one of {', '.join(self._NAMES)}")
+            raise click.BadParameter(not_known(value, self._NAMES))
         if not colon:
             return Range(name)
         if name not in ("signed", "stretch"):
@@ -210,7 +276,8 @@ class BiasType(click.ParamType):
         """Return the bias."""
         from conv_cli.pipeline.filter import Bias
 
-        number = NumberType().convert(value.removesuffix("%"), param, ctx)
+        read = NumberType(example="128, or 50% of white")
+        number = read.convert(value.removesuffix("%"), param, ctx)
         return Bias(number / 100, of_white=True) if value.endswith("%") else Bias(number)
 
 
@@ -348,7 +415,7 @@ convolve_option = click.option(
 )
 normalize_option = click.option(
     "--normalize",
-    type=click.Choice(["none", "sum", "abs"]),
+    type=Choice(["none", "sum", "abs"]),
     default="none",
     show_default=True,
     help="Divide the kernel by the sum of its weights, or of their magnitudes.",
@@ -378,7 +445,7 @@ range_option = click.option(
 )
 depth_option = click.option(
     "--depth",
-    type=click.Choice(["8", "16", "float32", "float64"]),
+    type=Choice(["8", "16", "float32", "float64"]),
     help="Bits of the result.  [default: the input's own; for .npy and .npz float32, or float64 "
     "where that would lose digits]",
 )
@@ -400,7 +467,7 @@ recursive_option = click.option(
 )
 max_pixels_option = click.option(
     "--max-pixels",
-    type=click.IntRange(1),
+    type=IntRange(1),
     default=DEFAULT_MAX_PIXELS,
     show_default=True,
     metavar="N",
@@ -411,7 +478,7 @@ force_option = click.option(
 )
 jobs_option = click.option(
     "--jobs",
-    type=click.IntRange(1),
+    type=IntRange(1),
     metavar="N",
     help="Threads in all; the pixels are the same for every N.  [default: all cores]",
 )

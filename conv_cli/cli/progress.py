@@ -1,6 +1,9 @@
 """The progress bar of long work, on stderr."""
 
+import shutil
 import sys
+import time
+from collections.abc import Iterator
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
@@ -9,22 +12,27 @@ import click
 
 _STEPS = 1000
 """Of the bar, for one file."""
+_LEAST_BAR, _MOST_BAR = 8, 36
+_WIDE = 60
+"""Columns from which on there is room for a label."""
 
 
 class Progress:
-    """A bar over a number of files, with megapixels and time left; nothing if not shown."""
+    """A bar over a number of files in one line: counts, megapixels, their rate, time left."""
 
     def __init__(self, files: int, *, shown: bool) -> None:
         self._files = files
         self._image: str | None = None
         self._done, self._pixels = 0, 0
+        self._started = time.monotonic()
         self._bar: Any = (
             click.progressbar(
                 length=files * _STEPS,
                 label="conv-cli",
                 file=sys.stderr,
-                show_percent=True,
-                item_show_func=lambda _: self._counts(),
+                show_percent=False,
+                show_eta=False,
+                item_show_func=lambda _: self._told(),
             )
             if shown
             else None
@@ -65,8 +73,29 @@ class Progress:
             self._done += 1
         self._pixels += pixels
 
-    def _counts(self) -> str:
-        return f"{self._done}/{self._files} files, {self._pixels / 1e6:.1f} Mpx"
+    def _told(self) -> str:
+        """Return what stands behind the bar, and leave that the room that is left in the line."""
+        columns = shutil.get_terminal_size().columns - 1  # the last one makes some terminals wrap
+        self._bar.label = "conv-cli" if columns >= _WIDE else ""
+        room = columns - len(self._bar.label) - len("  []  ")
+        text = f"{self._done}/{self._files}"
+        for part in self._parts():
+            if len(text) + 2 + len(part) <= room - _LEAST_BAR:
+                text += f"  {part}"
+        self._bar.width = min(_MOST_BAR, room - len(text))
+        return text
+
+    def _parts(self) -> Iterator[str]:
+        """Yield what there is to tell beside the count, the most useful first."""
+        bar, megapixels = self._bar, self._pixels / 1e6
+        yield f"{min(bar.pos / bar.length, 1):.0%}"  # tiles at the rim count as whole ones
+        if bar.eta_known and not bar.finished:
+            minutes, seconds = divmod(int(bar.eta), 60)
+            yield f"{minutes}:{seconds:02} left"
+        yield f"{megapixels:,.1f} Mpx"
+        elapsed = time.monotonic() - self._started
+        if self._pixels and elapsed >= 1:
+            yield f"{megapixels / elapsed:,.1f} Mpx/s"
 
     def clear(self) -> None:
         """Make way for a line of words; the bar is drawn again as the work moves on."""

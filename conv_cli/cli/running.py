@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from conv_cli.pipeline.run import Report, Result, Task
 
 _LONGEST_COMMAND = 300
-_WIDTH, _HEIGHT = 80, 24
-"""Of a picture where there is no terminal."""
+_HEIGHT = 24
+"""Lines of a picture where there is no terminal."""
 
 
 def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "list[Input]":
@@ -32,7 +32,10 @@ def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "
     inputs = [each for name in names for each in found[name]]
     if nothing := ", ".join(name for name in names if not found[name]):
         lead = "" if inputs else "Error: "
-        boundary.say(f"{lead}{nothing}: no images found; check the name, or add --recursive")
+        boundary.say(
+            f"{lead}{nothing}: no images found (their names end in .png .jpg .tif .webp …); check "
+            "the name, or add --recursive"
+        )
     return inputs
 
 
@@ -44,16 +47,18 @@ def run_batch(
     batch: BatchOptions,
     telling: Telling,
     *,
+    read: Sequence[str] = (),
     explain: bool = False,
     advice: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Run a task over jobs, print what became of each, and return the exit code.
 
     names : sequence of str. The images as they were given.
+    read : sequence of str. Other files that are read, and are not overwritten.
     advice : mapping. By the name of a kernel, what to do about values that are clipped.
     """
     from conv_cli.pipeline.jobs import STDIO
-    from conv_cli.pipeline.run import Report, Run
+    from conv_cli.pipeline.run import BROKEN_PIPE, Report, Run
 
     piped = to.output == STDIO
     printed = to.output is None
@@ -65,6 +70,7 @@ def run_batch(
         max_pixels=batch.max_pixels,
         stdin=boundary.binary(sys.stdin),
         stdout=boundary.binary(sys.stdout),
+        read=read,
     )
     report = Report()
     shown = telling.shows_bar and not batch.dry_run
@@ -84,6 +90,9 @@ def run_batch(
     except boundary.Stopped as stop:
         code = stop.args[0]
         raise boundary.Stopped(code, *_way_to_go_on(piped or printed)) from None
+    except BrokenPipeError:
+        boundary.say(f"Error: stdout: {BROKEN_PIPE}")
+        raise
     if telling.quiet:
         return report.exit_code
     for line in _clippings(report, advice):
@@ -147,9 +156,12 @@ def _look(result: "Result", label: str, titled: bool) -> None:
     if result.values is not None:
         from conv_cli.report.matrix_text import matrix_lines
 
+        values = result.values
         if titled:
             print_lines(f"{boundary.escaped(label)}:")
-        print_lines(*matrix_lines(result.values))
+        for number in range(1 if values.ndim == 2 else values.shape[2]):
+            plane = values if values.ndim == 2 else values[..., number]
+            print_lines(*([""] if number else []), *matrix_lines(plane.tolist()))
     if result.pictures:
         from conv_cli.report.terminal_picture import picture_lines
 
@@ -158,7 +170,7 @@ def _look(result: "Result", label: str, titled: bool) -> None:
             boundary.escaped(f"{result.image}, {result.kernel}"),
             *picture_lines(
                 result.pictures,
-                width=columns or _WIDTH, height=rows or _HEIGHT, colours=terminal_colours(),
+                width=columns, height=rows or _HEIGHT, colours=terminal_colours(),
             ),
         )  # fmt: skip
 

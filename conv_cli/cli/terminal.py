@@ -10,6 +10,9 @@ import click
 if TYPE_CHECKING:
     from conv_cli.report.kernel_text import Colours
 
+_COLUMNS = 80
+"""Where there is no terminal."""
+
 
 def print_lines(*lines: str) -> None:
     """Print lines; what the encoding of stdout has no characters for becomes a question mark."""
@@ -19,14 +22,26 @@ def print_lines(*lines: str) -> None:
         click.echo(line)
 
 
-def terminal_size() -> tuple[int | None, int | None]:
-    """Return how many columns and rows a drawing may take; None without a terminal."""
+def terminal_size() -> tuple[int, int | None]:
+    """Return how many columns and rows a drawing may take: 80 and any without a terminal."""
     import shutil
 
     if not sys.stdout.isatty():
-        return None, None
+        return _COLUMNS, None
     size = shutil.get_terminal_size()
     return size.columns, max(9, size.lines - 14)
+
+
+def hanging(line: str, indent: int) -> list[str]:
+    """Return words on lines that fit, those after the first indented; tables stay as they are."""
+    import textwrap
+
+    columns = max(40, terminal_size()[0])
+    if len(line) <= columns or not line[:indent].strip():
+        return [line]
+    words = line[indent:]
+    wrapped = textwrap.wrap(words, columns - indent, break_long_words=False, break_on_hyphens=False)
+    return [line[:indent] + wrapped[0], *(" " * indent + rest for rest in wrapped[1:])]
 
 
 def terminal_colours() -> "Colours":

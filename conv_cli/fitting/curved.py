@@ -49,7 +49,7 @@ def curved_fit(task: Task, before: Array, target: Array, images: int) -> Fit:
         return fit
     unmoved = fit.window._replace(top=-fit.origin[0], left=-fit.origin[1])
     match, flipped = reading.match(
-        fit.weights, fit.stderr, unmoved, found.bias, max(2 * task.floor, _BIAS * fit.white)
+        fit.weights, fit.stderr, unmoved, found.bias, max(2 * task.floor, _BIAS * fit.top)
     )
     border = _border(fit, before, target)
     return replace(fit, border=border, match=match, turned_match=flipped)
@@ -100,7 +100,7 @@ def _fit_of(task: Task, found: Curved, verdict: Verdict, reason: str, images: in
         stride=task.pairs[0].stride,
         linear=task.settings.linear,
         tone=found.tone,
-        white=white,
+        top=white,
     )
 
 
@@ -118,7 +118,7 @@ def _border(fit: Fit, before: Array, target: Array) -> str | None:
     x = fit.like_input(before, target)
     for mode in NAMES:
         made = fit.predict(x, mode)[:height, :width]
-        made = np.clip(made, 0, fit.white) if target.dtype.kind == "u" else made
+        made = np.clip(made, 0, fit.top) if target.dtype.kind == "u" else made
         if float((np.abs(made - target)[rim] <= limit).mean()) >= _RIM:
             return mode
     return None

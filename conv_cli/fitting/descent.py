@@ -16,17 +16,23 @@ from conv_cli.fitting.solve import Solution, centred, inverse
 
 Array = npt.NDArray[Any]
 
-_START = 0.1
-"""Standard deviation of the weights before the first epoch."""
+_START = 1e-4
+"""Standard deviation of the weights before the first epoch: what no pixel tells stays about 0."""
 _RATE = 0.05
 """The default: along every direction of decorrelated pixels a tenth of the way an epoch."""
 
+_ROUNDING = 4 * float(np.finfo(float).eps)
+"""Of a loss, by the size of the terms that it is the sum of."""
 _RUNAWAY = 1e9
 """A loss so many times that of the first epoch will not come back."""
 
 
 class Descent(NamedTuple):
-    """Where it ended, and the mean squared error after each epoch."""
+    """Where it ended, and the loss after each epoch.
+
+    losses : list of float. Squared errors, summed over the pixels that are learned from and all
+        outputs, counted in white. The last may be 0, and the descent ends there.
+    """
 
     solution: Solution
     losses: list[float]
@@ -65,7 +71,7 @@ def descended(
     for epoch in range(1, epochs + 1):
         with np.errstate(over="ignore", invalid="ignore"):
             solution = step(solution)
-            loss = _loss(normal, solution)
+            loss = _loss(normal, solution) / units[1] ** 2
         if plain and not loss < _RUNAWAY * max([*losses[:1], 1.0]):
             raise FitError(
                 f"{name}: gradient descent runs away in epoch {epoch} at rate {rate:g}; use a "
@@ -74,13 +80,19 @@ def descended(
         losses.append(loss)
         if watch is not None:
             watch(epoch, loss, solution.weights)
+        if loss == 0:
+            break
     return Descent(solution, losses)
 
 
 def _loss(normal: Normal, solution: Solution) -> float:
-    error = normal.energy - 2 * (np.vstack(solution) * normal.moments).sum(axis=0)
-    error += (np.vstack(solution) * (normal.gram @ np.vstack(solution))).sum(axis=0)
-    return abs(float(error.mean())) / max(normal.pixels, 1)
+    """Return the summed squared error; 0 where it is less than the rounding of its own terms."""
+    stacked = np.vstack(solution)
+    energy, moments = normal.energy.sum(), stacked * normal.moments
+    error = energy - 2 * moments.sum() + (stacked * (normal.gram @ stacked)).sum()
+    sizes = np.abs(stacked)
+    terms = energy + 2 * np.abs(moments).sum() + (sizes * (np.abs(normal.gram) @ sizes)).sum()
+    return 0.0 if error <= _ROUNDING * terms else float(error)
 
 
 class _Plain:

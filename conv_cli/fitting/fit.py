@@ -1,9 +1,12 @@
 """fit_kernel: from pairs of images to a kernel, and what may be said of it."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +19,8 @@ from conv_cli.fitting.causes import cause_of
 from conv_cli.fitting.codec import Coder, Recode
 from conv_cli.fitting.curved import curved_fit
 from conv_cli.fitting.diagnosis import explained_shares, follows_a_rule
+from conv_cli.fitting.files import coded as coded_files
+from conv_cli.fitting.files import is_file, opened, recoding
 from conv_cli.fitting.misfit import misfit
 from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared, stride_between
 from conv_cli.fitting.quantised import Coded
@@ -93,10 +98,10 @@ def fit_kernel(
     Least squares over the pixels whose whole window lies in the input, but for saturated ones and
     for those that nothing linear can have made: dust, a watermark.
 
-    x, y : array_like of shape (H, W) or (H, W, C), or lists of such arrays. Before and after, in
-        their own units. Two or four channels of an array end in opacity, those of an Image where it
-        says so. One size, or y as small as valid filtering leaves x. A target of 8 or 16 bits is
-        taken to be clipped.
+    x, y : array_like of shape (H, W) or (H, W, C), names of files, or lists of these. Before and
+        after, in their own units. Two or four channels of an array end in opacity, those of an
+        Image where it says so. One size, or y as small as valid filtering leaves x. A target of 8
+        or 16 bits is taken to be clipped, and what the codec of a lossy file loses is allowed for.
     size : int, (rows, columns) or "auto". "auto": the smallest whose error over held-out pixels is
         no worse than any larger one's.
     bias : bool. Learn a constant too.
@@ -133,7 +138,14 @@ def fit_kernel(
     befores, afters = (list(i) if _several(i) else [i] for i in (x, y))
     if len(befores) != len(afters) or not befores:
         raise FitError(f"{len(befores)} inputs and {len(afters)} targets; give as many of each")
-    names = names or [f"pair {number}" for number in range(1, len(befores) + 1)]
+    names = names or [
+        f"{before}, {after}" if is_file(before) and is_file(after) else f"pair {number}"
+        for number, (before, after) in enumerate(zip(befores, afters, strict=True), 1)
+    ]
+    files = afters
+    befores, afters = opened(befores), opened(afters)
+    recode = recode or recoding(files)
+    coded = coded if coded is not None or len(files) > 1 else coded_files(files)
     settings = Settings(_size(size), bias, ridge, method, epochs, lr, seed, watch)
     if linear or tone:
         _check_curved(settings, channels, linear, tone)
@@ -233,7 +245,8 @@ def _each(
 
 def _several(images: Any) -> bool:
     """Tell a list of images from one image as nested lists."""
-    return isinstance(images, list | tuple) and all(np.ndim(image) >= 2 for image in images)
+    several = isinstance(images, list | tuple)
+    return several and all(is_file(image) or np.ndim(image) >= 2 for image in images)
 
 
 def _size(size: int | Sequence[int] | str) -> Size | None:
@@ -303,6 +316,7 @@ def _fitted(
         other,
         method="gd",
         losses=tuple(losses),
+        white=units,
         exact_weights=fit.weights,
         psnr=_decibels(peak, other.rmse),
     )
@@ -432,7 +446,7 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
         pixels=_count(found.pairs, window),
         valid=found.valid is not None,
         stride=given[0].stride,
-        white=given[0].white,
+        top=given[0].white,
         sizes=best.sizes,
         window=window,
     )
@@ -562,7 +576,7 @@ def _together(fits: Sequence[Fit]) -> Fit:
         rejected=sum(fit.rejected for fit in fits) / len(fits),
         rational=None,
         pixels=sum(fit.pixels for fit in fits),
-        losses=tuple(np.mean([fit.losses for fit in fits], axis=0).tolist()) if exact else (),
+        losses=tuple(map(sum, zip_longest(*(fit.losses for fit in fits), fillvalue=0.0))),
         exact_weights=np.stack(exact) if exact else None,
         border=common("border"),
         match=common("match"),

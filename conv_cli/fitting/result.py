@@ -24,7 +24,7 @@ Method = Literal["exact", "gd"]
 _OWN_PLACE = Window(0, 0, 1, 1)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Fit:
     """A kernel that was learned, and how far it is to be trusted.
 
@@ -79,7 +79,10 @@ class Fit:
         Pairs of images, and pixels learned from or tested with.
     method : str
     losses : tuple of float
-        Mean squared error after each epoch of gradient descent, in the target's units.
+        Squared error after each epoch of gradient descent, summed over what it learned from, pixels
+        counted in white. It ends early where that is 0.
+    white : (float, float)
+        What gradient descent counts as white, in the input and in the target.
     exact_weights : ndarray or None
         Least squares' answer beside that of gradient descent.
     valid : bool
@@ -88,7 +91,7 @@ class Fit:
         The kernel works in linear light, 0..white; its bias too.
     tone : Tone or None
         A curve before or after the kernel.
-    white : float
+    top : float
         What white is in the target's units; 1 for floats.
     stride : (rows, columns)
         Of the input, between pixels of the target.
@@ -123,12 +126,13 @@ class Fit:
     shift: Size = (0, 0)
     method: Method = "exact"
     losses: tuple[float, ...] = ()
+    white: tuple[float, float] = (1.0, 1.0)
     exact_weights: Array | None = None
     valid: bool = False
     stride: Size = (1, 1)
     linear: bool = False
     tone: Tone | None = None
-    white: float = 1.0
+    top: float = 1.0
     sizes: tuple[tuple[Size, float], ...] = ()
     window: Window = _OWN_PLACE
 
@@ -155,6 +159,14 @@ class Fit:
             raise FitError("fit: there is more than one kernel; use weights and bias")
         kernel = Kernel(self.weights, float(np.ravel(self.bias)[0]), self.origin, "fit")
         return with_manner(kernel, Manner(self.stride, self.linear, self.tone))
+
+    def __repr__(self) -> str:
+        """Return the verdict, the size, what it reads as, and the error."""
+        size = "x".join(map(str, self.size))
+        match = f", {self.match}" if self.match else ""
+        return (
+            f"<Fit {self.verdict}: {size}{match}, rmse {self.rmse:.4g} of {self.noise_floor:.4g}>"
+        )
 
     @property
     def applicable(self) -> Kernel:
@@ -192,7 +204,7 @@ class Fit:
         """
         planes = np.atleast_3d(np.asarray(x)).transpose(2, 0, 1)
         if self.linear:
-            planes = to_linear(planes.astype(np.float64), self.white)
+            planes = to_linear(planes.astype(np.float64), self.top)
         if self.tone is not None and self.tone.where == "before":
             planes = self.tone(planes)
         window = self.window if self.valid else with_own_place(self.window)
@@ -215,7 +227,7 @@ class Fit:
         )
         maps = maps.reshape(-1, *maps.shape[-2:])
         if self.linear:
-            maps = from_linear(maps, self.white)
+            maps = from_linear(maps, self.top)
         if self.tone is not None and self.tone.where == "after":
             maps = self.tone(maps)
         return maps[0] if len(maps) == 1 else maps.transpose(1, 2, 0)

@@ -128,7 +128,7 @@ def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
             return
         raise ImageError(
             f"{describe(name, channels)} TIFF needs the tiff extra: pip install 'conv-cli[tiff]', "
-            f"or {'write PNG' if name == 'uint16' else 'write .npy'}"
+            f"in a clone '.[tiff]'; or {'write PNG' if name == 'uint16' else 'write .npy'}"
         )
     raise ImageError(_refusal(kind, name, channels, alpha))
 

@@ -167,5 +167,5 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageError(
             f"{width}x{height} is {width * height:,} pixels, more than --max-pixels "
-            f"{max_pixels:,}; raise --max-pixels to read it"
+            f"{max_pixels:,}; raise --max-pixels (in Python max_pixels) to read it"
         )

@@ -1,5 +1,7 @@
 """Reading images: from a source to an `Image`, or to one line that says why not."""
 
+from __future__ import annotations
+
 import errno
 import io
 import os

@@ -119,7 +119,8 @@ def _open_deep(stream: BinaryIO, max_pixels: int, what: str, way: str) -> Opened
     """
     if not has_tiff_extra():
         raise ImageError(
-            f"{what} needs the tiff extra: pip install 'conv-cli[tiff]', or convert it to {way}"
+            f"{what} needs the tiff extra: pip install 'conv-cli[tiff]', in a clone '.[tiff]'; or "
+            f"convert it to {way}"
         )
     from tifffile import TiffFile
 

@@ -1,5 +1,7 @@
 """Writing images: without loss where the format can, or refused with a way out."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 from dataclasses import replace

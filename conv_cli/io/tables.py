@@ -69,7 +69,9 @@ def rectangle(rows: Iterable[Sequence[float]]) -> Table:
             raise ConvError(f"row {number} is empty")
         if len(row) != len(table[0]):
             numbers = "1 number" if len(row) == 1 else f"{len(row)} numbers"
-            raise ConvError(f"row {number} has {numbers}, row 1 has {len(table[0])}")
+            raise ConvError(
+                f"row {number} has {numbers}, row 1 has {len(table[0])}; give every row as many"
+            )
         if number * len(row) > MAX_NUMBERS:
             raise ConvError(f"more than {MAX_NUMBERS:,} numbers")
     if not table:

@@ -1,12 +1,13 @@
 """The table of all built-ins, and how one is asked for: NAME, or NAME:PARAMETERS."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from conv_cli.errors import ConvError
 
 # The files of built-ins: importing one registers what is in it.
-from conv_cli.io.text import shown
+from conv_cli.io.text import nearest, shown
 from conv_cli.kernels import derivatives, detail, matrices, smoothing  # noqa: F401
 from conv_cli.kernels.family import BUILT_INS, Family, FamilySet, Value
 from conv_cli.kernels.kernel import Kernel, named
@@ -38,6 +39,12 @@ def built_in(spec: str) -> list[Kernel]:
     return [entry.kernel(values, name if arguments is None else f"{name}:{arguments}")]
 
 
+def parameter_names(name: str) -> tuple[str, ...]:
+    """Return what the parameters of a built-in are called; a set has none."""
+    entry = CATALOGUE[name]
+    return () if isinstance(entry, FamilySet) else tuple(each.name for each in entry.parameters)
+
+
 _WORDS = {
     "box": ("mean", "average", "avg", "boxblur", "box-blur"),
     "disk": ("bokeh", "lens", "lens-blur", "defocus", "circle"),
@@ -56,13 +63,34 @@ _WORDS = {
 
 def suggestion(spec: str) -> str:
     """Return the built-in that was meant by other words or a slip, or "" if none is close."""
-    import difflib
+    return nearest(_split(spec)[0], CATALOGUE, _WORDS)
 
-    name = _split(spec)[0][:40]
-    for built_in_name, words in _WORDS.items():
-        if name in words:
-            return built_in_name
-    return next(iter(difflib.get_close_matches(name, CATALOGUE, n=1)), "")
+
+_NOT_LINEAR = frozenset(
+    ("median", "medianblur", "median-blur", "medfilt", "bilateral", "canny", "threshold", "otsu",
+     "dilate", "dilation", "erode", "erosion", "open", "opening", "close", "closing", "morphology",
+     "min", "minimum", "max", "maximum", "mode", "rank", "percentile", "kuwahara", "nlmeans",
+     "non-local-means", "equalize", "equalise", "clahe", "hough")
+)  # fmt: skip
+"""Filters that other tools have beside kernels."""
+
+
+def misread(spec: str) -> str:
+    """Return why a text that is no built-in cannot stand for one, or "" if nothing tells.
+
+    It may name a filter that has no kernel, several built-ins, or one with its parameters behind a
+    space.
+    """
+    if _split(spec)[0] in _NOT_LINEAR:
+        return "is not a linear filter, so no kernel does it; see 'conv-cli kernels list'"
+    words = [word for word in re.split(r"[\s,;+&]+", spec.strip()) if word]
+    if len(words) < 2 or not is_built_in(words[0]):
+        return ""
+    if all(map(is_built_in, words)):
+        return f"name one kernel for each -k: {' '.join(f'-k {word}' for word in words)}"
+    if all(word[0].isdecimal() for word in words[1:]):
+        return f"parameters follow a colon; did you mean {words[0]}:{','.join(words[1:])}?"
+    return ""
 
 
 def _split(spec: str) -> tuple[str, str | None]:

@@ -1,24 +1,31 @@
 """Kernel: the weights that slide over an image, with their bias, origin and name."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from importlib import import_module
+from pathlib import PurePath
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
+from numpy.typing import DTypeLike
 
 from conv_cli.errors import ConvError, KernelError
+from conv_cli.io.files import write_bytes
 
 MAX_WEIGHTS = 4_194_304
 _LONGEST_NAME = 40
+_FEW = 25
+"""Weights that are shown where a kernel is."""
 
 Weights = npt.NDArray[np.float64]
 Size = tuple[int, int]
 Normalization = Literal["none", "sum", "abs"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Kernel:
     """A 2-D kernel for cross-correlation.
 
@@ -55,6 +62,51 @@ class Kernel:
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "origin", (row, column))
         object.__setattr__(self, "bias", float(self.bias))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Weights:
+        """Return the weights, so that ``np.asarray(kernel)`` does."""
+        return np.array(self.weights, dtype, copy=copy)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether weights, bias, origin and name are the same."""
+        if not isinstance(other, Kernel):
+            return NotImplemented
+        mine, others = ((k.bias, k.origin, k.name, k.shape) for k in (self, other))
+        return mine == others and bool((self.weights == other.weights).all())
+
+    def __hash__(self) -> int:
+        """Return the same for equal kernels."""
+        return hash((self.bias, self.origin, self.name, self.shape))
+
+    def __repr__(self) -> str:
+        """Return the name, the size, the weights of a small one, and what is not as usual."""
+        rows, columns = self.shape
+        small = f": {self.weights.tolist()}" if self.weights.size <= _FEW else ""
+        bias = f", bias={self.bias:g}" if self.bias else ""
+        origin = "" if self.is_centred else f", origin={self.origin}"
+        return f"<Kernel {self.name!r}, {rows}x{columns}{small}{bias}{origin}>"
+
+    def to(self, tool: str, *, approximate: bool = False) -> str:
+        """Return what another tool gets the same result by, as ``conv-cli kernels convert`` does.
+
+        tool : str. "imagemagick", "vips", "gmic", "ffmpeg", "gegl", "opencv", "scipy", "pytorch",
+            "json", "csv" or "txt".
+        approximate : bool. Where the tool cannot hold the kernel, the closest that it can.
+
+        Raises KernelError if the tool cannot hold it, or is none of these.
+        """
+        convert = _built_on_kernels("tools.strings", "convert")
+        text: str = convert(self, tool, approximate=approximate).data.decode()
+        return text.rstrip("\n")
+
+    def save(self, path: str | os.PathLike[str], *, force: bool = False) -> None:
+        """Write the kernel to a .json, .csv, .txt, .npy or .mat file, whole or not at all.
+
+        Raises KernelError if the format cannot hold it, ImageError if the file is there, unless
+        with `force`, or cannot be written.
+        """
+        data = _built_on_kernels("formats", "dump_kernel")(self, PurePath(path).suffix)
+        write_bytes(os.fspath(path), data, force=force)
 
     @property
     def shape(self) -> Size:
@@ -120,7 +172,7 @@ class Kernel:
         if abs(divisor) <= 1e-12 * magnitude:
             raise KernelError(
                 f"kernel {self.name}: its weights sum to zero, so they cannot be normalized by "
-                f"{how}; use --normalize {'none' if how == 'abs' else 'abs or none'}"
+                f"{how}; use {'none' if how == 'abs' else 'abs or none'}"
             )
         return replace(self, weights=self.weights / divisor)
 
@@ -141,6 +193,12 @@ def named(label: str) -> Iterator[None]:
         raise
     except ConvError as error:
         raise KernelError(f"kernel {label}: {error}") from None
+
+
+def _built_on_kernels(module: str, name: str) -> Callable[..., Any]:
+    """Return a function of a module that is built on this one, and so is not imported by it."""
+    found: Callable[..., Any] = getattr(import_module(f"conv_cli.kernels.{module}"), name)
+    return found
 
 
 def brief_name(name: str, weights: Weights, kind: str) -> str:
@@ -171,7 +229,7 @@ def _checked_weights(values: npt.ArrayLike) -> Weights:
     if raw.size > MAX_WEIGHTS:
         raise ConvError(f"{raw.size:,} weights, at most {MAX_WEIGHTS:,} are allowed")
     with np.errstate(over="ignore"):  # a wider float than float64 may overflow; refused below
-        weights = raw.astype(np.float64)
+        weights = raw.astype(np.float64) + 0.0  # so that none is -0
     if not np.isfinite(weights).all():
         row, column = np.argwhere(~np.isfinite(weights))[0] + 1
         raise ConvError(

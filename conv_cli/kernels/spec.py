@@ -6,6 +6,8 @@ kernel file is one; what holds numbers is a matrix; and the rest is looked for a
 that is typed is ever executed.
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 from typing import cast
@@ -15,7 +17,7 @@ import numpy.typing as npt
 from conv_cli.errors import KernelError
 from conv_cli.io.matrix import is_matrix, parse_matrix
 from conv_cli.io.text import shown
-from conv_cli.kernels.catalogue import built_in, is_built_in, suggestion
+from conv_cli.kernels.catalogue import built_in, is_built_in, misread, suggestion
 from conv_cli.kernels.kernel import Kernel, Weights, brief_name, named
 
 
@@ -59,6 +61,20 @@ def load_kernels(spec: str | os.PathLike[str] | npt.ArrayLike | Kernel) -> list[
     return [Kernel(cast("Weights", spec))]  # which checks that it is a matrix
 
 
+def kernel_file(spec: str) -> str | None:
+    """Return the file that a spec names, if there is one that it is read from."""
+    if is_built_in(spec):
+        return None
+    from conv_cli.kernels.tools.strings import is_tagged
+
+    name = spec.partition(":")[2] if is_tagged(spec) else spec
+    name = name.removeprefix("@")
+    try:
+        return name if os.path.isfile(name) else None  # noqa: PTH113  # a name may be too long
+    except ValueError:  # a null character
+        return None
+
+
 def _load_text(spec: str) -> list[Kernel]:
     if not spec.removeprefix("@").strip():
         raise KernelError(
@@ -75,9 +91,12 @@ def _load_text(spec: str) -> list[Kernel]:
         return read_tagged(spec)
     if Path(spec).suffix.lower() in READABLE:
         return read_kernels(spec)
+    exists = os.path.exists(spec)  # noqa: PTH110  # Path.exists() raises for too long a name
+    if not exists and (reason := misread(spec)):
+        raise KernelError(f"kernel {_label(spec)}: {reason}")
     if is_matrix(spec):
         return [_inline(spec)]
-    if os.path.exists(spec):  # noqa: PTH110  # Path.exists() raises for a name that is too long
+    if exists:
         return read_kernels(spec)
     raise KernelError(f"kernel {_label(spec)}: {_unknown(spec)}")
 

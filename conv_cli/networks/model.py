@@ -31,6 +31,8 @@ def as_model(value: object, label: str, arrays: Arrays | None = None) -> Model:
     arrays : mapping of str to ndarray, optional. The weights of trained layers, as in an archive.
     """
     place = Place(label)
+    if _looks_like_a_kernel(value):
+        place.refuse('this looks like a kernel; give a model, {"layers": [...]}')
     model = place.mapping(value, required={"layers"}, optional={"input"})
     if not isinstance(model["layers"], list | tuple) or not model["layers"]:
         place.refuse(
@@ -40,10 +42,18 @@ def as_model(value: object, label: str, arrays: Arrays | None = None) -> Model:
     if "input" in model:
         normalization = _normalization(model["input"], place.at("input"))
     layers = [
-        _layer(layer, place.at(f"layer {number}"), number, arrays or {})
+        as_layer(layer, place.at(f"layer {number}"), _of_layer(number, arrays or {}))
         for number, layer in enumerate(model["layers"], 1)
     ]
     return tuple(layers), normalization
+
+
+def _looks_like_a_kernel(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return "kernel" in value and "layers" not in value
+    if not isinstance(value, list | tuple) or not value:
+        return False
+    return not any(isinstance(each, Mapping) for each in value)
 
 
 def _normalization(value: object, place: Place) -> Normalization:
@@ -60,16 +70,25 @@ def _normalization(value: object, place: Place) -> Normalization:
     return Normalization(place.number(given.get("scale", 1.0), "scale"), several("mean", 0.0), std)
 
 
-def _layer(value: object, place: Place, number: int, arrays: Arrays) -> Layer:
+def _of_layer(number: int, arrays: Arrays) -> Arrays:
+    """Return the arrays of one layer."""
+    prefix = f"layer{number}."
+    return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+
+
+def as_layer(value: object, place: Place, arrays: Arrays | None = None) -> Layer:
+    """Return a layer as JSON has it, with the weights that an archive holds of it.
+
+    Raises ModelError, with the place, if it is malformed.
+    """
     if not isinstance(value, Mapping):
         place.refuse(f"is {json_shown(value)}, expected an object such as " + '{"relu": {}}')
     kinds = [name for name in value if name in _READERS]
     if len(kinds) != 1:
         found = "several kinds" if kinds else "no kind"
         place.refuse(f"has {found} of layer; give one of {', '.join(sorted(_READERS))}")
-    own = {name: array for name, array in arrays.items() if name.startswith(f"layer{number}.")}
     try:
-        return _READERS[kinds[0]](value, place, {n.split(".", 1)[1]: a for n, a in own.items()})
+        return _READERS[kinds[0]](value, place, arrays or {})
     except ModelError:
         raise
     except ConvError as error:
@@ -109,7 +128,7 @@ def _pool(value: Mapping[str, object], place: Place, arrays: Arrays) -> Layer:
 
 _SLIDING = {"stride", "padding", "dilation", "groups", "border"}
 _WAYS = (
-    ("kernel", set[str](), {"kernel"}),
+    ("kernel", {"bias"}, {"kernel"}),
     ("weight", {"bias"}, {"weight"}),
     ("in_channels", {"bias"}, {"in_channels", "out_channels", "kernel_size"}),
 )
@@ -164,7 +183,10 @@ def _spelled(border: object, place: Place) -> str | float:
 def _by_kernels(
     conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, arrays: Arrays
 ) -> Convolution:
-    """Return a layer of kernels by name, each over every input channel."""
+    """Return a layer of kernels by name, each over every input channel.
+
+    A "bias", one number a kernel, stands for those that kernels bring along.
+    """
     if groups != 1:
         place.refuse('kernels see each input channel alone; leave "groups" out, or give "weight"')
     specs = conv["kernel"]
@@ -177,6 +199,8 @@ def _by_kernels(
     # A layer's window has no origin: "same" padding puts its middle on the output pixel.
     framed = common_frame([kernel if kernel.is_centred else kernel.centred() for kernel in kernels])
     biases = np.array([kernel.bias for kernel in framed])
+    if conv.get("bias") is not None:
+        biases = _bias(conv["bias"], len(framed), "kernels", place)
     return Convolution(
         window=window_of(framed[0].shape),
         out_channels=len(framed),
@@ -210,9 +234,7 @@ def _by_weights(
     weight = place.tensor(conv["weight"], "weight", 4)
     bias = None
     if conv.get("bias") is not None:
-        bias = place.tensor(conv["bias"], "bias", 1)
-        if len(bias) != len(weight):
-            place.refuse(f'"bias" has {len(bias)} numbers for {len(weight)} outputs')
+        bias = _bias(conv["bias"], len(weight), "outputs", place)
     outputs, channels, rows, columns = weight.shape
     _check_groups(outputs, groups, '"weight" has', "outputs", place)
     return Convolution(
@@ -225,6 +247,14 @@ def _by_weights(
         has_bias=bias is not None,
         source=conv,
     )
+
+
+def _bias(value: object, count: int, of: str, place: Place) -> Array:
+    """Return one bias for each of so many outputs."""
+    bias = place.tensor(value, "bias", 1)
+    if len(bias) != count:
+        place.refuse(f'"bias" has {len(bias)} numbers for {count} {of}')
+    return bias
 
 
 def _by_sizes(

@@ -25,6 +25,8 @@ from conv_cli.networks.normalization import Normalization
 MAX_BYTES = 512 << 20
 """No model file may be larger, nor unpack to more."""
 _MAX_MEMBERS = 10_000
+ENDINGS = (".json", ".npz")
+"""Of the names of model files."""
 
 
 def read_model(path: str | os.PathLike[str]) -> Model:
@@ -84,7 +86,7 @@ def write_model(
 
 def check_ending(path: str | os.PathLike[str]) -> None:
     """Raise ModelError unless a model can be written to a file of this name."""
-    if Path(path).suffix.lower() not in (".json", ".npz"):
+    if Path(path).suffix.lower() not in ENDINGS:
         raise ModelError(f"{os.fspath(path)}: models are written as .json or .npz; name it so")
 
 

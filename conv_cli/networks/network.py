@@ -1,5 +1,7 @@
 """Network: layers one after the other, from the pixels of an image to feature maps."""
 
+from __future__ import annotations
+
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +14,7 @@ import numpy.typing as npt
 from conv_cli.errors import ConvError, ModelError
 from conv_cli.networks.convolution import Convolution
 from conv_cli.networks.layer import Array, Layer, wide
+from conv_cli.networks.line import is_line, layers_of_line
 from conv_cli.networks.model import as_model
 from conv_cli.networks.model_files import read_model, write_model
 from conv_cli.networks.normalization import Normalization
@@ -54,8 +57,9 @@ class Network:
 
     Parameters
     ----------
-    model : path, mapping, or sequence of Layer
-        A model file, .json or .npz; what such a file holds, as Python has it; or the layers.
+    model : path, str, mapping, or sequence of Layer
+        A model file, .json or .npz; a model in one line, such as ``"sobel-x | abs"``, whose kernels
+        have padding "same" and border "edge"; what a file holds, as Python has it; or the layers.
     normalization : Normalization, optional
         Of layers; a file brings its own.
 
@@ -66,6 +70,8 @@ class Network:
     >>> net = Network({"layers": [{"conv": {"kernel": "1 -1"}}, {"abs": {}}]})
     >>> net([[[0, 0, 9, 9]]])
     array([[[0., 9., 0.]]])
+    >>> Network("[1 -1] | abs")([[[0, 0, 9, 9]]])
+    array([[[0., 9., 0., 0.]]])
     """
 
     def __init__(
@@ -75,12 +81,18 @@ class Network:
     ) -> None:
         self.normalization = normalization
         """As the model gives it; None if it leaves it out, and pixels enter as they are."""
-        if isinstance(model, str | os.PathLike):
+        if isinstance(model, str) and is_line(model):
+            self.layers = layers_of_line(model)
+        elif isinstance(model, str | os.PathLike):
             self.layers, self.normalization = read_model(model)
         elif isinstance(model, Mapping):
             self.layers, self.normalization = as_model(model, "model")
         else:
             self.layers = tuple(model)
+
+    def __repr__(self) -> str:
+        """Return the kinds of its layers, one after the other."""
+        return f"<Network {' | '.join(layer.kind for layer in self.layers)}>"
 
     def __call__(self, x: npt.ArrayLike) -> Array:
         """Return the maps of the last layer for an image (C, H, W) or a batch (N, C, H, W)."""

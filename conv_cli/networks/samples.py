@@ -88,7 +88,8 @@ def check_target(network: Network, x: Array, target: Array) -> None:
     if size != output[1:] and (size != x.shape[1:] or jump != (1, 1)):
         raise FitError(
             f"the target is {size[0]}x{size[1]}, but the model makes {output[1]}x{output[2]} of an "
-            f"image of {x.shape[1]}x{x.shape[2]}"
+            f"image of {x.shape[1]}x{x.shape[2]}; give a target of {output[1]}x{output[2]}, or "
+            "change stride or padding"
         )
 
 

@@ -43,6 +43,8 @@ _STARTING_PATCHES = 64
 _MOST_SCALINGS, _CLOSE = 40, 0.02
 """Rounds of scaling the last weights, and the share that the output may then be off."""
 _SMALL = 1e-12
+_NO_LOSS = 1e-12
+"""Errors of a millionth of what the target varies by are those of float32: nothing is left."""
 
 
 class Training(NamedTuple):
@@ -52,7 +54,8 @@ class Training(NamedTuple):
     r2 : float or None. 1 - squared error / variance of the target, over the pixels held out; None
         where these are all the same.
     rmse : float. Over the same, in the target's units.
-    losses : tuple of float. Of each epoch, over what was learned from.
+    losses : tuple of float. Of each epoch, over what was learned from; training ends where it is 0,
+        but for rounding.
     pixels : int. How many were learned from or held out, in all pairs.
     """
 
@@ -79,7 +82,7 @@ def train(
     network : Network. Its layers with weights keep them.
     pairs : sequence of (image, target). Arrays (C, H, W) and (O, h, w). The target has the size of
         the output, or of the image where the model has no stride.
-    epochs : int. Of 50 batches each.
+    epochs : int. Of 50 batches each; fewer, if the loss comes down to 0.
     rate : float, optional. The learning rate at the start: 0.03 for "adam", 0.1 for "gd".
     seed : int. Of the weights, the patches, and what is held out.
     batch : int. Patches of up to 32x32 output pixels a step.
@@ -115,6 +118,8 @@ def train(
         losses.append(min(found))
         if tell is not None:
             tell(epoch + 1, losses[-1])
+        if losses[-1] <= _NO_LOSS:
+            break
     learned = trainees[0].learned(network)
     return Training(
         learned, *_judged(learned, samples), tuple(losses), sum(s.pixels for s in samples)

@@ -144,10 +144,12 @@ def _sum(
             counted = opacity * window + (1 - opacity) * mean
         else:
             opacity = None
-    # A weight of zero reads nothing, NaN and infinity neither.
-    products = np.where(weights != 0, counted * weights, 0.0)
+    # A weight of zero reads nothing, NaN and infinity neither. Zero is added so that none is -0.
+    products = np.where(weights != 0, counted * weights, 0.0) + 0.0
     total = float(products.sum())
-    return ChannelSum(name, window, opacity, mean, products, total, bias, total + bias, pixel)
+    return ChannelSum(
+        name, window + 0.0, opacity, mean, products, total, bias, total + bias + 0.0, pixel + 0.0
+    )
 
 
 def _names(count: int) -> Sequence[str]:

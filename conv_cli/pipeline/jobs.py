@@ -7,7 +7,6 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -175,7 +174,8 @@ def with_own_formats(inputs: Iterable[Input], stdin: BinaryIO) -> Iterator[Input
     """
     for source in inputs:
         if source.path == STDIO:
-            found = format_of_start(stdin.peek(1) if isinstance(stdin, BufferedReader) else b"")
+            peek = getattr(stdin, "peek", None)  # which a stand-in for a closed one lacks
+            found = format_of_start(peek(1)) if peek else None
         else:
             found = file_format(source.path)
         named = WRITABLE.get(Path(source.path).suffix.lower())
@@ -276,7 +276,7 @@ def network_jobs(inputs: Sequence[Input], to: Destination) -> list[Job]:
     """
     if to.output == STDIO:
         raise ConvError("-o -: maps are several files; give the name of a folder")
-    _require_folder(to, len(inputs), "")
+    _require_folder(to, 1, "")
     output = str(to.output)
     jobs = [Job(source, stem=str(Path(output, source.folder, source.stem))) for source in inputs]
     _refuse_collisions((job.stem, job.source, "") for job in jobs)
@@ -299,10 +299,10 @@ def _require_folder(to: Destination, count: int, otherwise: str) -> None:
             + otherwise
         )
     if is_image_name(to.output):
-        raise ConvError(
-            f"{folder}: is the name of one image, and here are {count} to be written; give a "
-            f"folder, as {folder.stem}/{otherwise}"
-        )
+        what = "is a file's name"
+        if count > 1:
+            what = f"is the name of one image, and here are {count} to be written"
+        raise ConvError(f"{folder}: {what}; give a folder, as {folder.stem}/{otherwise}")
 
 
 def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[str | None, str]:

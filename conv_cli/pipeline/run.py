@@ -23,6 +23,7 @@ from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
 
 Pixels = npt.NDArray[Any]
+BROKEN_PIPE = "broken pipe: what reads it has ended before the end; let it take everything"
 _NOTED = 0.01
 """The share of clipped values from which on a person is told."""
 _SMALL = 16 << 20  # bytes that are not worth asking for
@@ -178,6 +179,7 @@ class Run:
         are several; over the tiles of one.
     max_pixels : int. Larger images are refused.
     stdin, stdout : BinaryIO. For images named "-".
+    read : sequence of str. Files that are read besides the images, and as little overwritten.
     """
 
     def __init__(
@@ -189,7 +191,9 @@ class Run:
         max_pixels: int,
         stdin: BinaryIO,
         stdout: BinaryIO,
+        read: Sequence[str] = (),
     ) -> None:
+        self._read_besides = tuple(read)
         self._task, self._to = task, destination
         self._threads = threads or available_threads()
         self._max_pixels = max_pixels
@@ -226,7 +230,8 @@ class Run:
     def _prepare(self, jobs: Sequence[Job]) -> None:
         """Remember which files are inputs, under any name, and read stdin if it is one."""
         names = [job.source.path for job in jobs]
-        identities = (self._identity(name, self._stdin_identity) for name in names)
+        read = [*names, *self._read_besides]
+        identities = (self._identity(name, self._stdin_identity) for name in read)
         self._protected = {each for each in identities if each}
         if STDIO in names and self._read_stdin is not None:
             self._piped = self._read_stdin()
@@ -265,6 +270,8 @@ class Run:
             self._check_source(job)
             outputs = self._task.outputs(job, lambda: self._probe(job))
             results = {output: self._known(job, output) for output in outputs}
+            if any(known is not None and known.error for known in results.values()):
+                self._probe(job)  # what is wrong with the image is to be said before
             missing = [output for output, known in results.items() if known is None]
             image = self._read(job, missing) if missing else None
         except Exception as error:  # whatever it is, it costs this image alone
@@ -411,6 +418,8 @@ def _message(error: Exception, image: str, output: str | None = None) -> str:
     name = image
     if isinstance(error, MemoryError):
         message = "not enough memory; use fewer --jobs, or a smaller image"
+    elif isinstance(error, BrokenPipeError):
+        name, message = "stdout", BROKEN_PIPE
     elif isinstance(error, OSError):
         name = "stdout" if output == STDIO else str(error.filename or name)
         message = f"{error.strerror or error}; check the folder and the disk, or write elsewhere"

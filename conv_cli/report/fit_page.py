@@ -132,7 +132,7 @@ def _curves(fit: Fit) -> list[str]:
     curves = []
     if fit.losses:
         points = [(float(epoch), loss) for epoch, loss in enumerate(fit.losses, 1)]
-        curves += ["<h2>Loss by epoch</h2>", _curve(points, "epoch", "mean squared error")]
+        curves += ["<h2>Loss by epoch</h2>", _curve(points, "epoch", "summed squared error")]
     if len(fit.sizes) > 1:
         points = [(float(max(size)), error) for size, error in fit.sizes]
         curves += [

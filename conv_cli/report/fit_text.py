@@ -8,6 +8,7 @@ from pathlib import PurePath
 import numpy as np
 
 from conv_cli.fitting.result import Fit
+from conv_cli.kernels.kernel import Weights
 from conv_cli.report.kernel_text import kernel_lines
 
 _ROWS = 9
@@ -21,7 +22,7 @@ _TRANSPOSED = (
 
 
 def fit_lines(
-    fit: Fit, before: str, after: str, *, saved: str | None, width: int = 100
+    fit: Fit, before: str, after: str, *, saved: str | None, width: int = 79
 ) -> list[str]:
     """Return the lines of a summary.
 
@@ -30,18 +31,20 @@ def fit_lines(
     width : int. Characters a line may take for the drawn kernel.
     """
     more = f" and {fit.pairs - 1} more" if fit.pairs > 1 else ""
-    facts = [
-        ("verdict", f"{fit.verdict}: {fit.reason}"),
-        ("kernel", kernel_words(fit)),
-        *(("", line) for line in _drawn(fit, width)),
-        *_exact(fit, width),
-        ("reads as", reading_words(fit)),
-        ("error", error_words(fit)),
-        ("certainty", certainty_words(fit)),
+    kernel = [("kernel", kernel_words(fit)), *_below(_drawn(fit, width))]
+    reading, error = ("reads as", reading_words(fit)), ("error", error_words(fit))
+    verdict = f"{fit.verdict}: {fit.reason}"
+    certainty = ("certainty", certainty_words(fit))
+    rest = [
         ("pixels", pixel_words(fit)),
         ("place", place_words(fit)),
         ("next", next_command(fit, before, saved) or remedy_command(fit, before, after)),
     ]
+    if fit.exact_weights is None:
+        facts = [("verdict", verdict), *kernel, reading, error, certainty, *rest]
+    else:  # whose verdict it is, and not that of the descent
+        exact = [("exact fit", verdict), *_below(_first(fit.exact_weights, fit, width)), certainty]
+        facts = [*kernel, *_descent(fit, width), reading, error, *rest, *exact]
     title = f"{before} to {after}{more}"
     return [title, *(f"{_MARGIN}{name:<10} {text}".rstrip() for name, text in facts if text)]
 
@@ -51,7 +54,7 @@ def kernel_words(fit: Fit) -> str:
     rows, columns = fit.size
     several = {2: "", 3: f"{len(fit.weights)} of ", 4: " by ".join(map(str, fit.weights.shape[:2]))}
     count = several[fit.weights.ndim] + (" of " if fit.weights.ndim == 4 else "")
-    bias = ", ".join(f"{round(value, 9):.4g}" for value in np.atleast_1d(fit.bias))
+    bias = ", ".join(f"{round(value, 9) + 0.0:.4g}" for value in np.atleast_1d(fit.bias))
     return f"{count}{rows}x{columns}, origin {fit.origin[0]},{fit.origin[1]}, bias {bias}"
 
 
@@ -61,17 +64,29 @@ def _drawn(fit: Fit, width: int) -> list[str]:
         if fit.rational.divisor > 1:
             lines[-1] += f"   / {fit.rational.divisor}"
         return lines
-    first = fit.weights.reshape(-1, *fit.size)[0]
+    return _first(fit.weights, fit, width)
+
+
+def _first(weights: Weights, fit: Fit, width: int) -> list[str]:
+    """Return the first of the kernels, drawn."""
+    first = weights.reshape(-1, *fit.size)[0]
     return kernel_lines(first, width=width - 12, height=_ROWS)
 
 
-def _exact(fit: Fit, width: int) -> list[tuple[str, str]]:
-    """Return the exact answer, to be set below that of gradient descent."""
-    if fit.exact_weights is None:
-        return []
-    first = fit.exact_weights.reshape(-1, *fit.size)[0]
-    lines = kernel_lines(first, width=width - 12, height=_ROWS)
-    return [("exact", lines[0]), *(("", line) for line in lines[1:])]
+def _below(lines: list[str]) -> list[tuple[str, str]]:
+    return [("", line) for line in lines]
+
+
+def _descent(fit: Fit, width: int) -> list[tuple[str, str]]:
+    """Return how far gradient descent came, and its kernel in the units that it counts in."""
+    before, after = fit.white
+    facts = []
+    if before != after:
+        drawn = _first(fit.weights * before / after, fit, width)
+        facts = [("in white", drawn[0]), *_below(drawn[1:])]
+    count = f"{len(fit.losses)} epoch{'s' if len(fit.losses) != 1 else ''}"
+    loss = f"{fit.losses[-1]:.4g} after {count}: squared errors summed, white counts as 1"
+    return [*facts, ("loss", loss)]
 
 
 def reading_words(fit: Fit) -> str:

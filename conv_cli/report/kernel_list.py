@@ -1,5 +1,6 @@
 """The list of built-in kernels: for people with a small drawing each, and as objects."""
 
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,12 @@ from conv_cli.report.kernel_text import Colours, sketch
 
 _SKETCH = 11
 """Characters that a drawing takes."""
+_WIDTH = 80
+_LEGEND = (
+    "Each drawing is a line through the kernel: → a row, ↓ a column. Blocks rise with the weight, "
+    "- = ≡ are weights below zero, · is none. Parameters are given as name:1,2 or name:sigma=1. A "
+    "name with members, such as kirsch, stands for all of them."
+)
 
 
 def list_entries() -> Iterator[dict[str, Any]]:
@@ -18,12 +25,19 @@ def list_entries() -> Iterator[dict[str, Any]]:
 
 
 def list_lines(colours: Colours = 0) -> Iterator[str]:
-    """Yield one line a built-in: a drawing, the name with its parameters, and the summary."""
-    usages = {name: _usage(entry) for name, entry in CATALOGUE.items()}
-    width = max(map(len, usages.values()))
+    """Yield the built-ins: a drawing, the name and the summary, the parameters below, a legend."""
+    width = max(map(len, CATALOGUE))
+    lead = " " * (_SKETCH + 2)
     for name, entry in CATALOGUE.items():
         drawing = sketch(built_in(name)[0].weights, _SKETCH, colours)
-        yield f"{drawing}  {usages[name].ljust(width)}  {entry.summary.rstrip('.')}"
+        summary = textwrap.wrap(entry.summary.rstrip("."), _WIDTH - len(lead) - width - 2)
+        yield f"{drawing}  {name.ljust(width)}  {summary[0]}"
+        for line in summary[1:]:
+            yield f"{lead}{' ' * width}  {line}"
+        if parameters := _parameters(entry):
+            yield f"{lead}  {parameters}"
+    yield ""
+    yield from textwrap.wrap(_LEGEND, _WIDTH)
 
 
 def _details(entry: Family | FamilySet) -> dict[str, Any]:
@@ -42,12 +56,13 @@ def _details(entry: Family | FamilySet) -> dict[str, Any]:
     return {"size": list(kernel.shape), "parameters": parameters}
 
 
-def _usage(entry: Family | FamilySet) -> str:
-    """Return the name with its parameters and their defaults, as it may be typed."""
+def _parameters(entry: Family | FamilySet) -> str:
+    """Return the parameters with their defaults as they may be typed, or the members of a set."""
     if isinstance(entry, FamilySet):
-        return f"{entry.name} ({len(entry.members)})"
+        endings = [member.removeprefix(f"{entry.name}-") for member in entry.members]
+        return f"{len(endings)} members: -{' -'.join(endings)}"
     parts = ",".join(map(_with_default, entry.parameters))
-    return f"{entry.name}:{parts}" if parts else entry.name
+    return f":{parts}" if parts else ""
 
 
 def _with_default(parameter: Parameter) -> str:

@@ -110,9 +110,13 @@ def shaded(text: str, colour: Colour, colours: Colours) -> str:
 
 
 def _number(value: float, style: str) -> str:
-    if value == 0 or (value.is_integer() and style.endswith("f")):
+    if value == 0:
+        return "0"  # and never -0
+    if value.is_integer() and style.endswith("f"):
         return f"{value:.0f}"
     text = f"{value:{style}}"
+    if float(text) == 0:
+        return text.removeprefix("-")
     if style.endswith("f") and float(text) == value:
         return text.rstrip("0")  # a half is 0.5 and no more, but a third is 0.3333
     return text

@@ -10,6 +10,7 @@ from conv_cli.borders import pad
 from conv_cli.images import Image as Picture
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.networks.training import train
+from conv_cli.pipeline.feature_map import Range
 from conv_cli.pipeline.filter import Filter, filtered_pixels
 from conv_cli.report.field_drawing import drawn_field
 from studio.feature_maps import captioned
@@ -51,7 +52,9 @@ def flip(photo: Array) -> Array:
 def learned(photo: Array) -> Array:
     """Return a kernel and what is learned of its effect, as numbers on colours."""
     true = load_kernel("emboss")
-    target = filtered_pixels(Picture(photo), Filter((true,)), (true,), np.dtype(np.float32), "raw")
+    target = filtered_pixels(
+        Picture(photo), Filter((true,)), (true,), np.dtype(np.float32), Range("raw")
+    )
     network = train(
         Network(MODELS / "learn-one-kernel.json"), [(photo[None], target[None])], epochs=10
     ).network
@@ -60,7 +63,9 @@ def learned(photo: Array) -> Array:
 
 
 def _map(photo: Array, kernel: Kernel) -> Array:
-    return filtered_pixels(Picture(photo), Filter((kernel,)), (kernel,), np.dtype(np.uint8), "clip")
+    return filtered_pixels(
+        Picture(photo), Filter((kernel,)), (kernel,), np.dtype(np.uint8), Range("clip")
+    )
 
 
 def _row(*panels: tuple[str, Array]) -> Array:

@@ -1,49 +1,58 @@
-"""The landscape and five of its feature maps on one sheet, for the README."""
+"""The landscape and five of its feature maps on one sheet, each above the command that makes it."""
+
+import contextlib
+import shlex
+import tempfile
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from conv_cli.images import Image as Picture
-from conv_cli.kernels.spec import load_kernels
-from conv_cli.pipeline.feature_map import RangeName
-from conv_cli.pipeline.filter import Filter, filtered_pixels
+from conv_cli.cli.main import cli
 from studio.painting import Array
 
-PANEL = (400, 267)
-GAP = 6
-MAPS: tuple[tuple[str, tuple[str, ...], str | None, RangeName], ...] = (
-    ("gaussian:6", ("gaussian:6",), None, "clip"),
-    ("sobel-x --channels gray --range shift", ("sobel-x",), None, "shift"),
-    ("sobel-x sobel-y --combine magnitude", ("sobel-x", "sobel-y"), "magnitude", "clip"),
-    ("motion:61,30", ("motion:61,30",), None, "clip"),
-    ("emboss --channels gray", ("emboss",), None, "clip"),
+PANEL = (440, 293)
+GAP = 8
+LINE = 24
+"""Rows below a panel, for its command."""
+PHOTO = "sample_images/landscape.jpg"
+COMMANDS = (
+    f"conv-cli apply {PHOTO} -k gaussian:6 -o blur.png",
+    f"conv-cli apply {PHOTO} --preset edges -o edges.png",
+    f"conv-cli apply {PHOTO} --preset outline -o lines.png",
+    f"conv-cli apply {PHOTO} -k motion:61,30 -o motion.png",
+    f"conv-cli apply {PHOTO} --preset relief -o relief.png",
 )
-"""Caption, kernels, combination and range of each panel after the first."""
 
 
-def feature_maps(landscape: Array) -> Array:
-    """Return the sheet: two rows of three panels, each with its caption."""
-    panels = [("landscape.jpg", landscape)]
-    panels += [(caption, _map(landscape, *how)) for caption, *how in MAPS]
+def feature_maps(landscape: bytes) -> Array:
+    """Return the sheet, two rows of three panels, of the landscape's JPEG file."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path(PHOTO).parent.mkdir()
+        Path(PHOTO).write_bytes(landscape)
+        panels = [(PHOTO, PHOTO)]
+        for command in COMMANDS:
+            words = shlex.split(command)[1:]
+            cli.main([*words, "--quiet"], standalone_mode=False)
+            panels.append((command, words[-1]))
+        return np.asarray(_sheet([(text, Image.open(name)) for text, name in panels]))
+
+
+def _sheet(panels: list[tuple[str, Image.Image]]) -> Image.Image:
     width, height = PANEL
-    sheet = Image.new("RGB", (3 * width + 2 * GAP, 2 * height + GAP), "white")
-    for place, (caption, pixels) in enumerate(panels):
+    sheet = Image.new("RGB", (3 * width + 2 * GAP, 2 * (height + LINE) + GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12.5)
+    for place, (text, picture) in enumerate(panels):
         row, column = divmod(place, 3)
-        sheet.paste(captioned(caption, pixels), (column * (width + GAP), row * (height + GAP)))
-    return np.asarray(sheet)
+        left, top = column * (width + GAP), row * (height + LINE + GAP)
+        small = picture.convert("RGB").resize(PANEL, Image.Resampling.LANCZOS)
+        sheet.paste(small, (left, top))
+        draw.text((left + 2, top + height + 4), text, "black", font)
+    return sheet
 
 
-def _map(landscape: Array, kernels: tuple[str, ...], combine: str | None, mode: RangeName) -> Array:
-    rule = Filter(
-        tuple(kernel for name in kernels for kernel in load_kernels(name)),
-        combine=combine,  # type: ignore[arg-type]
-        gray=mode == "shift" or "emboss" in kernels,
-    )
-    ((_, framed),) = rule.maps()
-    return filtered_pixels(Picture(landscape), rule, framed, np.dtype(np.uint8), mode)
-
-
-def captioned(caption: str, pixels: Array, size: tuple[int, int] = PANEL) -> Image.Image:
+def captioned(caption: str, pixels: Array, size: tuple[int, int] = (400, 267)) -> Image.Image:
     """Return a picture in a size, with its caption in the lower left corner."""
     panel = Image.fromarray(pixels).convert("RGB").resize(size, Image.Resampling.LANCZOS)
     draw = ImageDraw.Draw(panel, "RGBA")

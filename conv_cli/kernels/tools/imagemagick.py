@@ -16,7 +16,7 @@ import numpy as np
 
 from conv_cli.errors import ConvError
 from conv_cli.io.tables import format_number
-from conv_cli.io.text import shown
+from conv_cli.io.text import nearest, shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, named
 from conv_cli.kernels.operations import rotated
 from conv_cli.kernels.tools.magick_kernels import NAMES, PATTERNS, Arguments, given, magick_kernels
@@ -83,6 +83,8 @@ def _read_name(piece: Typed) -> tuple[list[Kernel], frozenset[str]]:
             "with; use one that is"
         )
     if name not in NAMES:
+        if near := nearest(name, NAMES):
+            raise piece.fault(0, f"one of ImageMagick's names; did you mean {near}?")
         raise piece.fault(0, f"one of ImageMagick's names: {', '.join(NAMES)}")
     end = match.end()
     end += len(piece.text[end:]) - len(piece.text[end:].lstrip(" \t\r\n,:"))
