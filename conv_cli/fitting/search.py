@@ -30,6 +30,8 @@ _MARGIN = 3.0
 """Standard deviations of the noise between what is predicted and an end of the range."""
 _NEARLY = 6.0
 """Up to so many floors, a kernel may be that of a target whose codec shrank its weights."""
+_CHOICES = 2
+"""The first prediction is itself of pixels that were cut on one side."""
 _KEPT = 0.5
 """Pixels are not chosen by a prediction that leaves fewer of them."""
 _OUTLIER = 8.0
@@ -140,8 +142,10 @@ def search(task: Task, coder: Coder | None) -> Found:
         best = min((best, *others), key=lambda learned: learned.rmse)
     used = task
     if _is_off(task, best) and any(pair.ends.any() for pair in task.pairs):
-        by_prediction = [_by_prediction(pair, best) for pair in task.pairs]
-        if _usable(by_prediction) >= _KEPT * _usable(task.pairs):
+        for _ in range(_CHOICES):
+            by_prediction = [_by_prediction(pair, best) for pair in task.pairs]
+            if _usable(by_prediction) < _KEPT * _usable(task.pairs):
+                break
             used = task._replace(pairs=by_prediction)
             best = _solved(used, best.window, best.around, best.sizes)
     cleaned = None
