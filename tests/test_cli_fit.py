@@ -307,9 +307,11 @@ def test_gradient_descent_that_has_not_come_far_names_no_kernel(folder):
     assert b"conv-cli apply" not in done.stdout
 
 
-def test_target_of_half_the_size_is_named(folder):
+def test_target_of_half_the_size_was_sampled(folder):
     succeed("apply", "before.png", "-k", "box", "--stride", 2, "-o", "half.png", cwd=folder)
-    done = conv_cli("fit", "before.png", "half.png", cwd=folder)
+    found = fitted("before.png", "half.png", cwd=folder)
+    assert (found["stride"], found["match"], found["verdict"]) == ([2, 2], "box", "exact")
+    done = conv_cli("fit", "before.png", "half.png", "--stride", 1, cwd=folder)
     assert one_error_line(done, 1).startswith("Error: before.png, half.png: a kernel of 121x161")
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -152,6 +153,7 @@ def apply(
 
     IMAGES are files, folders, - for stdin, or matrices such as "0 1 2; 3 4 5".
     """
+    from conv_cli.kernels.learned import manner_of
     from conv_cli.pipeline.filter import Filter
     from conv_cli.pipeline.filter_task import FilterTask
     from conv_cli.pipeline.jobs import (
@@ -175,15 +177,19 @@ def apply(
             param_hint="--output",
         )
     _check(output, form, batch, show)
+    given = [kernel for several in kernels for kernel in several]
+    manner = manner_of(given)
+    stride = manner.stride if sliding.stride == (1, 1) else sliding.stride
     rule = Filter(
-        sliding.prepared(kernel for several in kernels for kernel in several),
-        sliding.params,
+        sliding.prepared(given),
+        replace(sliding.params, stride=stride),
         bias=sliding.bias,
         gray=sliding.channels == "gray",
         filter_alpha=alpha == "filter",
-        linear=linear,
+        linear=linear or manner.linear,
         combine=combine,
         white=form.white,
+        tone=manner.tone,
     )
     maps = rule.maps()
     to = Destination(

@@ -14,9 +14,9 @@ _SECTIONS = {
         "show", "predict", "residual", "report", "layer", "input", "field", "image",
         "heatmap", "crop", "mask",
     ),
-    "Window": ("padding", "border", "stride", "dilation", "convolve", "at", "size"),
+    "Window": ("padding", "border", "stride", "dilation", "convolve", "at", "size", "region"),
     "Values": (
-        "normalize", "bias", "channels", "alpha", "linear", "combine", "range", "depth",
+        "normalize", "bias", "channels", "alpha", "linear", "tone", "combine", "range", "depth",
         "white", "ridge", "method", "epochs", "lr", "seed", "batch",
         "threshold", "false_alarms", "limit", "overlap", "scale", "rotate",
     ),

@@ -1,6 +1,5 @@
 """conv-cli find: where a pattern lies in images."""
 
-import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from conv_cli.cli.options import (
     GreyChoice,
     IntRange,
     NumberType,
+    RegionType,
     Telling,
     batch_options,
     recursive_option,
@@ -64,28 +64,6 @@ class SpanType(click.ParamType):
             f"{value!r} is not understood; use A:B, from the smaller to the larger, both from "
             f"{self._least:g} to {self._most:g}"
         )
-
-
-class WindowType(click.ParamType):
-    """A window of an image: ROW,COL,HxW."""
-
-    name = "window"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Window:
-        """Return row, column, height and width."""
-        match = re.fullmatch(
-            r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*([1-9]\d{0,8})x([1-9]\d{0,8})\s*",
-            value,
-            re.ASCII | re.IGNORECASE,
-        )
-        if match is None:
-            raise click.BadParameter(
-                f"{value!r} is not understood; use ROW,COL,HxW, as 10,20,64x48"
-            )
-        row, col, height, width = map(int, match.groups())
-        return row, col, height, width
 
 
 @click.command(cls=Command, epilog=EPILOG)
@@ -140,7 +118,7 @@ class WindowType(click.ParamType):
 )
 @click.option(
     "--crop",
-    type=WindowType(),
+    type=RegionType(),
     metavar="ROW,COL,HxW",
     help="The pattern is that window of PATTERN.",
 )

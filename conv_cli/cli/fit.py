@@ -17,6 +17,7 @@ from conv_cli.cli.options import (
     IntRange,
     NumberType,
     PairType,
+    RegionType,
     Telling,
     as_json_option,
     force_option,
@@ -113,6 +114,25 @@ Examples
     metavar="L",
     help="Add L times the sum of squared weights to the mean squared error.  [default: 0]",
 )
+@click.option(
+    "--stride",
+    type=PairType(1, "auto"),
+    default="auto",
+    show_default=True,
+    help="TARGET is INPUT filtered and sampled at every Nth place; auto: as the sizes say.",
+)
+@click.option("--linear", is_flag=True, help="Fit in linear light, as apply --linear works.")
+@click.option(
+    "--tone",
+    is_flag=True,
+    help="Learn a curve too, before the kernel or after it, whichever explains the pair.",
+)
+@click.option(
+    "--region",
+    type=RegionType(),
+    metavar="ROW,COL,HxW",
+    help="Fit that window of both pictures alone.",
+)
 @click.option("--predict", metavar="FILE", help="Write what the kernel makes of the first input.")
 @click.option(
     "--residual",
@@ -137,6 +157,10 @@ def fit(
     seed: int,
     channels: "Channels",
     ridge: float,
+    stride: "Literal['auto'] | tuple[int, int]",
+    linear: bool,
+    tone: bool,
+    region: "tuple[int, int, int, int] | None",
     predict: str | None,
     residual: str | None,
     report: str | None,
@@ -151,15 +175,15 @@ def fit(
 
     Exits with 3 if no linear kernel explains the pair, or if the pictures do not tell.
     """
-    from conv_cli.fitting.files import opened, recoding
+    from conv_cli.fitting.files import coded, opened, recoding
     from conv_cli.fitting.fit import EPOCHS, fit_kernel
 
     files = _Files(output, predict, residual, report, force)
-    _check(files, method, epochs, lr, channels != "shared", as_json)
+    _check(files, method, epochs, lr, channels != "shared" or tone, as_json)
     pairs = _pairs(paths, telling.quiet)
     if not pairs:
         return boundary.NOTHING
-    names = [name for pair in pairs for name in pair]
+    names, targets = [name for pair in pairs for name in pair], [target for _, target in pairs]
     with boundary.inputs_first(names):
         files.check(names)
     boundary.require_stdout(output == "-" or not telling.quiet or as_json)
@@ -169,13 +193,17 @@ def fit(
         befores, afters = (
             opened(names, max_pixels=max_pixels) for names in zip(*pairs, strict=True)
         )
+        if region is not None:
+            befores, afters = _cropped(befores, afters, pairs, region)
         with _Watched(telling, method, epochs or EPOCHS) as watched:
             found = fit_kernel(
                 befores, afters, size,
                 bias=bias, method=method, channels=channels, ridge=ridge,
+                stride=stride, linear=linear, tone=tone,
                 epochs=epochs or EPOCHS, lr=lr, seed=seed,
                 names=[f"{before}, {after}" for before, after in pairs],
-                recode=recoding([target for _, target in pairs]),
+                recode=recoding(targets),
+                coded=None if region else coded(targets),
                 watch=watched,
             )  # fmt: skip
         _write(found, (befores[0], afters[0]), pairs[0], files, telling.quiet)
@@ -183,8 +211,35 @@ def fit(
         if as_json:
             click.echo(json.dumps({"image": pairs[0][1], "error": str(error)}))
         raise
-    _print(found, pairs[0], output, as_json, telling.quiet)
+    _print(found, pairs[0], output, as_json, telling.quiet, len(pairs))
     return boundary.DONE if _is_sure(found) else boundary.NOTHING
+
+
+def _cropped(
+    befores: "Sequence[Image]",
+    afters: "Sequence[Image]",
+    pairs: Sequence[tuple[str, str]],
+    region: tuple[int, int, int, int],
+) -> "tuple[list[Image], list[Image]]":
+    """Return one window of all pictures."""
+    from dataclasses import replace as changed
+
+    import numpy as np
+
+    row, column, height, width = region
+    for (before, after), one, other in zip(pairs, befores, afters, strict=True):
+        if one.shape[:2] != other.shape[:2]:
+            raise FitError(f"{before}, {after}: --region needs pictures of one size; leave it out")
+        if row + height > one.shape[0] or column + width > one.shape[1]:
+            raise FitError(
+                f"{before}: --region ends at row {row + height} and column {column + width}, and "
+                f"the picture has {one.shape[0]}x{one.shape[1]}; give a window inside"
+            )
+    place = slice(row, row + height), slice(column, column + width)
+    return tuple(  # type: ignore[return-value]
+        [changed(image, pixels=np.ascontiguousarray(image.pixels[place])) for image in images]
+        for images in (befores, afters)
+    )
 
 
 class _Files(NamedTuple):
@@ -355,15 +410,16 @@ def _kernel_bytes(found: "Fit", output: str, quiet: bool) -> bytes:
 
 
 def _print(
-    found: "Fit", pair: tuple[str, str], output: str | None, as_json: bool, quiet: bool
+    found: "Fit", pair: tuple[str, str], output: str | None, as_json: bool, quiet: bool, pairs: int
 ) -> None:
     """Print the result: data on stdout, and why it is none on stderr."""
-    from conv_cli.report.fit_text import fit_lines
+    from conv_cli.report.fit_text import fit_lines, next_step
 
     if output == "-":
         click.echo(json.dumps(found.as_file()))
     elif as_json:
-        click.echo(json.dumps(found.as_dict()))
+        following = next_step(found, *pair, output) if pairs == 1 else None
+        click.echo(json.dumps({**found.as_dict(), "next": following}))
     elif not quiet:
         for line in fit_lines(found, *pair, saved=output):
             text = boundary.escaped(line)

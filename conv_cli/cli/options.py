@@ -326,6 +326,26 @@ class PlaceType(click.ParamType):
         return int(match[1]), int(match[2])
 
 
+class RegionType(click.ParamType):
+    """A window: ROW,COL,HxW, row and column from 0."""
+
+    name = "region"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        """Return (row, column, rows, columns)."""
+        match = re.fullmatch(
+            r"\s*(\d{1,9})\s*,\s*(\d{1,9})\s*,\s*([1-9]\d{0,8})x([1-9]\d{0,8})\s*",
+            value, re.ASCII | re.IGNORECASE,
+        )  # fmt: skip
+        if match is None:
+            raise click.BadParameter(
+                f"{value!r} is not understood; use ROW,COL,HxW, as 10,20,100x200"
+            )
+        return int(match[1]), int(match[2]), int(match[3]), int(match[4])
+
+
 class ShapeType(click.ParamType):
     """Channels, rows and columns: CxHxW."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.fitting.pairs import Pair, Window
+from conv_cli.fitting.quantised import Coded, Regressed, regressed, trimmed_regression
 from conv_cli.fitting.refine import predicted
 from conv_cli.fitting.solve import Solution
 
@@ -20,8 +21,34 @@ from the codec."""
 class Coder:
     """Codec of the targets, on planes."""
 
-    def __init__(self, recode: Recode, planes: Sequence[Sequence[Pair]]) -> None:
+    def __init__(
+        self,
+        recode: Recode,
+        planes: Sequence[Sequence[Pair]],
+        coded: Sequence[Coded | None] | None = None,
+    ) -> None:
         self._recode, self._planes = recode, planes
+        alone = coded if coded and len(planes) == 1 else [None]
+        self._coded = alone[0]
+
+    def regressed(
+        self, window: Window, solution: Solution, *, grow: bool
+    ) -> tuple[Window, Regressed] | None:
+        """Return the window and weights that a JPEG's own coefficients tell; None if they do not.
+
+        They do of one pair, whose channels share a kernel.
+        """
+        planes = [pair.x for pair in self._planes[0]]
+        single = all(len(x) == 1 for x in planes) and len(planes) in (1, 3)
+        if self._coded is None or not single or self._planes[0][0].stride != (1, 1):
+            return None
+        if self._planes[0][0].y.shape[1:] != self._coded.luma.shape:
+            return None
+        together = np.concatenate(planes)
+        if grow:
+            return trimmed_regression(together, self._coded, window, solution)
+        found = regressed(together, self._coded, window, solution)
+        return None if found is None else (window, found)
 
     def floor(self, window: Window, solution: Solution) -> float:
         """Return the error, root mean square, that the codec leaves in what is predicted."""

@@ -28,6 +28,11 @@ brightness."""
 _LIKELY = 0.75
 """By chance alone a pixel that is set aside has more of something than one that is not in half of
 all cases, give or take 0.08 for twelve blocks."""
+_EVEN, _DETAILED = 40, 98
+"""Percentiles of detail up to which a picture is even, and from which on it has much."""
+_MOSTLY, _MUCH_MORE, _HARDLY = 0.5, 10.0, 0.03
+"""Share of pixels with much detail that are set aside, or how many times that of all; and of it the
+even ones'."""
 _PERIODS = range(2, 9)
 """Every second row, and so on, up to the eighth."""
 _FEWEST_PERIODS = 8
@@ -97,6 +102,7 @@ def follows_a_rule(
     Saturated pixels are set aside where the kernel makes something else.
     """
     chances: list[Array] = []
+    detail: list[tuple[Array, Array]] = []
     for given, pair in zip(before, pairs, strict=True):
         region = given.region(window)
         near, counted = _near(given, window, solution, error)
@@ -108,6 +114,12 @@ def follows_a_rule(
         if given.same_size:
             x = given.x.mean(axis=0)[region]
             chances += _within_blocks(x, lost, near & counted)
+            detail.append(_detail_of(x, lost, near & counted))
+    if detail and _is_picked(*(np.concatenate(some, axis=1) for some in zip(*detail, strict=True))):
+        return (
+            "where the picture has detail, and nowhere where it has none, as a threshold or a "
+            "limit makes them"
+        )
     if len(chances) < _FEWEST_BLOCKS:
         return ""
     likely = np.abs(np.mean(chances, axis=0) - 0.5) + 0.5
@@ -133,6 +145,42 @@ def _is_periodic(lost: Array, counted: Array) -> bool:
             more = shares[period // 2 :][: len(means)] - means
             if np.ptp([np.median(more[first::period]) for first in range(period)]) > _OFTEN:
                 return True
+    return False
+
+
+def _detail_of(x: Array, lost: Array, used: Array) -> tuple[Array, Array]:
+    """Return how much detail there is about pixels that are set aside, and about others (3, n)."""
+    height, width = lost.shape
+    corners = [
+        (row, column)
+        for row in range(0, height - _BLOCK + 1, _BLOCK)
+        for column in range(0, width - _BLOCK + 1, _BLOCK)
+    ]
+    some: list[Array] = [np.empty((3, 0))]
+    others: list[Array] = [np.empty((3, 0))]
+    for row, column in np.random.default_rng(1).permutation(corners)[:_MOST_BLOCKS]:
+        place = slice(row, row + _BLOCK), slice(column, column + _BLOCK)
+        features = _features(x, row, column, 0.0)[:3]
+        some.append(features[:, lost[place]])
+        others.append(features[:, used[place]])
+    return np.concatenate(some, axis=1), np.concatenate(others, axis=1)
+
+
+def _is_picked(some: Array, others: Array) -> bool:
+    """Tell whether most pixels with much detail are set aside, and hardly any with little.
+
+    What covers a part of a picture covers its even parts too.
+    """
+    if some.shape[1] < _FEWEST_USED or others.shape[1] < _FEWEST_USED:
+        return False
+    share = some.shape[1] / (some.shape[1] + others.shape[1])
+    for lost, used in zip(some, others, strict=True):
+        both = np.concatenate([lost, used])
+        low, high = np.percentile(both, [_EVEN, _DETAILED])
+        even = float((lost <= low).sum()) / max(float((both <= low).sum()), 1.0)
+        busy = float((lost >= high).sum()) / max(float((both >= high).sum()), 1.0)
+        if busy >= min(_MOSTLY, _MUCH_MORE * share) and even <= _HARDLY * busy:
+            return True
     return False
 
 

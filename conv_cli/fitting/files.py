@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.images import MAX_PIXELS, Image, lossy_codec, read_image
+from conv_cli.fitting.quantised import Coded
+from conv_cli.images import MAX_PIXELS, Image, jpeg_luma, lossy_codec, read_image
 
 Pixels = npt.NDArray[Any]
 
@@ -40,3 +41,9 @@ def recoding(targets: Sequence[Any]) -> Callable[[int, Pixels], Pixels] | None:
         return pixels if codec is None else np.asarray(codec(pixels))
 
     return recode if any(codecs) else None
+
+
+def coded(targets: Sequence[Any]) -> list[Coded | None]:
+    """Return what targets that are JPEG files say of their brightness."""
+    found = (jpeg_luma(target) if is_file(target) else None for target in targets)
+    return [None if each is None else Coded(*each) for each in found]

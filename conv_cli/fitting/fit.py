@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -14,10 +15,15 @@ import numpy.typing as npt
 from conv_cli.colors import white
 from conv_cli.errors import FitError
 from conv_cli.fitting import reading
+from conv_cli.fitting.causes import cause_of
 from conv_cli.fitting.codec import Coder, Recode
+from conv_cli.fitting.curved import curved_fit
 from conv_cli.fitting.diagnosis import explained_shares, follows_a_rule
+from conv_cli.fitting.files import coded as coded_files
 from conv_cli.fitting.files import is_file, opened, recoding
-from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared
+from conv_cli.fitting.misfit import misfit
+from conv_cli.fitting.pairs import Pair, Size, Window, level_of, prepared, stride_between
+from conv_cli.fitting.quantised import Coded
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.search import (
     Found,
@@ -26,12 +32,15 @@ from conv_cli.fitting.search import (
     Watch,
     by_descent,
     certainty_of,
+    precision_of,
     search,
     stated,
 )
 from conv_cli.fitting.verdict import SURE, VERDICTS, Verdict, graded, lacking, unexplained
 
 Array = npt.NDArray[Any]
+NewCoder = Callable[[Sequence[Sequence[Pair]]], Coder]
+"""Makes the codec of the targets from planes."""
 Channels = Literal["shared", "each", "mix"]
 
 EPOCHS = 100
@@ -42,11 +51,22 @@ _CURVED = (
     "each pixel of the target depends on its own value alone, along a curve, as gamma, levels or a "
     "threshold make it"
 )
+_FAR = 8
+"""Rows or columns that pictures are moved by, and not the kernel wide."""
+_MISFITS = {
+    "tone": "; what is left depends on the brightness",
+    "neighbours": "; what is left depends on ranks or limits among neighbours",
+    "wider": "; what is left depends on pixels beyond the kernel",
+    "position": "; what is left depends on the place in the picture",
+}
+"""What predicts that which a kernel leaves, in words."""
 _LEAST_EXPLAINED = 0.5
 """No kernel explains a channel of which it makes less than this share of the pixels."""
 _OTHER_WAYS: dict[Channels, int] = {"each": 17, "mix": 9}
 """How else the channels of a poor pair may go together, and the largest side that is tried: time
 grows with the sixth power of it, and a pair that nothing explains pays all of it."""
+_ALIKE = 0.02
+"""Weights that differ by no more of the largest are those of a built-in, whatever their errors."""
 _NOTED = 0.001
 """A verdict says so if more pixels than this share are left out."""
 _LEAST_SIDE = 3
@@ -61,12 +81,16 @@ def fit_kernel(
     bias: bool = True,
     method: Method = "exact",
     channels: Channels = "shared",
+    stride: int | Sequence[int] | Literal["auto"] = "auto",
+    linear: bool = False,
+    tone: bool = False,
     ridge: float = 0.0,
     epochs: int = EPOCHS,
     lr: float | None = None,
     seed: int = 0,
     names: Sequence[str] | None = None,
     recode: Recode | None = None,
+    coded: Sequence[Coded | None] | None = None,
     watch: Watch | None = None,
 ) -> Fit:
     """Return the kernel and bias that turn x into y, with a verdict.
@@ -85,6 +109,10 @@ def fit_kernel(
         verdict is on the pair, so it is that of the exact answer.
     channels : str. "shared": one kernel. "each": one a channel. "mix": every channel of y from all
         of x.
+    stride : int, (rows, columns) or "auto". Of the input, between pixels of the target. "auto":
+        what the sizes ask for.
+    linear : bool. Fit in linear light, weighing errors as they show in the target's levels.
+    tone : bool. Learn a monotone curve too, before or after the kernel, whichever explains more.
     ridge : float, 0 or more. What a unit of squared weight adds to the mean squared error.
     epochs, lr, seed. Of gradient descent. Each epoch takes `lr` times the gradient of the summed
         squared error, pixels counted in white. None: a rate that suits the pixels, which are
@@ -92,6 +120,8 @@ def fit_kernel(
     names : sequence of str, optional. What errors call the pairs.
     recode : callable, optional. For targets from lossy files: is given the number of a pair and a
         prediction (H, W) or (H, W, C), uint8, and returns it as it comes back from the codec.
+    coded : sequence of Coded or None, optional. For targets that are JPEG files: what each says of
+        its brightness.
     watch : callable, optional. Is told of each epoch: its number, the loss, and the weights (p, D).
 
     Raises FitError if the images do not go together, or cannot be fitted at all.
@@ -115,8 +145,33 @@ def fit_kernel(
     files = afters
     befores, afters = opened(befores), opened(afters)
     recode = recode or recoding(files)
+    coded = coded if coded is not None or len(files) > 1 else coded_files(files)
     settings = Settings(_size(size), bias, ridge, method, epochs, lr, seed, watch)
-    return _fit(befores, afters, names, channels, settings, recode)
+    if linear or tone:
+        _check_curved(settings, channels, linear, tone)
+        settings = settings._replace(linear=linear, tone=tone)
+    before, after = (np.shape(image)[:2] for image in (befores[0], afters[0]))
+    sampled = len(before) == len(after) == 2 and stride == "auto"
+    steps = stride_between(before, after) if sampled else (1, 1)
+    steps = steps if stride == "auto" else _sides("stride", stride)
+    coder = recode and partial(Coder, recode, coded=coded)
+    return _fit(befores, afters, names, channels, settings, coder, steps)
+
+
+def _check_curved(settings: Settings, channels: Channels, linear: bool, tone: bool) -> None:
+    """Raise FitError for what a curve, or linear light, does not go together with."""
+    wrong = {
+        "linear and tone": linear and tone,
+        "a curve and channels each or mix": tone and channels != "shared",
+        "linear light and channels mix": linear and channels == "mix",
+        "method gd": settings.method == "gd",
+        "no bias": not settings.bias,
+        "ridge": settings.ridge > 0,
+    }
+    for what, there in wrong.items():
+        if there:
+            name = "linear" if linear else "tone"
+            raise FitError(f"{name}: {what} cannot be fitted; leave one of them out")
 
 
 def _fit(
@@ -125,7 +180,8 @@ def _fit(
     names: Sequence[str],
     channels: Channels,
     settings: Settings,
-    recode: Recode | None,
+    coder: NewCoder | None,
+    stride: Size,
 ) -> Fit:
     level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
@@ -133,16 +189,17 @@ def _fit(
     def fitted(way: Channels, settings: Settings) -> tuple[Fit, int]:
         """Return the fit with channels treated in one way, and how many planes a pair has."""
         planes = [
-            prepared(before, after, mixed=way == "mix", name=name, level=level)
+            prepared(before, after, mixed=way == "mix", name=name, level=level, stride=stride)
             for before, after, name in zip(befores, afters, names, strict=True)
         ]
         _check_alike(planes, [np.asarray(after).dtype for after in afters], way)
         if way == "each":
-            return _each(planes, settings, before, target, level, recode), len(planes[0])
-        return _fitted(planes, settings, before, target, level, recode), min(map(len, planes))
+            return _each(planes, settings, before, target, level, coder), len(planes[0])
+        return _fitted(planes, settings, before, target, level, coder), min(map(len, planes))
 
     fit, planes = fitted(channels, settings)
-    if channels != "shared" or fit.verdict != "poor" or planes < 2:
+    found_out = fit.cause is not None and (fit.remedy or fit.flip is not None)
+    if channels != "shared" or fit.verdict != "poor" or planes < 2 or found_out:
         return fit
     return _with_other_ways(fit, fitted, settings)
 
@@ -152,13 +209,16 @@ def _with_other_ways(
 ) -> Fit:
     """Return a poor fit that says whether channels that go together otherwise explain the pair."""
     for way, side in _OTHER_WAYS.items():
+        quick = settings._replace(method="exact", watch=None, largest=side, causes=False)
         try:
-            other, _ = fitted(way, settings._replace(method="exact", watch=None, largest=side))
+            other, _ = fitted(way, quick)
         except FitError:  # pairs that do not go together so
             continue
         if other.verdict in SURE:
             why = f"; --channels {way} explains the pair ({other.verdict})"
-            return replace(fit, reason=fit.reason + why)
+            cause = "mix" if way == "mix" else "channels"
+            options = ("--channels", way)
+            return replace(fit, reason=fit.reason + why, cause=cause, remedy=options)
     return replace(fit, reason=f"{fit.reason}; nor do --channels each and mix explain it")
 
 
@@ -168,13 +228,13 @@ def _each(
     before: Array,
     target: Array,
     level: int,
-    recode: Recode | None,
+    coder: NewCoder | None,
 ) -> Fit:
     """Return one fit a channel, of one size, together."""
 
     def each(settings: Settings) -> list[Fit]:
         alone = ([[pair] for pair in pairs] for pairs in zip(*planes, strict=True))
-        return [_fitted(pairs, settings, before, target, level, recode) for pairs in alone]
+        return [_fitted(pairs, settings, before, target, level, coder) for pairs in alone]
 
     fits = each(settings)
     if len({fit.window for fit in fits}) > 1:
@@ -190,13 +250,15 @@ def _several(images: Any) -> bool:
 
 
 def _size(size: int | Sequence[int] | str) -> Size | None:
-    if size == "auto":
-        return None
+    return None if size == "auto" else _sides("size", size)
+
+
+def _sides(what: str, size: int | Sequence[int] | str) -> Size:
     sides: tuple[Any, ...] = (size, size) if isinstance(size, int) else tuple(size)
     if len(sides) != 2 or not all(
         isinstance(side, int | np.integer) and side > 0 for side in sides
     ):
-        raise FitError(f"size {size!r} is not understood; use auto, a number, or (rows, columns)")
+        raise FitError(f"{what} {size!r} is not understood; use auto, a number, or (rows, columns)")
     return int(sides[0]), int(sides[1])
 
 
@@ -223,7 +285,7 @@ def _fitted(
     before: Array,
     target: Array,
     level: int,
-    recode: Recode | None,
+    coder: NewCoder | None,
 ) -> Fit:
     """Return one fit over all planes of all pairs."""
     pairs = [pair for some in planes for pair in some]
@@ -233,9 +295,13 @@ def _fitted(
     task = stated(pairs, settings, floor)
     if not any(pair.varies() for pair in task.pairs):
         return _flat(task, len(planes))
-    found = search(task, recode and Coder(recode, planes))
+    if settings.linear or settings.tone:
+        return curved_fit(task, before, target, len(planes))
+    found = search(task, coder and coder(planes))
     verdict, reason = _verdict(found, settings)
     fit = _told(found, settings, verdict, reason, len(planes))
+    if verdict == "poor" and settings.causes:
+        fit = _with_cause(fit, found, _unit(target.dtype))
     peak = _unit(target.dtype) if whole else spread
     fit = replace(fit, psnr=_decibels(peak, fit.rmse))
     if settings.method == "exact":
@@ -254,6 +320,24 @@ def _fitted(
         exact_weights=fit.weights,
         psnr=_decibels(peak, other.rmse),
     )
+
+
+def _with_cause(fit: Fit, found: Found, top: float) -> Fit:
+    """Return a poor fit that says what explains the pair instead."""
+    if found.curved:
+        return replace(fit, cause="tone", remedy=("--tone",))
+    if len(found.given[0].x) > 1 or found.valid:
+        return fit
+    window = found.best.window
+    middle = window.top + (window.rows - 1) // 2, window.left + (window.columns - 1) // 2
+    centre = middle if max(map(abs, middle)) > _FAR else (0, 0)
+    cause = cause_of(found.given, found.floor, top, centre)
+    if cause is None:
+        left = misfit(found.pairs, window, found.best.solution)
+        by_detail = found.cleaned or left.group == "neighbours"
+        return replace(fit, cause="neighbours") if by_detail else fit
+    reason = f"{fit.reason}; {cause.words}"
+    return replace(fit, cause=cause.name, remedy=cause.options, flip=cause.flip, reason=reason)
 
 
 def _decibels(peak: float, rmse: float) -> float:
@@ -277,18 +361,28 @@ def _verdict(found: Found, settings: Settings) -> tuple[Verdict, str]:
     if found.curved:
         return "poor", f"{_CURVED}; {_words('poor', best.r2)}"
     verdict = graded(best.rmse, found.floor)
-    against = (
-        unexplained(found.given, found.pairs, best.window, best.solution, found.floor)
-        if verdict in SURE
-        else ""
-    )
-    if against:
+    if verdict == "poor":
+        return _noise_or_misfit(found)
+    against = unexplained(found.given, found.pairs, best.window, best.solution, found.floor)
+    if against := against or _no_stray_pixels(found):
         return "poor", against
     lost = _lost(found, best.window)
-    if verdict in SURE and (against := _no_stray_pixels(found)):
-        return "poor", against
     left_out = f"; {lost * 100:.3g} % of the pixels are left out, which no kernel made"
     return verdict, _words(verdict, best.r2) + (left_out if lost > _NOTED else "")
+
+
+def _noise_or_misfit(found: Found) -> tuple[Verdict, str]:
+    """Return "noisy" where nothing in the picture predicts what is left, or "poor"."""
+    best = found.best
+    left = misfit(found.pairs, best.window, best.solution)
+    if not left.is_noise(best.r2):
+        why = _MISFITS.get(left.group or "", "")
+        return "poor", _words("poor", best.r2) + why
+    noise = math.sqrt(max(best.rmse**2 - found.floor**2, 0.0))
+    return "noisy", (
+        f"nothing in the picture predicts what is left: noise with a standard deviation of "
+        f"{noise:.3g} in the target"
+    )
 
 
 def _no_stray_pixels(found: Found) -> str:
@@ -329,8 +423,10 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
     sure = certainty_of(found, best.normal, settings)
     known = np.isfinite(sure.variances)
     spread = np.where(known, np.sqrt(np.where(known, sure.variances, 0)) * best.rmse, math.inf)
+    if best.errors is not None:
+        spread = best.errors
     errors = np.broadcast_to(spread, best.solution.weights.T.shape).reshape(shape).copy()
-    origin, shift = _origin(window, found.valid is not None)
+    origin, shift = _origin(window, found.valid is not None, given[0].stride)
     fit = Fit(
         weights=weights,
         bias=float(best.solution.bias[0]) if single else tuple(best.solution.bias.tolist()),
@@ -340,6 +436,7 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
         noise_floor=found.floor,
         verdict=verdict,
         reason=reason,
+        noise=math.sqrt(max(best.rmse**2 - found.floor**2, 0)) if verdict == "noisy" else None,
         condition=sure.condition,
         stderr=errors,
         clipped=_clipped(given),
@@ -348,13 +445,15 @@ def _told(found: Found, settings: Settings, verdict: Verdict, reason: str, image
         pairs=images,
         pixels=_count(found.pairs, window),
         valid=found.valid is not None,
+        stride=given[0].stride,
+        top=given[0].white,
         sizes=best.sizes,
         window=window,
     )
-    return _read(fit, found) if fit.explains else fit
+    return _read(fit, found, settings) if fit.explains else fit
 
 
-def _read(fit: Fit, found: Found) -> Fit:
+def _read(fit: Fit, found: Found, settings: Settings) -> Fit:
     """Return the fit with what its weights and the rim of the target can be read as."""
     best = found.best
     border = None
@@ -369,7 +468,29 @@ def _read(fit: Fit, found: Found) -> Fit:
         fit.weights, fit.stderr, unmoved, float(best.solution.bias[0]), 2 * found.floor
     )
     fractions = reading.rational(fit.weights, fit.stderr)
-    return replace(fit, border=border, match=match, turned_match=flipped, rational=fractions)
+    possible = _names(found, unmoved, fit, settings)
+    passing = [name.spec for name in possible if name.passes]
+    if match is not None and possible and match not in passing:
+        close = reading.apart(fit.weights, unmoved, match) <= _ALIKE
+        match = match if close else next(iter(passing), None)
+    return replace(
+        fit,
+        border=border,
+        match=match,
+        turned_match=flipped,
+        rational=fractions,
+        names=tuple(possible),
+    )
+
+
+def _names(found: Found, window: Window, fit: Fit, settings: Settings) -> list[reading.Named]:
+    """Return the built-ins that a kernel may be, with how well they suit."""
+    best = found.best
+    if not np.isfinite(fit.stderr).all() or not fit.stderr.all():
+        return []
+    precision = precision_of(found, settings)
+    bias = float(best.solution.bias[0])
+    return reading.names(fit.weights, precision, window, bias, 2 * found.floor)
 
 
 def _flat(task: Task, images: int) -> Fit:
@@ -403,7 +524,7 @@ def _clipped(pairs: Sequence[Pair]) -> float:
 
 def _lost(found: Found, window: Window) -> float:
     """Return the share of usable pixels that were found to be made by no kernel."""
-    if found.pairs is found.given:
+    if not found.cleaned:
         return 0.0
     return 1 - _count(found.pairs, window) / max(_count(found.given, window), 1)
 
@@ -412,16 +533,19 @@ def _count(pairs: Sequence[Pair], window: Window) -> int:
     return sum(int(np.count_nonzero(pair.usable[pair.region(window)])) for pair in pairs)
 
 
-def _origin(window: Window, valid: bool) -> tuple[Size, Size]:
+def _origin(window: Window, valid: bool, stride: Size) -> tuple[Size, Size]:
     """Return the origin within the window, and the shift.
 
-    The middle of an even side may be either of two places; no shift is made up for that.
+    The middle of an even side may be either of two places; no shift is made up for that. Nor is one
+    where the target is sampled: its pixels have no place of their own in the input.
     """
     if valid:
         return ((window.rows - 1) // 2, (window.columns - 1) // 2), (0, 0)
     origin, shift = [], []
     for first, length in zip(window[:2], window.size, strict=True):
         natural = (length - 1) // 2
+        if stride != (1, 1):
+            natural = min(max(-first, 0), length - 1)
         place = -first if -first in (natural, length // 2) else natural
         origin.append(place)
         shift.append(-first - place)

@@ -138,7 +138,8 @@ def gathered(pair: Pair, window: Window, places: Array) -> tuple[Array, Array]:
     """Return features (p, n), the last of them 1, and targets (D, n) of some pixels by number."""
     channels, height, width = pair.x.shape
     rows, columns = np.divmod(places, pair.y.shape[2])
-    first = (rows + window.top) * width + columns + window.left
+    down, across = pair.stride
+    first = (rows * down + window.top) * width + columns * across + window.left
     i, j = np.indices(window.size)
     steps = (np.arange(channels)[:, None, None] * height + i) * width + j
     features = np.empty((steps.size + 1, len(places)), pair.x.dtype)

@@ -124,11 +124,8 @@ def _blocks(pair: Pair, window: Window, count: int) -> Iterator[Pair]:
         for part in region
     )
     for down, across in product(rows, columns):
-        top, left = down.start + window.top, across.start + window.left
-        bottom = down.stop + window.top + window.rows - 1
-        right = across.stop + window.left + window.columns - 1
         yield pair._replace(
-            x=np.ascontiguousarray(pair.x[:, top:bottom, left:right]),
+            x=np.ascontiguousarray(pair.under((down, across), window)),
             y=np.ascontiguousarray(pair.y[:, down, across]),
             usable=pair.usable[down, across],
             held_out=pair.held_out[down, across],

@@ -17,6 +17,7 @@ Place = tuple[slice, slice]
 HELD_OUT = 4
 """One target pixel of so many is not learned from, but held out."""
 _LARGEST = 1e100
+_LARGEST_STRIDE = 16
 _FEWEST_VALUES = 8, 64
 """Fewer values than these may lie a step apart by chance, as those of a threshold do: where the
 step is that of fewer bits in 16, and where it is another."""
@@ -77,6 +78,7 @@ class Pair(NamedTuple):
     planes : int. Channels of the same picture that are pairs of their own. The rounding errors of
         greyish colours go together, so that there are not as many independent pixels as numbers.
     limits : (float, float). The ends of the target's range.
+    stride : (rows, columns). A step of one target pixel is so many input pixels.
     """
 
     name: str
@@ -87,11 +89,17 @@ class Pair(NamedTuple):
     ends: Array
     planes: int
     limits: tuple[float, float] = (-math.inf, math.inf)
+    stride: Size = (1, 1)
+
+    @property
+    def white(self) -> float:
+        """What white is in the target's units: 1 where it has no limits."""
+        return self.limits[1] if math.isfinite(self.limits[1]) else 1.0
 
     @property
     def same_size(self) -> bool:
         """Input and target have as many rows and columns."""
-        return self.x.shape[1:] == self.y.shape[1:]
+        return self.stride == (1, 1) and self.x.shape[1:] == self.y.shape[1:]
 
     @property
     def missing(self) -> Size:
@@ -111,12 +119,27 @@ class Pair(NamedTuple):
 
     def region(self, window: Window) -> Place:
         """Return the target pixels whose whole window lies in the input."""
-        ends = zip(self.y.shape[1:], self.x.shape[1:], window[:2], window.size, strict=True)
-        rows, columns = (
-            slice(max(0, -first), max(0, -first, min(n, m - first - length + 1)))
-            for n, m, first, length in ends
+        sides = zip(
+            self.y.shape[1:], self.x.shape[1:], window[:2], window.size, self.stride, strict=True
         )
+        rows, columns = (_whole(*side) for side in sides)
         return rows, columns
+
+    def under(self, place: Place, window: Window) -> Array:
+        """Return the part of the input (C, h, w) that the windows of target pixels cover."""
+        (top, bottom), (left, right) = (
+            (part.start * step + first, (part.stop - 1) * step + first + length)
+            for part, step, first, length in zip(
+                place, self.stride, window[:2], window.size, strict=True
+            )
+        )
+        return self.x[:, top:bottom, left:right]
+
+
+def _whole(targets: int, inputs: int, first: int, length: int, step: int) -> slice:
+    """Return the targets i for which 0 <= i·step + first and i·step + first + length <= inputs."""
+    start = max(0, -(first // step))
+    return slice(start, max(start, min(targets, (inputs - first - length) // step + 1)))
 
 
 def level_of(targets: Sequence[npt.ArrayLike]) -> int:
@@ -152,7 +175,14 @@ def _step(target: Array) -> int:
 
 
 def prepared(
-    x: npt.ArrayLike, y: npt.ArrayLike, *, mixed: bool, name: str, level: int = 1, seed: int = 0
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    mixed: bool,
+    name: str,
+    level: int = 1,
+    seed: int = 0,
+    stride: Size = (1, 1),
 ) -> list[Pair]:
     """Return the pairs of planes in a pair of images: one for each channel, or one of all.
 
@@ -163,11 +193,12 @@ def prepared(
     mixed : bool. Every channel of the target may depend on all of the input.
     name : str. What errors call the pair.
     level : int. The step of the target's values.
+    stride : (rows, columns). Of the input, between pixels of the target.
 
     Raises FitError if sizes or channels do not go together, or the input is not finite.
     """
     (before, opaque), (after, seen) = _planes(x, name), _planes(y, name)
-    _check(before, after, name)
+    _check(before, after, name, stride)
     if not mixed:
         before, after = _alike(before, after, name)
     before = _in_units(before, after.dtype)
@@ -177,7 +208,7 @@ def prepared(
     pairs = []
     for channel in [slice(None)] if mixed else [slice(c, c + 1) for c in range(len(after))]:
         target, limits = after[channel], _limits(after.dtype, level)
-        ends = np.any((target <= limits[0]) | (target >= limits[1]), axis=0)
+        ends = shown & np.any((target <= limits[0]) | (target >= limits[1]), axis=0)
         usable = shown & ~ends
         if target.dtype.kind == "f":
             usable &= np.isfinite(target).all(axis=0)
@@ -192,6 +223,7 @@ def prepared(
                 ends,
                 1 if mixed else len(after),
                 limits,
+                stride,
             )
         )
     return pairs
@@ -233,13 +265,36 @@ def _planes(image: npt.ArrayLike, name: str) -> tuple[Array, Array]:
     return planes, np.ones(planes.shape[1:], bool)
 
 
-def _check(before: Array, after: Array, name: str) -> None:
+def stride_between(before: Size, after: Size) -> Size:
+    """Return the stride that sampled a target of a size, if both its sides say so, or (1, 1)."""
+    steps = [round(long / max(short, 1)) for long, short in zip(before, after, strict=True)]
+    for step, long, short in zip(steps, before, after, strict=True):
+        if not 2 <= step <= _LARGEST_STRIDE or short not in (long // step, -(-long // step)):
+            return 1, 1
+    return steps[0], steps[1]
+
+
+def _check_sampled(before: Size, after: Size, name: str, stride: Size) -> None:
+    """Raise FitError unless a target is as small as a stride, and windows inside, leave it."""
+    most = [-(-side // step) for side, step in zip(before, stride, strict=True)]
+    if any(not n / 2 < side <= n for n, side in zip(most, after, strict=True)):
+        raise FitError(
+            f"{name}: a stride of {stride[0]}x{stride[1]} leaves {most[0]}x{most[1]} of the "
+            f"input's {before[0]}x{before[1]} pixels, and the target has {after[0]}x{after[1]}; "
+            "give the stride that it was sampled with, or leave out --stride"
+        )
+
+
+def _check(before: Array, after: Array, name: str, stride: Size) -> None:
     sizes = [f"{planes.shape[1]}x{planes.shape[2]}" for planes in (before, after)]
     missing = np.subtract(before.shape[1:], after.shape[1:])
-    if (missing < 0).any() or (2 * missing > before.shape[1:]).any():
+    if stride != (1, 1):
+        shapes = [(planes.shape[1], planes.shape[2]) for planes in (before, after)]
+        _check_sampled(shapes[0], shapes[1], name, stride)
+    elif (missing < 0).any() or (2 * missing > before.shape[1:]).any():
         raise FitError(
             f"{name}: the input has {sizes[0]} pixels, the target {sizes[1]}; they must be of one "
-            "size, or the target as small as valid filtering leaves it"
+            "size, or the target as small as valid filtering or a --stride leaves it"
         )
     for planes in (before, after):
         finite = planes[np.isfinite(planes)] if planes.dtype.kind == "f" else planes[:0]

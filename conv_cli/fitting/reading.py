@@ -1,5 +1,6 @@
 """Reading a kernel that was found: simple fractions, a built-in's name, the border."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,10 @@ _ALIKE = 3e-4
 """What other tools' own rounding may do to a weight."""
 _BY_CHANCE = 0.25
 """Fractions are looked for as long as no more than so many weights would be one by chance."""
+_TOOLS, _OUTSIDE = 3e-4, 0.05
+"""What other tools' own rounding may do to a weight of 0..1; and the share of the largest weight
+that may lie outside of the kernel."""
+_NARROWINGS = 5
 _MOST = 4096
 _RIM = 0.97
 
@@ -69,6 +74,109 @@ def match(
         if flipped is None and _same(found, allowed, kernel.flipped(), window):
             flipped = name
     return None, flipped
+
+
+class Named(NamedTuple):
+    """A built-in that a kernel may be.
+
+    spec : str. The KERNEL string.
+    chi2 : float. (w - b)ᵀ C⁻¹ (w - b), C the covariance of the weights w, over the point that 999
+        of 1000 such sums lie below: up to 1 the kernel may be it.
+    largest : float. Of the differences between weights.
+    """
+
+    spec: str
+    chi2: float
+    largest: float
+
+    @property
+    def passes(self) -> bool:
+        """The kernel may be it."""
+        return self.chi2 <= 1
+
+
+def names(
+    weights: Array, precision: Array, window: Window, bias: float, tolerance: float
+) -> list[Named]:
+    """Return all built-ins that a kernel may be, or the nearest alone; the likeliest first.
+
+    precision : ndarray, shape (p, p). The inverse of the covariance of the weights.
+    window : Window. Where the weights lie, the shift undone.
+    tolerance : float. By how much the bias may differ.
+    """
+    found = Kernel(weights, bias, _inside(window), "found")
+    limit = _limit(weights.size)
+    judged: dict[str, Named] = {}
+    for spec, kernel in (*_candidates(found), *_gaussians(found, precision, window)):
+        differences = _differences(found, kernel, window)
+        if differences is not None and abs(kernel.bias - bias) <= tolerance:
+            off, left = differences
+            chi2 = min(float(each @ precision @ each) for each in (off, left))
+            judged[spec] = Named(spec, chi2 / limit, float(np.abs(off).max()))
+    ordered = sorted(judged.values(), key=lambda name: name.chi2)
+    passing = [name for name in ordered if name.passes]
+    return passing or ordered[:1]
+
+
+def apart(weights: Array, window: Window, spec: str) -> float:
+    """Return the largest difference between weights and a built-in, by its largest weight."""
+    other = built_in(spec)[0]
+    differences = _differences(Kernel(weights, 0.0, _inside(window), "found"), other, window)
+    if differences is None:
+        return math.inf
+    return float(np.abs(differences[0]).max()) / float(np.abs(other.weights).max())
+
+
+def _limit(count: int) -> float:
+    """Return what 999 of 1000 sums of squares of so many normal variables lie below.
+
+    By Wilson and Hilferty (1931).
+    """
+    part = 2 / (9 * count)
+    return count * (1 - part + 3.09 * math.sqrt(part)) ** 3
+
+
+def _differences(found: Kernel, other: Kernel, window: Window) -> tuple[Array, Array] | None:
+    """Return weights less those of another, as a vector, and what of it is not to be expected.
+
+    Other tools round, and weights that were cut off at the rim show in those inside. None if a
+    large one was cut off.
+    """
+    frame = Window(-other.origin[0], -other.origin[1], *other.shape)
+    common = frame.clipped(window)
+    if min(common.size) <= 0:
+        return None
+    outside = np.abs(other.weights)
+    outside[common.within(frame)] = 0
+    if outside.max() > _OUTSIDE * float(np.abs(other.weights).max()):
+        return None
+    difference = found.weights.copy()
+    difference[common.within(window)] -= other.weights[common.within(frame)]
+    off = difference.ravel()
+    expected = max(_TOOLS, float(outside.max()))
+    return off, np.sign(off) * np.maximum(np.abs(off) - expected, 0)
+
+
+def _gaussians(found: Kernel, precision: Array, window: Window) -> Iterator[tuple[str, Kernel]]:
+    """Yield the Gaussian of the standard deviation that suits, with as few digits as do."""
+    if float(found.weights.sum()) < 0.5 or found.weights.size < 9:
+        return
+
+    def error(sigma: float) -> float:
+        differences = _differences(found, built_in(f"gaussian:sigma={sigma:.6g}")[0], window)
+        if differences is None:
+            return math.inf
+        return min(float(each @ precision @ each) for each in differences)
+
+    low, high = 0.3, max(found.shape) / 2
+    for _ in range(_NARROWINGS):
+        tried = np.geomspace(low, high, 9)
+        best = int(np.argmin([error(sigma) for sigma in tried]))
+        low, high = float(tried[max(best - 1, 0)]), float(tried[min(best + 1, 8)])
+    sigma = math.sqrt(low * high)
+    for digits in (1, 2, 3, 4):
+        spec = f"gaussian:sigma={sigma:.{digits}g}"
+        yield spec, built_in(spec)[0]
 
 
 def _inside(window: Window) -> tuple[int, int]:
@@ -185,8 +293,8 @@ def with_own_place(window: Window) -> Window:
 def _rims(pair: Pair, extent: Window) -> Iterator[_Rim]:
     height, width = pair.y.shape[1:]
     # As wide on both sides: a tool that leaves a rim as it was does so all around.
-    down = max(-extent.top, extent.top + extent.rows - 1)
-    across = max(-extent.left, extent.left + extent.columns - 1)
+    down = -(-max(-extent.top, extent.top + extent.rows - 1) // pair.stride[0])
+    across = -(-max(-extent.left, extent.left + extent.columns - 1) // pair.stride[1])
     top, bottom = min(down, height), max(height - down, 0)
     left, right = min(across, width), max(width - across, 0)
     for rows, columns in (
@@ -206,11 +314,12 @@ def _predicted(rim: _Rim, extent: Window, weights: Array, bias: Array, mode: str
         (-extent.left, extent.left + extent.columns - 1),
     )
     padded = PaddedImage(rim.pair.x[None], padding, Border.named(mode))
-    rows = rim.rows.start, rim.rows.stop + extent.rows - 1
-    columns = rim.columns.start, rim.columns.stop + extent.columns - 1
+    (down, across), stride = extent.size, rim.pair.stride
+    rows = rim.rows.start * stride[0], (rim.rows.stop - 1) * stride[0] + down
+    columns = rim.columns.start * stride[1], (rim.columns.stop - 1) * stride[1] + across
     read = np.empty((1, len(rim.pair.x), rows[1] - rows[0], columns[1] - columns[0]))
     padded.read(rows, columns, read)
-    return conv2d(read[0], weights, bias)
+    return conv2d(read[0], weights, bias, stride=stride)
 
 
 def _explained(

@@ -36,11 +36,9 @@ def predicted(pair: Pair, window: Window, solution: Solution) -> tuple[Array, Pl
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if not height or not width:
         return np.empty((len(pair.y), height, width)), (rows, columns)
-    # The input that the region reads, and nothing else.
-    top, left = rows.start + window.top, columns.start + window.left
-    read = pair.x[:, top : top + height + window.rows - 1, left : left + width + window.columns - 1]
+    read = pair.under((rows, columns), window)
     bias = solution.bias.astype(pair.x.dtype)
-    return conv2d(read, weights, bias), (rows, columns)
+    return conv2d(read, weights, bias, stride=pair.stride), (rows, columns)
 
 
 class Error(NamedTuple):

@@ -1,18 +1,20 @@
 """What a fit says: the kernel, its errors, its verdict, and what it makes of an image."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.colors import from_linear, to_linear
 from conv_cli.errors import FitError
 from conv_cli.fitting.pairs import Size, Window, as_learned
-from conv_cli.fitting.reading import with_own_place
+from conv_cli.fitting.reading import Named, with_own_place
 from conv_cli.fitting.verdict import GOOD, SURE, Verdict
 from conv_cli.io.json import plain
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.learned import Manner, Tone, with_manner
 from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d
 
@@ -42,9 +44,20 @@ class Fit:
         The target's own error: 1/√12 of a level for whole numbers, that of its codec for lossy
         files, 10⁻⁶ of the range for floats.
     verdict : str
-        "exact" up to 1.1 floors, "good" up to 3, "poor" above, or "underdetermined".
+        "exact" up to 1.1 floors, "good" up to 3; above "noisy" if what is left is noise, that
+        nothing in the picture predicts, "poor" if not; or "underdetermined".
     reason : str
         The verdict in words.
+    noise : float or None
+        Standard deviation of the noise in the target, beyond its floor, in its units; None if it is
+        not told from misfit.
+    cause : str or None
+        What explains a poor pair instead: "tone", "light", "mix", "channels", "position",
+        "geometry" or "neighbours"; the reason says more.
+    remedy : tuple of str
+        With these options `fit` explains the pair, or a part of it.
+    flip : int or None
+        Number among ``causes.FLIPS`` of how the input is to be turned first.
     condition : float
         The largest by the least eigenvalue of the normal equations.
     stderr : ndarray
@@ -57,6 +70,9 @@ class Fit:
         The weights as whole numbers with one divisor.
     match, turned_match : str or None
         The built-in with these weights; the one that has them flipped in both directions.
+    names : tuple of Named
+        All built-ins that the kernel may be by a test at 99.9 %, the likeliest first; or the
+        nearest alone, which did not pass.
     shift : (row, column)
         What the target is moved by against the input.
     pairs, pixels : int
@@ -71,6 +87,14 @@ class Fit:
         Least squares' answer beside that of gradient descent.
     valid : bool
         The target is what ``valid`` filtering leaves of the input.
+    linear : bool
+        The kernel works in linear light, 0..white; its bias too.
+    tone : Tone or None
+        A curve before or after the kernel.
+    top : float
+        What white is in the target's units; 1 for floats.
+    stride : (rows, columns)
+        Of the input, between pixels of the target.
     sizes : tuple of ((rows, columns), error)
         Held-out root-mean-square error of the windows that were tried.
     """
@@ -89,17 +113,26 @@ class Fit:
     pairs: int
     pixels: int
     psnr: float = math.inf
+    noise: float | None = None
+    cause: str | None = None
+    remedy: tuple[str, ...] = ()
+    flip: int | None = None
     rejected: float = 0.0
     border: str | None = None
     rational: Rational | None = None
     match: str | None = None
     turned_match: str | None = None
+    names: tuple[Named, ...] = ()
     shift: Size = (0, 0)
     method: Method = "exact"
     losses: tuple[float, ...] = ()
     white: tuple[float, float] = (1.0, 1.0)
     exact_weights: Array | None = None
     valid: bool = False
+    stride: Size = (1, 1)
+    linear: bool = False
+    tone: Tone | None = None
+    top: float = 1.0
     sizes: tuple[tuple[Size, float], ...] = ()
     window: Window = _OWN_PLACE
 
@@ -112,6 +145,8 @@ class Fit:
     @property
     def explains(self) -> bool:
         """The kernel makes the target: one can, and gradient descent has come to it."""
+        if self.verdict == "noisy":
+            return self.rmse <= GOOD * math.hypot(self.noise_floor, self.noise or 0.0)
         return self.verdict in SURE and self.rmse <= GOOD * self.noise_floor
 
     @property
@@ -122,7 +157,8 @@ class Fit:
         """
         if self.weights.ndim != 2:
             raise FitError("fit: there is more than one kernel; use weights and bias")
-        return Kernel(self.weights, float(np.ravel(self.bias)[0]), self.origin, "fit")
+        kernel = Kernel(self.weights, float(np.ravel(self.bias)[0]), self.origin, "fit")
+        return with_manner(kernel, Manner(self.stride, self.linear, self.tone))
 
     def __repr__(self) -> str:
         """Return the verdict, the size, what it reads as, and the error."""
@@ -138,7 +174,9 @@ class Fit:
         if self.shift == (0, 0):
             return self.kernel
         extent = with_own_place(self.window)
-        return Kernel(self._within(extent), self.kernel.bias, (-extent.top, -extent.left), "fit")
+        return replace(
+            self.kernel, weights=self._within(extent), origin=(-extent.top, -extent.left)
+        )
 
     def _within(self, extent: Window) -> Array:
         """Return the weights with zeros around them, up to a larger window."""
@@ -165,6 +203,10 @@ class Fit:
         ndarray, shape (H, W) or (H, W, C), or what valid filtering leaves of it
         """
         planes = np.atleast_3d(np.asarray(x)).transpose(2, 0, 1)
+        if self.linear:
+            planes = to_linear(planes.astype(np.float64), self.top)
+        if self.tone is not None and self.tone.where == "before":
+            planes = self.tone(planes)
         window = self.window if self.valid else with_own_place(self.window)
         (top, left), (rows, columns) = window[:2], window.size
         padding = ((-top, top + rows - 1), (-left, left + columns - 1))
@@ -180,9 +222,14 @@ class Fit:
             np.atleast_1d(self.bias),
             padding="valid" if self.valid else padding,
             groups=groups,
+            stride=self.stride,
             border=border or self.border or "edge",
         )
         maps = maps.reshape(-1, *maps.shape[-2:])
+        if self.linear:
+            maps = from_linear(maps, self.top)
+        if self.tone is not None and self.tone.where == "after":
+            maps = self.tone(maps)
         return maps[0] if len(maps) == 1 else maps.transpose(1, 2, 0)
 
     def as_dict(self) -> dict[str, Any]:
@@ -198,6 +245,8 @@ class Fit:
             "psnr": self.psnr,
             "noise_floor": self.noise_floor,
             "verdict": self.verdict,
+            "noise": self.noise,
+            "cause": self.cause,
             "reason": self.reason,
             "condition": self.condition,
             "stderr": self.stderr.tolist(),
@@ -207,7 +256,11 @@ class Fit:
             "rational": fractions and _as_dict(fractions),
             "match": self.match,
             "turned_match": self.turned_match,
+            "names": [name._asdict() for name in self.names],
             "shift": list(self.shift),
+            "stride": list(self.stride),
+            "linear": self.linear,
+            "tone": self.tone and self.tone.as_dict(),
             "pairs": self.pairs,
             "pixels": self.pixels,
             "method": self.method,

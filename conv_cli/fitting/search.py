@@ -18,7 +18,7 @@ from conv_cli.fitting.refine import error, predicted, refined
 from conv_cli.fitting.result import Method
 from conv_cli.fitting.shift import estimated_shift
 from conv_cli.fitting.sizes import LARGEST, MOST_WEIGHTS, Scores, chosen_window, grown, placed
-from conv_cli.fitting.solve import Certainty, Solution, certainty, solved
+from conv_cli.fitting.solve import Certainty, Solution, centred, certainty, solved
 from conv_cli.fitting.verdict import EXACT
 
 Array = npt.NDArray[Any]
@@ -26,12 +26,24 @@ Watch = Callable[[int, float, Array], None]
 
 _NEAR = 12
 """The usual windows about a pixel's own place hold kernels that are moved by no more than this."""
+_MARGIN = 3.0
+"""Standard deviations of the noise between what is predicted and an end of the range."""
+_NEARLY = 6.0
+"""Up to so many floors, a kernel may be that of a target whose codec shrank its weights."""
+_CHOICES = 2
+"""The first prediction is itself of pixels that were cut on one side."""
+_KEPT = 0.5
+"""Pixels are not chosen by a prediction that leaves fewer of them."""
 _OUTLIER = 8.0
 """No pixel is further off than so many floors by rounding."""
 
 
 class Settings(NamedTuple):
-    """How to learn: as `fit_kernel` says; ``largest`` is the largest side where none is given."""
+    """How to learn: as `fit_kernel` says.
+
+    ``largest`` is the largest side where none is given; ``causes`` asks for what explains a poor
+    pair instead.
+    """
 
     size: Size | None
     bias: bool
@@ -42,6 +54,9 @@ class Settings(NamedTuple):
     seed: int
     watch: Watch | None
     largest: int = LARGEST
+    causes: bool = True
+    linear: bool = False
+    tone: bool = False
 
 
 class Learned(NamedTuple):
@@ -51,6 +66,8 @@ class Learned(NamedTuple):
         found.
     rmse, r2 : float. Over held-out pixels.
     sizes : tuple of (size, error). What was tried.
+    errors, precision : ndarray, shape (p,) and (p, p), or None. Standard errors and the inverse of
+        the covariance, where the file of the target told them.
     """
 
     window: Window
@@ -60,6 +77,8 @@ class Learned(NamedTuple):
     rmse: float
     r2: float
     sizes: tuple[tuple[Size, float], ...]
+    errors: Array | None = None
+    precision: Array | None = None
 
 
 class Task(NamedTuple):
@@ -83,6 +102,7 @@ class Found(NamedTuple):
     given, pairs : sequence of Pair. As they were given, and without the pixels that no kernel made.
     curved : bool. Each target pixel depends on one input pixel alone, but not along a line.
     best : Learned
+    cleaned : bool. Pixels that no kernel made were set aside.
     """
 
     given: Sequence[Pair]
@@ -91,6 +111,7 @@ class Found(NamedTuple):
     valid: Size | None
     curved: bool
     best: Learned
+    cleaned: bool = False
 
 
 def stated(pairs: Sequence[Pair], settings: Settings, floor: float) -> Task:
@@ -110,14 +131,24 @@ def search(task: Task, coder: Coder | None) -> Found:
         curved = _is_off(task, point)
         if task.settings.size is None:
             return Found(task.pairs, task.pairs, task.floor, task.valid, curved, point)
-    centres = _places(task)
+    centres = places(task)
     best = _about(task, next(centres))
     if coder is not None:
         task = task._replace(floor=max(coder.floor(best.window, best.solution), task.floor))
+        if task.settings.ridge == 0 and best.rmse <= _NEARLY * task.floor:
+            task, best = _by_coefficients(task, best, coder)
     if _is_off(task, best):
         others = [_about(task, centre) for centre in centres]
         best = min((best, *others), key=lambda learned: learned.rmse)
     used = task
+    if _is_off(task, best) and any(pair.ends.any() for pair in task.pairs):
+        for _ in range(_CHOICES):
+            by_prediction = [_by_prediction(pair, best) for pair in task.pairs]
+            if _usable(by_prediction) < _KEPT * _usable(task.pairs):
+                break
+            used = task._replace(pairs=by_prediction)
+            best = _solved(used, best.window, best.around, best.sizes)
+    cleaned = None
     if _is_off(task, best) and _has_outliers(task, best):
         for centre in _centres(best.window):
             cleaned = without_outliers(task.pairs, task.floor, centre, best.window.size)
@@ -127,17 +158,67 @@ def search(task: Task, coder: Coder | None) -> Found:
                 if not _is_off(rest, learned):
                     used, best = rest, learned
                     break
-    return Found(task.pairs, used.pairs, task.floor, task.valid, curved, best)
+                cleaned = None
+    return Found(task.pairs, used.pairs, task.floor, task.valid, curved, best, cleaned is not None)
+
+
+def _usable(pairs: Sequence[Pair]) -> int:
+    return sum(int(np.count_nonzero(pair.usable)) for pair in pairs)
+
+
+def _by_coefficients(task: Task, best: Learned, coder: Coder) -> tuple[Task, Learned]:
+    """Return the kernel that the coefficients in the target's file tell, if they tell a better one.
+
+    The size that was asked for stays.
+    """
+    found = coder.regressed(best.window, best.solution, grow=task.settings.size is None)
+    if found is None:
+        return task, best
+    window, told = found
+    normal = sampled(task.pairs, window, held_out=False)
+    solution = told.solution
+    if not task.settings.bias:
+        return task, best
+    other = _scored(
+        task.pairs,
+        best._replace(
+            window=window,
+            solution=solution,
+            normal=normal,
+            around=normal,
+            errors=told.errors,
+            precision=np.linalg.inv(told.covariance),
+        ),
+    )
+    floor = max(coder.floor(window, solution), task.floor)
+    if other.rmse > EXACT * floor and other.rmse > best.rmse:
+        return task, best
+    return task._replace(floor=floor), other
 
 
 def certainty_of(found: Found, normal: Normal, settings: Settings) -> Certainty:
     """Return how sure the weights of a window are, over all pixels that were learned from."""
-    learned_from = sum(
-        int(np.count_nonzero((pair.usable & ~pair.held_out)[pair.region(normal.window)]))
-        for pair in found.pairs
-    )
+    learned_from = _learned_from(found, normal.window)
     share = min(normal.pixels / max(learned_from, 1), 1.0) * found.pairs[0].planes
     return certainty(normal, bias=settings.bias, ridge=settings.ridge, share=share)
+
+
+def precision_of(found: Found, settings: Settings) -> Array:
+    """Return the inverse of the covariance of the best weights (p, p)."""
+    best = found.best
+    if best.precision is not None:
+        return best.precision
+    gram, _ = centred(best.normal, bias=settings.bias)
+    learned_from = _learned_from(found, best.normal.window)
+    share = min(best.normal.pixels / max(learned_from, 1), 1.0) * found.pairs[0].planes
+    return gram / (share * max(best.rmse, 1e-300) ** 2)
+
+
+def _learned_from(found: Found, window: Window) -> int:
+    return sum(
+        int(np.count_nonzero((pair.usable & ~pair.held_out)[pair.region(window)]))
+        for pair in found.pairs
+    )
 
 
 def by_descent(
@@ -160,6 +241,8 @@ def by(size: Sequence[int]) -> str:
 def _left_by(pairs: Sequence[Pair], size: Size | None) -> Size | None:
     """Return the size of the kernel whose valid filtering leaves the targets, or None."""
     first = pairs[0]
+    if first.stride != (1, 1):
+        return None
     for pair in pairs:
         if pair.missing != first.missing:
             raise FitError(
@@ -177,9 +260,13 @@ def _left_by(pairs: Sequence[Pair], size: Size | None) -> Size | None:
     return left
 
 
-def _places(task: Task) -> Iterator[Size]:
+def places(task: Task) -> Iterator[Size]:
     """Yield where to look for the kernel: a far place first only if the size is not known."""
     sized = task.settings.size is not None
+    if task.pairs[0].stride != (1, 1):
+        down, across = task.pairs[0].stride
+        yield down // 2, across // 2
+        return
     if task.valid or sized:
         yield 0, 0
     if task.valid:
@@ -251,7 +338,8 @@ def _solved(
     bias, ridge = task.settings.bias, task.settings.ridge
     normal = sampled(task.pairs, window, held_out=False)
     start = solved(normal, bias=bias, ridge=ridge)
-    solution = refined(task.pairs, start, normal, bias=bias, ridge=ridge)
+    strided = task.pairs[0].stride != (1, 1)  # of which a sample holds nearly all pixels
+    solution = start if strided else refined(task.pairs, start, normal, bias=bias, ridge=ridge)
     around = normal if around is None else around
     return _scored(task.pairs, Learned(window, solution, normal, around, 0.0, 0.0, sizes))
 
@@ -275,6 +363,22 @@ def _fits(pairs: Sequence[Pair], window: Window) -> bool:
     """Tell whether any pixel has its whole window in the input."""
     regions = [pair.region(window) for pair in pairs]
     return any(r.stop > r.start and c.stop > c.start for r, c in regions)
+
+
+def _by_prediction(pair: Pair, learned: Learned) -> Pair:
+    """Return a pair that counts the pixels that are predicted well within the target's range.
+
+    Under noise, leaving out what the target has at an end cuts the noise on one side.
+    """
+    low, high = pair.limits
+    if not math.isfinite(high):
+        return pair
+    made, region = predicted(pair, learned.window, learned.solution)
+    margin = min(_MARGIN * learned.rmse, (high - low) / 4)
+    inside = ((made >= low + margin) & (made <= high - margin)).all(axis=0)
+    usable = np.zeros_like(pair.usable)
+    usable[region] = (pair.usable | pair.ends)[region] & inside
+    return pair._replace(usable=usable)
 
 
 def _centres(window: Window) -> list[Size]:

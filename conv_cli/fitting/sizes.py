@@ -27,8 +27,6 @@ _NOTHING = 0.007
 """A change of this share of the target's own error is none."""
 _ROUGHLY = 0.9
 """What a rough look at a larger window must leave of the error for a closer one."""
-_COARSE = 1.05
-"""Where no window explains the pair, a twentieth of the error is no reason to take a larger one."""
 
 
 class Scores:
@@ -88,8 +86,7 @@ class Scores:
         # must exceed that of its own δ, and that of what the many weights made of the noise.
         overfitted = math.sqrt(len(self.train.gram) / train / test)
         chance = _SIGNIFICANT**2 / test + _SIGNIFICANT * overfitted
-        limit = best * (1 + min(chance, 0.1)) + (_NOTHING * self.floor) ** 2
-        return max(limit, best * _COARSE**2) if best > (3 * self.floor) ** 2 else limit
+        return best * (1 + min(chance, 0.1)) + (_NOTHING * self.floor) ** 2
 
     def squares(self) -> list[Window]:
         """Return the windows with the same middle, smallest first."""

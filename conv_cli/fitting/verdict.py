@@ -14,11 +14,11 @@ from conv_cli.fitting.sizes import PIXELS_PER_WEIGHT
 from conv_cli.fitting.solve import Certainty, Solution
 
 Array = npt.NDArray[Any]
-Verdict = Literal["exact", "good", "poor", "underdetermined"]
+Verdict = Literal["exact", "good", "noisy", "poor", "underdetermined"]
 
-VERDICTS: tuple[Verdict, ...] = ("exact", "good", "poor", "underdetermined")
-SURE = VERDICTS[:2]
-"""Verdicts by which a kernel makes the target."""
+VERDICTS: tuple[Verdict, ...] = ("exact", "good", "noisy", "poor", "underdetermined")
+SURE = VERDICTS[:3]
+"""Verdicts by which a kernel makes the target, the last of them but for noise."""
 EXACT, GOOD = 1.1, 3.0
 """Up to so many floors of error, a fit is exact, or good."""
 _UNSURE = 0.05

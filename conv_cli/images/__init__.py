@@ -5,7 +5,7 @@ one; `probe_image` tells from the header what reading would give, and `can_hold`
 whether a format can hold what is to be written.
 """
 
-from conv_cli.images.codecs import lossy_codec
+from conv_cli.images.codecs import jpeg_luma, lossy_codec
 from conv_cli.images.drawing import Frame, draw_frames
 from conv_cli.images.formats import (
     ARRAY_FORMATS,
@@ -49,6 +49,7 @@ __all__ = [
     "file_format",
     "format_of",
     "format_of_start",
+    "jpeg_luma",
     "lossy_codec",
     "not_srgb",
     "open_sink",

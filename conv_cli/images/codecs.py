@@ -13,6 +13,7 @@ from conv_cli.images import headers
 from conv_cli.images.image import JpegSettings
 from conv_cli.images.pillow import open_with, quiet
 
+_ORIENTATION = 0x0112
 Pixels = NDArray[Any]
 Recode = Callable[[Pixels], Pixels]
 
@@ -49,6 +50,30 @@ def _jpeg(contents: bytes) -> Recode:
         return _through(pixels, "JPEG", jpeg_options(settings))
 
     return recode
+
+
+def jpeg_luma(path: str | os.PathLike[str]) -> tuple[Pixels, Pixels] | None:
+    """Return the brightness of a JPEG as it is stored, and the steps of its coefficients.
+
+    Returns
+    -------
+    luma : ndarray, shape (H, W), uint8
+    steps : ndarray, shape (8, 8). Rows by vertical frequency.
+
+    None for other files, those that hold no brightness, and those that are to be turned.
+    """
+    with open(path, "rb") as stream:  # noqa: PTH123  # the name may be bytes
+        contents = stream.read()
+    if headers.identify(contents[: headers.SIGNATURE_BYTES]) != "jpeg":
+        return None
+    with quiet:
+        picture = open_with("jpeg", io.BytesIO(contents))
+        steps = jpeg_settings(picture).tables[:1]
+        if picture.mode == "RGB":
+            picture.draft("L", picture.size)
+        if picture.mode != "L" or not steps or picture.getexif().get(_ORIENTATION, 1) != 1:
+            return None
+        return np.asarray(picture), np.array(steps[0]).reshape(8, 8)
 
 
 def jpeg_settings(picture: PilImage.Image) -> JpegSettings:

@@ -21,6 +21,7 @@ from conv_cli.io.npy import parse_npy
 from conv_cli.io.tables import rectangle, table_text, text_table
 from conv_cli.io.text import decode_text, shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, Size, Weights, named
+from conv_cli.kernels.learned import Manner, Tone, with_manner
 from conv_cli.kernels.tools.vips import read_mat, write_mat
 
 MAX_BYTES = 32 * MAX_WEIGHTS
@@ -32,7 +33,17 @@ _SPARE_COMMAS = 100_000
 _KEYS = ("kernel", "weights", "bias", "origin", "name")
 FIT_KEYS = frozenset(
     {"size", "rmse", "r2", "psnr", "noise_floor", "verdict", "reason", "noise", "condition"}
-    | {"stderr", "clipped", "rejected", "border", "rational", "match", "turned_match", "cause"}
+    | {
+        "stderr",
+        "clipped",
+        "rejected",
+        "border",
+        "rational",
+        "match",
+        "turned_match",
+        "names",
+        "cause",
+    }
     | {"next", "stride", "tone", "linear", "channels", "shift", "pairs", "pixels", "method"}
     | {"losses"}
 )
@@ -111,8 +122,27 @@ def _read_json(text: str, label: str) -> Kernel:
         raise ConvError(f"its bias is {json_shown(bias)}, expected a number")
     kernel = Kernel(rectangle(_json_rows(members[present[0]])), bias=bias, name=label)
     if "origin" in members:
-        return replace(kernel, origin=_json_origin(members["origin"]))
-    return kernel
+        kernel = replace(kernel, origin=_json_origin(members["origin"]))
+    return with_manner(kernel, _json_manner(members))
+
+
+def _json_manner(members: dict[str, Any]) -> Manner:
+    """Return how a kernel that was learned is to be applied."""
+    stride, linear = members.get("stride", [1.0, 1.0]), members.get("linear", False)
+    match stride:
+        case [float(down), float(across)] if down in range(1, 1 << 20) and across in range(
+            1, 1 << 20
+        ):
+            pass
+        case _:
+            raise ConvError(
+                f"its stride is {json_shown(stride)}, expected [rows, columns] in whole numbers "
+                "from 1"
+            )
+    if not isinstance(linear, bool):
+        raise ConvError(f"its linear is {json_shown(linear)}, expected true or false")
+    tone = members.get("tone")
+    return Manner((int(down), int(across)), linear, None if tone is None else Tone.of(tone))
 
 
 def _json_rows(value: object) -> list[list[float]]:

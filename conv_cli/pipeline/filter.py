@@ -17,6 +17,7 @@ from conv_cli.correlation.problem import Source, Tile
 from conv_cli.errors import ImageError
 from conv_cli.images import Image, ImageInfo, PictureRows, Sink
 from conv_cli.kernels.kernel import Kernel, common_frame
+from conv_cli.kernels.learned import Tone
 from conv_cli.pipeline.feature_map import (
     ArraySink,
     CombineName,
@@ -56,6 +57,7 @@ class Filter(NamedTuple):
     linear : bool. Correlate in linear light.
     combine : str or None. Make one map of all kernels: "magnitude", "max", "sum" or "mean".
     white : float or None. What white is in pixels of floats; None: 1.
+    tone : Tone or None. A curve that was learned with the kernel, before or after it.
     """
 
     kernels: tuple[Kernel, ...]
@@ -66,6 +68,7 @@ class Filter(NamedTuple):
     linear: bool = False
     combine: CombineName | None = None
     white: float | None = None
+    tone: Tone | None = None
 
     def maps(self) -> list[tuple[str, tuple[Kernel, ...]]]:
         """Return the name of each map and the kernels, all of one shape, that make it."""
@@ -184,7 +187,8 @@ def _interleaved(image: Image, rule: Filter) -> int:
     A kernel whose columns lie so many samples apart then filters all channels in one plane, and
     nothing has to be taken apart or put together.
     """
-    treated_apart = image.alpha and (rule.linear or not rule.filter_alpha)
+    curved = rule.linear or rule.tone is not None
+    treated_apart = image.alpha and (curved or not rule.filter_alpha)
     mixed = treated_apart or (rule.gray and image.channels > 1)
     in_rows = isinstance(image.pixels, PictureRows) or image.pixels.flags.c_contiguous
     return image.channels if rule.params.stride[1] == 1 and in_rows and not mixed else 1
@@ -233,13 +237,16 @@ def _loader(
     """Return what happens to a tile (C, 1, h, w) before correlation; None if nothing does."""
     colours = image.channels - image.alpha
     copied = image.alpha and not rule.filter_alpha
-    if not (rule.linear or copied or (rule.gray and colours > 1)):
+    before = rule.tone if rule.tone is not None and rule.tone.where == "before" else None
+    if not (rule.linear or before or copied or (rule.gray and colours > 1)):
         return None
 
     def load(tile: Array) -> Array:
         colour, opacity = tile[:colours], tile[colours:]
         if rule.linear:
             colour = to_linear(colour, top)
+        if before is not None:
+            colour = before(colour).astype(np.float32)
         if rule.gray:
             colour = to_gray(colour)
         if weighted:
@@ -287,6 +294,8 @@ def _finish(
         values = values + wide.type(rule.bias.in_units(top))
     if rule.linear:
         values = np.concatenate([from_linear(values[:colours], top), values[colours:]])
+    if rule.tone is not None and rule.tone.where == "after":
+        values = np.concatenate([rule.tone(values[:colours]), values[colours:]])
     return values[:, 0]
 
 

@@ -13,6 +13,12 @@ from conv_cli.report.kernel_text import kernel_lines
 
 _ROWS = 9
 _MARGIN = "  "
+_UNSAVED = "add -o kernel.json, then: "
+_TRANSPOSED = (
+    "FLIP_LEFT_RIGHT", "FLIP_TOP_BOTTOM", "ROTATE_180", "ROTATE_90", "ROTATE_270", "TRANSPOSE",
+    "TRANSVERSE",
+)  # fmt: skip
+"""Pillow's names of ``causes.FLIPS``, in their order."""
 
 
 def fit_lines(
@@ -32,7 +38,7 @@ def fit_lines(
     rest = [
         ("pixels", pixel_words(fit)),
         ("place", place_words(fit)),
-        ("next", next_command(fit, before, saved)),
+        ("next", next_command(fit, before, saved) or remedy_command(fit, before, after)),
     ]
     if fit.exact_weights is None:
         facts = [("verdict", verdict), *kernel, reading, error, certainty, *rest]
@@ -84,11 +90,17 @@ def _descent(fit: Fit, width: int) -> list[tuple[str, str]]:
 
 
 def reading_words(fit: Fit) -> str:
-    """Return the built-in that the kernel is."""
+    """Return the built-in that the kernel is, and others that it may be as well."""
     if fit.match is not None:
-        return fit.match
+        others = [name.spec for name in fit.names if name.passes and name.spec != fit.match]
+        return f"{fit.match}, or {', '.join(others[:2])}" if others else fit.match
     if fit.turned_match is not None:
         return f"{fit.turned_match} turned by 180°: that tool convolves (add --convolve)"
+    if fit.names:
+        first = fit.names[0]
+        if first.passes:
+            return " or ".join(name.spec for name in fit.names[:3])
+        return f"nothing; {first.spec} is nearest, {first.largest:.2g} off at most"
     return ""
 
 
@@ -144,17 +156,59 @@ def place_words(fit: Fit) -> str:
     return words
 
 
+def next_step(fit: Fit, before: str, after: str, saved: str | None) -> str | None:
+    """Return one command to go on with: ``apply``, or the ``fit`` that explains a poor pair."""
+    if fit.verdict != "poor":
+        following = next_command(fit, before, saved)
+        if not following.startswith(_UNSAVED):
+            return following or None
+        flags = ("--linear",) if fit.linear else ("--tone",) if fit.tone is not None else ()
+        saving = ("-o", "kernel.json")
+        again = _shell("conv-cli", "fit", _named(before), _named(after), *flags, *saving)
+        return f"{again} && {following.removeprefix(_UNSAVED)}"
+    return remedy_command(fit, before, after) or None
+
+
+def remedy_command(fit: Fit, before: str, after: str) -> str:
+    """Return the `fit` that explains a poor pair; "" if none is known."""
+    if fit.flip is not None:
+        flipped = f"turned{PurePath(before).suffix.lower() or '.png'}"
+        script = (
+            f"from PIL import Image; Image.open({before!r}).transpose("
+            f"Image.Transpose.{_TRANSPOSED[fit.flip]}).save({flipped!r})"
+        )
+        again = _shell("conv-cli", "fit", flipped, _named(after))
+        return f"{_shell('python', '-c', script)} && {again}"
+    if not fit.remedy:
+        return ""
+    return _shell("conv-cli", "fit", _named(before), _named(after), *fit.remedy)
+
+
+def _named(path: str) -> str:
+    """Return a path that no option can be mistaken for."""
+    return f"./{path}" if path.startswith("-") else path
+
+
 def next_command(fit: Fit, image: str, saved: str | None) -> str:
     """Return what to type next, for a shell."""
     if fit.weights.ndim != 2 or not fit.explains:
         return ""
-    image = f"./{image}" if image.startswith("-") else image
-    kernel = saved or (fit.match if fit.shift == (0, 0) else None)
+    image = _named(image)
+    own_manner = fit.linear or fit.tone is not None
+    named = None if own_manner or fit.shift != (0, 0) else fit.match
+    kernel = saved or named
     if kernel is None:
-        return "add -o kernel.json, then: " + _shell(
-            "conv-cli", "apply", image, "-k", "kernel.json", *_options(fit), "-o", _output(image)
+        return _UNSAVED + _shell(
+            "conv-cli",
+            "apply",
+            image,
+            "-k",
+            "kernel.json",
+            *_options(fit, None),
+            "-o",
+            _output(image),
         )
-    options = list(_options(fit))
+    options = list(_options(fit, kernel))
     if kernel == saved and not kernel.endswith((".json", ".mat")) and fit.kernel.bias:
         options += ["--bias", f"{fit.kernel.bias:.6g}"]
     return _shell("conv-cli", "apply", image, "-k", kernel, *options, "-o", _output(image))
@@ -166,10 +220,15 @@ def _output(image: str) -> str:
     return f"out{suffix if suffix in ('.npy', '.tif', '.tiff', '.pfm') else '.png'}"
 
 
-def _options(fit: Fit) -> Sequence[str]:
+def _options(fit: Fit, kernel: str | None) -> Sequence[str]:
     if fit.valid:
         return "--padding", "valid"
-    return () if fit.border in (None, "edge") else ("--border", str(fit.border))
+    edge = fit.border in (None, "edge")
+    options: tuple[str, ...] = () if edge else ("--border", str(fit.border))
+    saved_manner = kernel is None or kernel.endswith(".json")
+    if fit.stride != (1, 1) and not saved_manner:
+        options += ("--stride", "x".join(map(str, fit.stride)))
+    return (*options, "--linear") if fit.linear and not saved_manner else options
 
 
 def _shell(*words: str) -> str:
