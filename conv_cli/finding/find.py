@@ -1,5 +1,7 @@
 """Where is it? The pattern in every size and at every angle, and the places where it is found."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from threading import Lock
