@@ -8,6 +8,7 @@ import pytest
 import oracle
 from conv_cli.borders import NAMES, Border, pad
 from conv_cli.correlation.correlate import ENGINES, correlate, plans, prepare
+from conv_cli.correlation.factors import factors
 from conv_cli.correlation.params import ConvParams
 from conv_cli.correlation.problem import Source, state_problem
 from conv_cli.errors import ConvError
@@ -330,6 +331,64 @@ def test_separable_whole_numbers_are_exact(weights, dtype):
     x = image_of(dtype, (1, 60, 70))
     expected = oracle.correlate(x, weights[None, None])
     assert (run(x, weights[None, None], "separable") == expected).all()
+
+
+def gaussian(size, sigma):
+    weights = np.exp(-(((np.arange(size) - size // 2) / sigma) ** 2) / 2)
+    return np.outer(weights, weights) / weights.sum() ** 2
+
+
+def gabor(size):
+    y, x = np.mgrid[:size, :size] - size // 2
+    return np.cos(0.9 * x + 0.5 * y) * np.exp(-(x**2 + y**2) / size)
+
+
+def unsharp(size):
+    weights = -gaussian(size, size / 6)
+    weights[size // 2, size // 2] += 2
+    return weights
+
+
+OF_LOW_RANK = [
+    pytest.param(lambda size: gaussian(size, size / 6), 1, id="Gaussian"),
+    pytest.param(lambda size: gaussian(size, size / 6) - gaussian(size, size / 4), 2, id="DoG"),
+    pytest.param(gabor, 2, id="Gabor"),
+    pytest.param(unsharp, 2, id="unsharp"),
+]
+
+
+@pytest.mark.parametrize("size", [7, 15, 31])
+@pytest.mark.parametrize(("kernel_of", "rank"), OF_LOW_RANK)
+def test_kernel_rounded_to_float32_has_the_rank_that_was_meant(kernel_of, rank, size):
+    weights = kernel_of(size).astype(np.float32)[None, None]
+    x = image_of("float32", (1, 50, 60))
+    problem = state_problem(Source.of(x[None]), weights, params_of())
+    assert problem.rank == rank
+    result, expected = run(x, weights, "separable"), oracle.correlate(x, weights)
+    allowed = 3e-7 * np.abs(weights).sum() * np.abs(x).max()
+    assert np.abs(result - expected).max() <= allowed
+
+
+def test_pixels_of_float64_get_every_bit_of_a_kernel():
+    weights = gaussian(9, 1.5).astype(np.float32)[None, None]
+    problem = state_problem(Source.of(image_of("float64", (1, 1, 20, 20))), weights, params_of())
+    assert problem.rank == 0
+
+
+def test_kernel_typed_with_few_decimals_is_not_taken_for_another():
+    weights = np.round(gaussian(9, 1.5), 5)[None, None]
+    problem = state_problem(Source.of(image_of("uint8", (1, 1, 20, 20))), weights, params_of())
+    assert problem.rank == 0
+
+
+def test_terms_of_a_rounded_derivative_sum_to_what_it_sums_to():
+    weights = (gaussian(15, 2) - gaussian(15, 3)).astype(np.float32)
+    terms = factors(weights, 1e-7)
+    assert len(terms) == 2
+    total = sum(column.sum() * row.sum() for column, row in terms)
+    assert abs(total - weights.sum(dtype=np.float64)) < 1e-15
+    rest = weights - sum(np.outer(*term) for term in terms)
+    assert np.abs(rest).sum() <= 1e-7 * np.abs(weights).sum()
 
 
 @pytest.mark.parametrize("value", [300, -2.5, 0.1])

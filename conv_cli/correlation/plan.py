@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from conv_cli.correlation import costs
+from conv_cli.correlation.factors import LEAST_BALANCE
 from conv_cli.correlation.params import Pair
 from conv_cli.correlation.problem import Problem
 from conv_cli.errors import ConvError
@@ -114,7 +115,7 @@ def tile_shape(
 
 
 def accumulator(
-    problem: Problem, candidates: tuple[str, ...], least_balance: float = 1e-6
+    problem: Problem, candidates: tuple[str, ...], least_balance: float = LEAST_BALANCE
 ) -> np.dtype[Any]:
     """Return the first of the candidate dtypes in which no sum can wrap or lose a bit.
 
