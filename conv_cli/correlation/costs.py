@@ -25,6 +25,10 @@ MAC_NS: Mapping[int, float] = {
 """One multiply-add in BLAS, by the rows of the matrix on the left; few rows leave it idle."""
 WRITE_NS = 0.23
 """Banded GEMM: one value written, whatever the depth of the product."""
+ADD_NS = 0.2
+"""Column GEMM: one value written and added to those of the other columns."""
+COPY_NS = 0.1
+"""Column GEMM: one sample read, and converted where it has to be."""
 THIN = 1.35
 """How much longer a multiply-add takes in the narrow products of the 1-D passes."""
 PASSES_NS = 0.75
@@ -58,6 +62,16 @@ def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float
     # The outputs of several rows are put into the order of the planes.
     ordered = outputs * WRITE_NS if outputs > 1 and band > 1 else 0
     return problem.batch * problem.params.groups * (copies + product + ordered) * _WIDE[itemsize]
+
+
+def columns_ns(problem: Problem, itemsize: int, band: int) -> float:
+    """Return the cost of an output pixel by products with a band for every column."""
+    outputs, columns = problem.group_shape[0], problem.kernel[1]
+    depth, (down, across) = problem.window((band, 1))[0], problem.params.stride
+    # Products are made for every column that is read, and added for those that are wanted.
+    product = columns * across * (depth * mac_ns(band * outputs * columns) + ADD_NS)
+    work = outputs * product + down * across * COPY_NS
+    return problem.batch * problem.params.groups * work * _WIDE[itemsize]
 
 
 def _skipping(problem: Problem) -> int:

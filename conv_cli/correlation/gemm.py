@@ -27,6 +27,7 @@ from conv_cli.correlation.plan import (
     LEAST_COLUMNS,
     LEAST_ROWS,
     MOST_BYTES,
+    SMALL_PRODUCT,
     Plan,
     accumulator,
     make_plan,
@@ -36,9 +37,6 @@ from conv_cli.correlation.problem import Problem, Tile
 from conv_cli.parallel.scratch import Scratch
 
 Array = npt.NDArray[Any]
-
-_SMALL_PRODUCT = 1_000_000
-"""Multiply-adds up to which OpenBLAS multiplies without copying its operands first."""
 
 
 class Gemm:
@@ -83,7 +81,7 @@ class Gemm:
         values = copies + problem.channels * window * problem.params.stride[1] + problem.outputs
         per_pixel = problem.batch * values * dtype.itemsize
         depth = channels * problem.kernel[1] * problem.window((band, 1))[0]
-        small = _SMALL_PRODUCT // (band * outputs * depth)
+        small = SMALL_PRODUCT // (band * outputs * depth)
         tile = tile_shape(
             problem, per_pixel, estimates[band], unit=(band, 1),
             most=small if small >= LEAST_COLUMNS else None,

@@ -11,7 +11,7 @@ from conv_cli.correlation.params import Pair
 from conv_cli.correlation.problem import Problem
 from conv_cli.errors import ConvError
 
-Strategy = Literal["direct", "gemm", "separable", "fft"]
+Strategy = Literal["direct", "gemm", "columns", "separable", "fft"]
 
 BANDS = (1, 2, 4, 8, 16, 32)
 """Output rows that one banded product may cover."""
@@ -21,10 +21,12 @@ lock cost more than the cache saves; more, and it leaves the cache. Half of it w
 copied first: such images shall take little memory."""
 MOST_BYTES = 256 << 20
 """The same where a large kernel leaves no choice."""
-_CALLS: dict[Strategy, int] = {"direct": 4, "gemm": 4, "separable": 4, "fft": 9}
+_CALLS: dict[Strategy, int] = {"direct": 4, "gemm": 4, "columns": 4, "separable": 4, "fft": 9}
 """Calls into NumPy for a tile."""
 LEAST_ROWS, LEAST_COLUMNS = 64, 256
 """Smaller tiles lose more to calls, and to rows that two of them read, than the cache gives."""
+SMALL_PRODUCT = 1_000_000
+"""Multiply-adds up to which OpenBLAS multiplies without copying its operands first."""
 _TILE_NS, _MOST_PARTS = 400_000, 4
 """Work is cut into parts of about this time at least, so that no thread waits for Python's lock
 longer than it works, and into a power of two of them, 2⁴ at most, that all cores have the same."""
