@@ -87,99 +87,94 @@ class Columns:
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
         problem = self._problem
+        groups, rows, outputs, shifts, _ = self._bands.shape
         if out is None:
             shape = (problem.batch, problem.outputs, *tile.shape)
             out = scratch.array("values", shape, self._dtype)
-        first, last = tile.output.columns
-        for n in range(problem.batch):
-            part = image.part(n, slice(0, problem.channels))
-            start, stop = first, first
-            straight = self._straight(part, tile)
-            if straight is not None:
-                start, stop, window = straight
-                self._correlate(window, out[n, ..., start - first : stop - first], scratch)
-            for left, right in ((first, start), (stop, last)):
-                if left < right:
-                    window = self._read(part, tile, left, right, scratch)
-                    self._correlate(window, out[n, ..., left - first : right - first], scratch)
-        return out
-
-    def _straight(self, image: PaddedImage, tile: Tile) -> tuple[int, int, Array] | None:
-        """Return what BLAS can read of the image where it is.
-
-        Columns of output from one to before another, and their window (C, rows, columns).
-        """
-        (_, step), (_, gap) = self._problem.params.stride, self._problem.params.dilation
-        if image.dtype != self._dtype or not self._problem.in_place:
-            return None
-        found = image.shifted(
-            tile.input.rows, tile.output.columns, self._problem.kernel[1], gap, step
-        )
-        if found is None:
-            return None
-        start, stop, views = found
-        line, channel, _, item = views.strides
-        item //= step
-        width = (stop - start - 1) * step + self._problem.span[1]
-        shape = (views.shape[1], len(views), width)
-        if item != views.itemsize or line % item or line < shape[2] * item:
-            return None
-        return start, stop, overlapping(views, shape, (channel, line, item))
-
-    def _read(
-        self, image: PaddedImage, tile: Tile, left: int, right: int, scratch: Scratch
-    ) -> Array:
-        """Return the window (C, rows, columns) of some columns of output, with its border."""
-        step = self._problem.params.stride[1]
-        width = (right - left - 1) * step + self._problem.span[1]
-        window = scratch.array(
-            "window", (1, self._problem.channels, tile.window[0], width), self._dtype
-        )
-        image.read(tile.input.rows, (left * step, left * step + width), window)
-        return window[0]
-
-    def _correlate(self, window: Array, out: Array, scratch: Scratch) -> None:
-        """Write the values of a window (C, rows, columns) to out (O, rows, columns)."""
-        groups, rows, outputs, shifts, _ = self._bands.shape
-        by_group = out.reshape(groups, outputs, *out.shape[1:])
-        blocks, rest = divmod(out.shape[1], rows)
-        size = rows * outputs * shifts * window.shape[2] * self._dtype.itemsize
+        blocks, rest = divmod(tile.shape[0], rows)
+        size = rows * outputs * shifts * tile.window[1] * self._dtype.itemsize
         several = max(1, _PRODUCT_BYTES // size)
         together = max(1, several // max(blocks, 1))
-        for group in range(0, groups, together):
-            part = slice(group, group + together)
-            for block in range(0, blocks, several):
-                count = min(several, blocks - block)
-                self._multiply(part, block * rows, count, rows, window, by_group, scratch)
-            if rest:
-                self._multiply(part, blocks * rows, 1, rest, window, by_group, scratch)
+        for n in range(problem.batch):
+            pieces = self._pieces(image.part(n, slice(0, problem.channels)), tile, scratch)
+            values = out[n].reshape(groups, outputs, *tile.shape)
+            for first in range(0, groups, together):
+                part = slice(first, min(first + together, groups))
+                for block in range(0, blocks, several):
+                    count = min(several, blocks - block)
+                    self._multiply(part, block, count, rows, pieces, values, scratch)
+                if rest:
+                    self._multiply(part, blocks, 1, rest, pieces, values, scratch)
+        return out
+
+    def _pieces(
+        self, image: PaddedImage, tile: Tile, scratch: Scratch
+    ) -> list[tuple[slice, Array]]:
+        """Return a tile's window in pieces side by side, each (C, blocks, depth, columns).
+
+        What lies in the image is read where it is, if BLAS can; the border is read around it. The
+        blocks overlap, and the last of them may go beyond the window.
+        """
+        pieces, (first, last) = [], tile.input.columns
+        ends = [(first, last)]
+        found = None
+        if self._problem.in_place and image.dtype == self._dtype:
+            found = image.shifted(tile.input.rows, (first, last), 1, 0, 1)
+        if found is not None:
+            start, stop, views = found
+            window = views[:, :, 0].swapaxes(0, 1)
+            _, line, item = window.strides
+            if item == window.itemsize and line % item == 0 and line >= window.shape[2] * item:
+                pieces.append((slice(start - first, stop - first), self._blocks(window)))
+                ends = [(first, start), (stop, last)]
+        for number, (left, right) in enumerate(ends):
+            if left < right:
+                shape = (1, self._problem.channels, tile.window[0], right - left)
+                window = scratch.array(("left", "right")[number], shape, self._dtype)
+                image.read(tile.input.rows, (left, right), window)
+                pieces.append((slice(left - first, right - first), self._blocks(window[0])))
+        return pieces
+
+    def _blocks(self, window: Array) -> Array:
+        """Return the rows of a window (C, rows, columns) that every block of output reads."""
+        (channels, rows, columns), (plane, line, item) = window.shape, window.strides
+        advance, depth = self._rows * self._problem.params.stride[0], self._bands.shape[-1]
+        blocks = -(-(rows - self._problem.span[0] + 1) // advance)
+        shape, strides = (channels, blocks, depth, columns), (plane, advance * line, line, item)
+        return overlapping(window, shape, strides)
 
     def _multiply(
-        self, part: slice, top: int, blocks: int, rows: int, window: Array, out: Array,
-        scratch: Scratch,
+        self, part: slice, first: int, count: int, rows: int, pieces: list[tuple[slice, Array]],
+        out: Array, scratch: Scratch,
     ) -> None:  # fmt: skip
-        """Write so many blocks of so many rows to out (groups, O/groups, rows, columns)."""
-        (down, across), (_, gap) = self._problem.params.stride, self._problem.params.dilation
-        window, out = window[part, top * down :], out[part, :, top : top + blocks * rows]
+        """Write so many blocks, each of so many rows, to out (groups, O/groups, rows, columns)."""
         depth = self._problem.window((rows, 1))[0]
         bands = self._bands[part, :rows, ..., :depth]
         groups, _, outputs, shifts, _ = bands.shape
-        channel, line, item = window.strides
-        width = window.shape[2]
-        operands = overlapping(
-            window, (groups, blocks, depth, width), (channel, rows * down * line, line, item)
+        columns, width = out.shape[-1], max(place.stop for place, _ in pieces)
+        shape = (groups, count, rows, outputs, shifts, width)
+        products, further = scratch.cached(
+            ("products", shape), lambda: self._products(shape, columns, scratch)
         )
-        products = scratch.array(
-            "products", (groups, blocks, rows, outputs, shifts, width), self._dtype
-        )
-        np.matmul(
-            bands.reshape(groups, 1, -1, depth),
-            operands,
-            out=products.reshape(groups, blocks, -1, width),
-        )
-        # One place further for every column of the kernel.
+        bands = bands.reshape(groups, 1, -1, depth)
+        for place, operands in pieces:
+            own = operands[part, first : first + count, :depth]
+            np.matmul(bands, own, out=products[..., place])
+        top = first * self._rows
+        by_block = out[part, :, top : top + count * rows]
+        by_block = by_block.reshape(groups, outputs, count, rows, columns)
+        np.add.reduce(further, axis=4, out=by_block.transpose(0, 2, 3, 1, 4))
+
+    def _products(
+        self, shape: tuple[int, ...], columns: int, scratch: Scratch
+    ) -> tuple[Array, Array]:
+        """Return where products go, and the same with every column of a kernel one place further.
+
+        shape : (groups, blocks, R, O/groups, kw, columns of the window)
+        """
+        (_, across), (_, gap) = self._problem.params.stride, self._problem.params.dilation
+        products = scratch.array("products", shape, self._dtype)
         *others, shift, item = products.strides
-        shape = (*products.shape[:-1], out.shape[-1])
-        further = overlapping(products, shape, (*others, shift + gap * item, across * item))
-        by_block = out.reshape(groups, outputs, blocks, rows, -1).transpose(0, 2, 3, 1, 4)
-        np.add.reduce(further, axis=4, out=by_block)
+        strides = (*others, shift + gap * item, across * item)
+        further = overlapping(products, (*shape[:-1], columns), strides)
+        return products.reshape(*shape[:2], -1, shape[-1]), further
