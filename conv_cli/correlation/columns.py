@@ -10,6 +10,7 @@ rows of several do not lie together.
 """
 
 import math
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,8 @@ from conv_cli.parallel.scratch import Scratch
 
 Array = npt.NDArray[Any]
 
-_BANDS = (1, 2, 3, 4)
-"""Output rows of a band: BLAS takes more of them for longer than what they save."""
+_ROWS = 2
+"""Output rows of a band: more of them make products that BLAS is slower at."""
 _PRODUCT_BYTES = 768 << 10
 """What one call writes before it is added up: about half a core's cache."""
 
@@ -59,14 +60,13 @@ class Columns:
 
     @staticmethod
     def plan(problem: Problem) -> Plan | None:
-        """Return the products with their best band; None where channels have to be added up."""
+        """Return the products with a band of some rows; None where channels have to be added up."""
         outputs, channels = problem.group_shape
         if channels > 1 or (problem.whole and problem.magnitude > 2**53):
             return None
         dtype = accumulator(problem, ("float32", "float64"))
-        bands = [band for band in _BANDS if band <= problem.output[0]]
-        estimates = {band: costs.columns_ns(problem, dtype.itemsize, band) for band in bands}
-        band = min(estimates, key=estimates.__getitem__)
+        band = min(_ROWS, problem.output[0])
+        cost = costs.columns_ns(problem, dtype.itemsize, band)
         # Per pixel of a tile: the window, and the results.
         down, across = problem.params.stride
         values = problem.channels * down * across + problem.outputs
@@ -74,7 +74,7 @@ class Columns:
         products = band * outputs * problem.kernel[1]
         small = SMALL_PRODUCT // (products * problem.window((band, 1))[0])
         tile = tile_shape(
-            problem, per_pixel, estimates[band], unit=(band, 1),
+            problem, per_pixel, cost, unit=(band, 1),
             most=max(LEAST_COLUMNS, (small - problem.span[1]) // across + 1),
         )  # fmt: skip
         width = problem.window(tile)[1]
@@ -82,29 +82,24 @@ class Columns:
         scratch = per_pixel * math.prod(tile) + max(_PRODUCT_BYTES, one)
         if scratch > MOST_BYTES:
             return None
-        return make_plan("columns", problem, dtype, tile, estimates[band], scratch, band=band)
+        return make_plan("columns", problem, dtype, tile, cost, scratch, band=band)
 
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
         problem = self._problem
-        groups, rows, outputs, shifts, _ = self._bands.shape
+        groups, rows, outputs, _, _ = self._bands.shape
         if out is None:
             shape = (problem.batch, problem.outputs, *tile.shape)
             out = scratch.array("values", shape, self._dtype)
-        blocks, rest = divmod(tile.shape[0], rows)
-        size = rows * outputs * shifts * tile.window[1] * self._dtype.itemsize
-        several = max(1, _PRODUCT_BYTES // size)
-        together = max(1, several // max(blocks, 1))
+        whole = tile.shape[0] // rows * rows
         for n in range(problem.batch):
             pieces = self._pieces(image.part(n, slice(0, problem.channels)), tile, scratch)
             values = out[n].reshape(groups, outputs, *tile.shape)
-            for first in range(0, groups, together):
-                part = slice(first, min(first + together, groups))
-                for block in range(0, blocks, several):
-                    count = min(several, blocks - block)
-                    self._multiply(part, block, count, rows, pieces, values, scratch)
-                if rest:
-                    self._multiply(part, blocks, 1, rest, pieces, values, scratch)
+            if whole:
+                self._multiply(rows, pieces, values[:, :, :whole], scratch)
+            if whole < tile.shape[0]:
+                rest = [(place, window[:, whole // rows :]) for place, window in pieces]
+                self._multiply(tile.shape[0] - whole, rest, values[:, :, whole:], scratch)
         return out
 
     def _pieces(
@@ -144,26 +139,26 @@ class Columns:
         return overlapping(window, shape, strides)
 
     def _multiply(
-        self, part: slice, first: int, count: int, rows: int, pieces: list[tuple[slice, Array]],
-        out: Array, scratch: Scratch,
-    ) -> None:  # fmt: skip
-        """Write so many blocks, each of so many rows, to out (groups, O/groups, rows, columns)."""
+        self, rows: int, pieces: list[tuple[slice, Array]], out: Array, scratch: Scratch
+    ) -> None:
+        """Write blocks of so many rows to out (groups, O/groups, rows, columns)."""
         depth = self._problem.window((rows, 1))[0]
-        bands = self._bands[part, :rows, ..., :depth]
+        bands = self._bands[:, :rows, ..., :depth]
         groups, _, outputs, shifts, _ = bands.shape
-        columns, width = out.shape[-1], max(place.stop for place, _ in pieces)
-        shape = (groups, count, rows, outputs, shifts, width)
-        products, further = scratch.cached(
-            ("products", shape), lambda: self._products(shape, columns, scratch)
-        )
+        columns, width = out.shape[3], max(place.stop for place, _ in pieces)
+        blocks = out.shape[2] // rows
+        by_block = out.reshape(groups, outputs, blocks, rows, columns).transpose(0, 2, 3, 1, 4)
         bands = bands.reshape(groups, 1, -1, depth)
-        for place, operands in pieces:
-            own = operands[part, first : first + count, :depth]
-            np.matmul(bands, own, out=products[..., place])
-        top = first * self._rows
-        by_block = out[part, :, top : top + count * rows]
-        by_block = by_block.reshape(groups, outputs, count, rows, columns)
-        np.add.reduce(further, axis=4, out=by_block.transpose(0, 2, 3, 1, 4))
+        count = max(1, _PRODUCT_BYTES // (bands.shape[2] * width * self._dtype.itemsize))
+        together, count = max(1, count // blocks), min(count, blocks)
+        for group, block in product(range(0, groups, together), range(0, blocks, count)):
+            part = slice(group, group + together), slice(block, block + count)
+            target = by_block[part]
+            shape = (*target.shape[:4], shifts, width)
+            products, further = self._products(shape, columns, scratch)
+            for place, window in pieces:
+                np.matmul(bands[part[0]], window[part][:, :, :depth], out=products[..., place])
+            np.add.reduce(further, axis=4, out=target)
 
     def _products(
         self, shape: tuple[int, ...], columns: int, scratch: Scratch
@@ -172,9 +167,13 @@ class Columns:
 
         shape : (groups, blocks, R, O/groups, kw, columns of the window)
         """
-        (_, across), (_, gap) = self._problem.params.stride, self._problem.params.dilation
-        products = scratch.array("products", shape, self._dtype)
-        *others, shift, item = products.strides
-        strides = (*others, shift + gap * item, across * item)
-        further = overlapping(products, (*shape[:-1], columns), strides)
-        return products.reshape(*shape[:2], -1, shape[-1]), further
+
+        def views() -> tuple[Array, Array]:
+            (_, across), (_, gap) = self._problem.params.stride, self._problem.params.dilation
+            products = scratch.array("products", shape, self._dtype)
+            *others, shift, item = products.strides
+            strides = (*others, shift + gap * item, across * item)
+            further = overlapping(products, (*shape[:-1], columns), strides)
+            return products.reshape(*shape[:2], -1, shape[-1]), further
+
+        return scratch.cached(("products", shape), views)

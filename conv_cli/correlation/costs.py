@@ -27,11 +27,11 @@ WRITE_NS = 0.23
 """Banded GEMM: one value written, whatever the depth of the product."""
 ADD_NS = 0.2
 """Column GEMM: one value written and added to those of the other columns."""
-COPY_NS = 0.1
-"""Column GEMM: one sample read, and converted where it has to be."""
+COLUMNS_NS = 0.85
+"""Column GEMM: what an output costs besides, reading and writing."""
 THIN = 1.35
 """How much longer a multiply-add takes in the narrow products of the 1-D passes."""
-PASSES_NS = 0.75
+PASSES_NS = 0.9
 """1-D passes: what an output costs besides, reading and writing."""
 TERM_NS = 0.35
 """1-D passes: one term added to those before."""
@@ -67,10 +67,10 @@ def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float
 def columns_ns(problem: Problem, itemsize: int, band: int) -> float:
     """Return the cost of an output pixel by products with a band for every column."""
     outputs, columns = problem.group_shape[0], problem.kernel[1]
-    depth, (down, across) = problem.window((band, 1))[0], problem.params.stride
+    depth, across = problem.window((band, 1))[0], problem.params.stride[1]
     # Products are made for every column that is read, and added for those that are wanted.
     product = columns * across * (depth * mac_ns(band * outputs * columns) + ADD_NS)
-    work = outputs * product + down * across * COPY_NS
+    work = outputs * (product + COLUMNS_NS)
     return problem.batch * problem.params.groups * work * _WIDE[itemsize]
 
 
