@@ -285,6 +285,41 @@ class TestFractions:
             assert (run(x, weights, strategy, (48, 100), threads=threads) == once).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(
+    "options", [{}, {"padding": ((1, 0), (0, 2))}, {"stride": (2, 2)}], ids=str
+)
+@pytest.mark.parametrize("tile", [None, (5, 100), (4, 6)])
+def test_kernels_of_one_pixel_equal_the_loops(dtype, groups, options, tile):
+    x = image_of(dtype, (groups * 4, 17, 12))
+    weights = weights_of((groups * 40, 4, 1, 1), whole=False)
+    for image in (x, x[:, :, ::-1], x[:, ::2], x.transpose(0, 2, 1)):
+        expected = oracle.correlate(image, weights, groups=groups, **options)
+        assert_equal(run(image, weights, "gemm", tile, groups=groups, **options), expected)
+
+
+@pytest.mark.parametrize("strategy", ["gemm", "columns"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_result_goes_to_any_place(strategy, dtype):
+    x, weights = image_of(dtype, (3, 20, 14)), weights_of((3, 1, 1, 1), whole=False)
+    source, params = Source.of(x[None]), params_of(groups=3)
+    plan = next(p for p in plans(state_problem(source, weights, params)) if p.strategy == strategy)
+    out = np.zeros((1, 3, 14, 20), dtype).swapaxes(2, 3)
+    correlate(source, weights, params, out=out, plan=plan)
+    assert_equal(out[0], oracle.correlate(x, weights, groups=3))
+
+
+@pytest.mark.parametrize("turned", [lambda x: x[:, :, ::-1], lambda x: x[:, ::-1, ::2]])
+@pytest.mark.parametrize("border", NAMES)
+def test_columns_read_pixels_however_they_lie(turned, border):
+    x, weights = turned(image_of("float32", (3, 40, 60))), dense_weights(6, 3, 5)
+    options = {"padding": ((1, 1), (2, 2)), "border": border, "groups": 3}
+    expected = oracle.correlate(x, weights, **options)
+    for tile in (None, (7, 11)):
+        assert_equal(run(x, weights, "columns", tile, **options), expected)
+
+
 @pytest.mark.parametrize(("groups", "channels", "outputs"), [(1, 3, 4), (2, 2, 3)])
 def test_fft_of_whole_numbers_is_exact(groups, channels, outputs):
     x = image_of("uint16", (groups * channels, 30, 41))

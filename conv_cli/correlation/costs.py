@@ -58,6 +58,8 @@ def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float
     depth = channels * problem.kernel[1] * problem.window((band, 1))[0]
     shifts = channels * problem.kernel[1] * problem.window((tile_rows, 1))[0] / tile_rows
     copies = shifts * SHIFT_NS * _skipping(problem)
+    if problem.span == problem.params.stride == (1, 1) and band == 1 and problem.in_place:
+        copies = 0
     product = outputs * (depth * mac_ns(band * outputs) + WRITE_NS)
     # The outputs of several rows are put into the order of the planes.
     ordered = outputs * WRITE_NS if outputs > 1 and band > 1 else 0

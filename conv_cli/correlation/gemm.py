@@ -94,9 +94,6 @@ class Gemm:
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
         problem, (outputs, channels) = self._problem, self._problem.group_shape
-        workspace = scratch.cached(
-            ("workspace", tile.shape), lambda: self._workspace(tile, scratch)
-        )
         if out is None:
             out = scratch.array(
                 "values", (problem.batch, problem.outputs, *tile.shape), self._dtype
@@ -104,10 +101,34 @@ class Gemm:
         for n in range(problem.batch):
             for group in range(problem.params.groups):
                 first = slice(group * channels, (group + 1) * channels)
-                self._lay_out(image.part(n, first), tile, workspace.layout, scratch)
                 target = out[n, group * outputs : (group + 1) * outputs]
-                self._multiply(self._bands[group], workspace, target)
+                part = image.part(n, first)
+                if not self._multiplied_in_place(part, tile, self._bands[group], target):
+                    workspace = scratch.cached(
+                        ("workspace", tile.shape), lambda: self._workspace(tile, scratch)
+                    )
+                    self._lay_out(part, tile, workspace.layout, scratch)
+                    self._multiply(self._bands[group], workspace, target)
         return out
+
+    def _multiplied_in_place(self, image: PaddedImage, tile: Tile, band: Array, out: Array) -> bool:
+        """Write the product of a kernel of one pixel to out, if BLAS can read the image itself."""
+        problem = self._problem
+        if problem.span != (1, 1) or self._rows > 1 or image.dtype != self._dtype:
+            return False
+        found = image.shifted(tile.input.rows, tile.output.columns, 1, 1, 1)
+        if problem.params.stride != (1, 1) or not problem.in_place or found is None:
+            return False
+        pixels = found[2][:, :, 0].swapaxes(0, 1)
+        plane, line, item = pixels.strides
+        if pixels.shape[1:] != tile.shape or item != pixels.itemsize or plane % item:
+            return False
+        together = (tile.shape[1] * item, item)
+        if (line, item) != together or out.strides[1:] != together or plane < line * len(pixels[0]):
+            return False
+        flat = overlapping(pixels, (len(pixels), math.prod(tile.shape)), (plane, item))
+        np.matmul(band, flat, out=out.reshape(len(out), -1))
+        return True
 
     def _workspace(self, tile: Tile, scratch: Scratch) -> "Workspace":
         """Return the scratch of tiles of this shape."""

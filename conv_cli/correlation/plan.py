@@ -75,7 +75,8 @@ def make_plan(
 ) -> Plan:
     """Return a plan, its cost an output pixel made one of the whole output."""
     tiles = math.prod(-(-n // t) for n, t in zip(problem.output, tile, strict=True))
-    calls = tiles * _CALLS[strategy] * problem.batch
+    loops = problem.params.groups if strategy in ("direct", "gemm") else 1
+    calls = tiles * _CALLS[strategy] * problem.batch * loops
     total = math.prod(problem.output) * cost / 1e6 + calls * costs.CALL_NS / 1e6
     return Plan(strategy, dtype, tile, band, block, int(scratch), ((strategy, total),))
 
