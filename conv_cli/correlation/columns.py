@@ -10,6 +10,7 @@ rows of several do not lie together.
 """
 
 import math
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -93,59 +94,66 @@ class Columns:
             out = scratch.array("values", shape, self._dtype)
         whole = tile.shape[0] // rows * rows
         for n in range(problem.batch):
-            pieces = self._pieces(image.part(n, slice(0, problem.channels)), tile, scratch)
-            values = out[n].reshape(groups, outputs, *tile.shape)
-            if whole:
-                self._multiply(rows, pieces, values[:, :, :whole], scratch)
-            if whole < tile.shape[0]:
-                rest = [(place, window[:, whole // rows :]) for place, window in pieces]
-                self._multiply(tile.shape[0] - whole, rest, values[:, :, whole:], scratch)
+            part = image.part(n, slice(0, problem.channels))
+            for columns, window in self._pieces(part, tile, scratch):
+                values = out[n, ..., columns].reshape(groups, outputs, tile.shape[0], -1)
+                if whole:
+                    self._multiply(rows, window, values[:, :, :whole], scratch)
+                if whole < tile.shape[0]:
+                    last = window[:, whole // rows :]
+                    self._multiply(tile.shape[0] - whole, last, values[:, :, whole:], scratch)
         return out
 
     def _pieces(
         self, image: PaddedImage, tile: Tile, scratch: Scratch
-    ) -> list[tuple[slice, Array]]:
-        """Return a tile's window in pieces side by side, each (C, blocks, depth, columns).
+    ) -> Iterator[tuple[slice, Array]]:
+        """Yield pieces of a tile side by side: columns of output, and the blocks of their window.
 
-        What lies in the image is read where it is, if BLAS can; the border is read around it. The
-        blocks overlap, and the last of them may go beyond the window.
+        What lies in the image is read where it is, if BLAS can; the border is read around it.
         """
-        pieces, (first, last) = [], tile.input.columns
-        ends = [(first, last)]
-        found = None
-        if self._problem.in_place and image.dtype == self._dtype:
-            found = image.shifted(tile.input.rows, (first, last), 1, 0, 1)
+        problem, (first, last) = self._problem, tile.output.columns
+        (_, step), (_, gap) = problem.params.stride, problem.params.dilation
+        ends, found = [(first, last)], None
+        if problem.in_place and image.dtype == self._dtype:
+            found = image.shifted(tile.input.rows, (first, last), problem.kernel[1], gap, step)
         if found is not None:
             start, stop, views = found
-            window = views[:, :, 0].swapaxes(0, 1)
-            _, line, item = window.strides
-            if item == window.itemsize and line % item == 0 and line >= window.shape[2] * item:
-                pieces.append((slice(start - first, stop - first), self._blocks(window)))
+            line, plane, _, item = views.strides
+            width = (stop - start - 1) * step + problem.span[1]
+            shape, strides = (problem.channels, tile.window[0], width), (plane, line, item // step)
+            if (
+                item == step * views.itemsize
+                and line % views.itemsize == 0
+                and line >= width * item
+            ):
+                window = overlapping(views, shape, strides)
+                yield slice(start - first, stop - first), self._blocks(window)
                 ends = [(first, start), (stop, last)]
-        for number, (left, right) in enumerate(ends):
+        for left, right in ends:
             if left < right:
-                shape = (1, self._problem.channels, tile.window[0], right - left)
-                window = scratch.array(("left", "right")[number], shape, self._dtype)
-                image.read(tile.input.rows, (left, right), window)
-                pieces.append((slice(left - first, right - first), self._blocks(window[0])))
-        return pieces
+                width = (right - left - 1) * step + problem.span[1]
+                shape = (problem.channels, tile.window[0], width)
+                window = scratch.array("window", (1, *shape), self._dtype)
+                image.read(tile.input.rows, (left * step, left * step + width), window)
+                yield slice(left - first, right - first), self._blocks(window[0])
 
     def _blocks(self, window: Array) -> Array:
-        """Return the rows of a window (C, rows, columns) that every block of output reads."""
+        """Return the rows of a window (C, rows, columns) that every block of output reads.
+
+        Shape (C, blocks, rows of one, columns); the last may go beyond the window.
+        """
         (channels, rows, columns), (plane, line, item) = window.shape, window.strides
         advance, depth = self._rows * self._problem.params.stride[0], self._bands.shape[-1]
         blocks = -(-(rows - self._problem.span[0] + 1) // advance)
         shape, strides = (channels, blocks, depth, columns), (plane, advance * line, line, item)
         return overlapping(window, shape, strides)
 
-    def _multiply(
-        self, rows: int, pieces: list[tuple[slice, Array]], out: Array, scratch: Scratch
-    ) -> None:
-        """Write blocks of so many rows to out (groups, O/groups, rows, columns)."""
+    def _multiply(self, rows: int, window: Array, out: Array, scratch: Scratch) -> None:
+        """Write blocks, each of so many rows, to out (groups, O/groups, rows, columns)."""
         depth = self._problem.window((rows, 1))[0]
         bands = self._bands[:, :rows, ..., :depth]
         groups, _, outputs, shifts, _ = bands.shape
-        columns, width = out.shape[3], max(place.stop for place, _ in pieces)
+        columns, width = out.shape[3], window.shape[3]
         blocks = out.shape[2] // rows
         by_block = out.reshape(groups, outputs, blocks, rows, columns).transpose(0, 2, 3, 1, 4)
         bands = bands.reshape(groups, 1, -1, depth)
@@ -156,8 +164,7 @@ class Columns:
             target = by_block[part]
             shape = (*target.shape[:4], shifts, width)
             products, further = self._products(shape, columns, scratch)
-            for place, window in pieces:
-                np.matmul(bands[part[0]], window[part][:, :, :depth], out=products[..., place])
+            np.matmul(bands[part[0]], window[part][:, :, :depth], out=products)
             np.add.reduce(further, axis=4, out=target)
 
     def _products(
