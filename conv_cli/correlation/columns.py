@@ -36,7 +36,7 @@ Array = npt.NDArray[Any]
 
 _ROWS = 2
 """Output rows of a band: more of them make products that BLAS is slower at."""
-_PRODUCT_BYTES = 768 << 10
+_PRODUCT_BYTES = 1 << 20
 """What one call writes before it is added up: about half a core's cache."""
 
 

@@ -27,7 +27,7 @@ WRITE_NS = 0.23
 """Banded GEMM: one value written, whatever the depth of the product."""
 ADD_NS = 0.2
 """Column GEMM: one value written and added to those of the other columns."""
-COLUMNS_NS = 0.85
+COLUMNS_NS = 1.1
 """Column GEMM: what an output costs besides, reading and writing."""
 THIN = 1.35
 """How much longer a multiply-add takes in the narrow products of the 1-D passes."""
@@ -58,7 +58,11 @@ def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float
     depth = channels * problem.kernel[1] * problem.window((band, 1))[0]
     shifts = channels * problem.kernel[1] * problem.window((tile_rows, 1))[0] / tile_rows
     copies = shifts * SHIFT_NS * _skipping(problem)
-    if problem.span == problem.params.stride == (1, 1) and band == 1 and problem.in_place:
+    if (
+        problem.span == problem.params.stride == (1, 1)
+        and band == 1 < channels
+        and problem.in_place
+    ):
         copies = 0
     product = outputs * (depth * mac_ns(band * outputs) + WRITE_NS)
     # The outputs of several rows are put into the order of the planes.
