@@ -119,13 +119,9 @@ class Columns:
         if found is not None:
             start, stop, views = found
             line, plane, _, item = views.strides
-            width = (stop - start - 1) * step + problem.span[1]
-            shape, strides = (problem.channels, tile.window[0], width), (plane, line, item // step)
-            if (
-                item == step * views.itemsize
-                and line % views.itemsize == 0
-                and line >= width * item
-            ):
+            width, size = (stop - start - 1) * step + problem.span[1], views.itemsize
+            if item == step * size and line % size == 0 and line >= width * size:
+                shape, strides = (problem.channels, tile.window[0], width), (plane, line, size)
                 window = overlapping(views, shape, strides)
                 yield slice(start - first, stop - first), self._blocks(window)
                 ends = [(first, start), (stop, last)]
