@@ -73,9 +73,10 @@ def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float
 def columns_ns(problem: Problem, itemsize: int, band: int) -> float:
     """Return the cost of an output pixel by products with a band for every column."""
     outputs, columns = problem.group_shape[0], problem.kernel[1]
-    depth, across = problem.window((band, 1))[0], problem.params.stride[1]
+    depth = problem.window((band, 1))[0]
     # Products are made for every column that is read, and added for those that are wanted.
-    product = columns * across * (depth * mac_ns(band * outputs * columns) + ADD_NS)
+    reads = problem.window(problem.output)[1] / problem.output[1]
+    product = columns * reads * (depth * mac_ns(band * outputs * columns) + ADD_NS)
     work = outputs * (product + COLUMNS_NS)
     return problem.batch * problem.params.groups * work * _WIDE[itemsize]
 
