@@ -115,7 +115,7 @@ def test_library_has_one_importer(library, home):
 
 
 def test_engines_do_not_know_each_other():
-    engines = {"direct", "gemm", "separable", "fft"}
+    engines = {"direct", "gemm", "columns", "separable", "fft"}
     for module in (PACKAGE / "correlation").glob("*.py"):
         if module.stem in engines | {"plan"}:
             imported = {

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.correlation import program
-from conv_cli.correlation.factors import Factors, factors, whole_factors
+from conv_cli.correlation.factors import ROUNDED, Factors, factors, whole_factors
 
 Weights = npt.NDArray[Any]
 _REMEMBERED = 64
@@ -49,14 +49,26 @@ class Bank:
         several = (program.passes(kernel, whole=True) for kernel in self.weights[:, 0])
         return sum(program.steps(part) for parts in several for part in parts)
 
+    def terms(self, dtype: np.dtype[Any], *, whole: bool) -> list[Factors]:
+        """Return the terms of every output's kernel; none where one has none, or several channels.
+
+        dtype : numpy.dtype. Of the pixels: float64 has use for the last bits of the weights.
+        whole : bool. The factors are to be whole numbers.
+        """
+        if whole:
+            return self._whole_terms
+        return self._exact_terms if dtype == np.float64 else self._rounded_terms
+
     @cached_property
-    def terms(self) -> list[Factors]:
-        """The terms of every output's kernel; empty where one has none, or several channels."""
+    def _exact_terms(self) -> list[Factors]:
         return self._all_terms(factors)
 
     @cached_property
-    def whole_terms(self) -> list[Factors]:
-        """The same with factors that are whole numbers."""
+    def _rounded_terms(self) -> list[Factors]:
+        return self._all_terms(lambda kernel: factors(kernel, ROUNDED))
+
+    @cached_property
+    def _whole_terms(self) -> list[Factors]:
         return self._all_terms(whole_factors)
 
     def _all_terms(self, find: Callable[[Weights], Factors | None]) -> list[Factors]:

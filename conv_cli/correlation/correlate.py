@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
 from conv_cli.correlation.bank import Bank, bank_of
+from conv_cli.correlation.columns import Columns
 from conv_cli.correlation.direct import Direct
 from conv_cli.correlation.engine import Engine
 from conv_cli.correlation.fft import Fft
@@ -37,6 +38,7 @@ several threads, the tiles about in order."""
 ENGINES: dict[str, type[Engine]] = {
     "direct": Direct,
     "gemm": Gemm,
+    "columns": Columns,
     "separable": Separable,
     "fft": Fft,
 }

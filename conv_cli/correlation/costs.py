@@ -25,9 +25,13 @@ MAC_NS: Mapping[int, float] = {
 """One multiply-add in BLAS, by the rows of the matrix on the left; few rows leave it idle."""
 WRITE_NS = 0.23
 """Banded GEMM: one value written, whatever the depth of the product."""
+ADD_NS = 0.2
+"""Column GEMM: one value written and added to those of the other columns."""
+COLUMNS_NS = 1.1
+"""Column GEMM: what an output costs besides, reading and writing."""
 THIN = 1.35
 """How much longer a multiply-add takes in the narrow products of the 1-D passes."""
-PASSES_NS = 0.75
+PASSES_NS = 0.9
 """1-D passes: what an output costs besides, reading and writing."""
 TERM_NS = 0.35
 """1-D passes: one term added to those before."""
@@ -54,10 +58,27 @@ def gemm_ns(problem: Problem, itemsize: int, band: int, tile_rows: int) -> float
     depth = channels * problem.kernel[1] * problem.window((band, 1))[0]
     shifts = channels * problem.kernel[1] * problem.window((tile_rows, 1))[0] / tile_rows
     copies = shifts * SHIFT_NS * _skipping(problem)
+    if (
+        problem.span == problem.params.stride == (1, 1)
+        and band == 1 < channels
+        and problem.in_place
+    ):
+        copies = 0
     product = outputs * (depth * mac_ns(band * outputs) + WRITE_NS)
     # The outputs of several rows are put into the order of the planes.
     ordered = outputs * WRITE_NS if outputs > 1 and band > 1 else 0
     return problem.batch * problem.params.groups * (copies + product + ordered) * _WIDE[itemsize]
+
+
+def columns_ns(problem: Problem, itemsize: int, band: int) -> float:
+    """Return the cost of an output pixel by products with a band for every column."""
+    outputs, columns = problem.group_shape[0], problem.kernel[1]
+    depth = problem.window((band, 1))[0]
+    # Products are made for every column that is read, and added for those that are wanted.
+    reads = problem.window(problem.output)[1] / problem.output[1]
+    product = columns * reads * (depth * mac_ns(band * outputs * columns) + ADD_NS)
+    work = outputs * (product + COLUMNS_NS)
+    return problem.batch * problem.params.groups * work * _WIDE[itemsize]
 
 
 def _skipping(problem: Problem) -> int:

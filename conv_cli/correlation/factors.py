@@ -15,27 +15,62 @@ Factors = list[tuple[Array, Array]]
 _MOST_TERMS = 6
 _EXACT = 1e-14
 """What may be left of a kernel, as a share of its largest weight: the last bits of float64."""
+ROUNDED = 1e-7
+"""What may be left of a kernel for pixels of float32, as a share of the sum of its magnitudes: the
+last bits of weights that were float32 once, or had 8 digits. An FFT errs by as much."""
+LEAST_BALANCE = 1e-6
+"""A kernel whose sum is a smaller share of its magnitudes is a derivative: what float32 loses of
+large pixels may be more than it finds."""
+_NEAR = 8
+"""How many times as much elimination may leave as the best fit does."""
 
 
-def factors(weights: Array) -> Factors | None:
+def factors(weights: Array, left: float = 0) -> Factors | None:
     """Return the terms that a kernel (kh, kw) is the sum of, or None if they would not pay.
 
     Each term is a column of what is left times a row of it, over the weight where they cross, the
     largest one: Gaussian elimination with full pivoting. It finds the rank as an SVD does, at
     k·k operations a term, and the factors of rank 1 are weights as they were typed.
+
+    left : float. What may be left in the end, all magnitudes added, by those of the kernel; the
+        terms have the kernel's own sum then, so that even colour is not touched.
     """
     rest = weights.astype(np.float64)
-    most = np.abs(rest).max()
+    most, allowed = np.abs(rest).max(), left * np.abs(rest).sum()
     found: Factors = []
     pays = max(1, weights.size // sum(weights.shape))
     while len(found) <= min(_MOST_TERMS, pays):
         i, j = np.unravel_index(np.abs(rest).argmax(), rest.shape)
+        if abs(rest[i, j]) > _EXACT * most and np.abs(rest).sum() <= _NEAR * allowed:
+            fitted = _fitted(found, weights.astype(np.float64), allowed)
+            if fitted:
+                return fitted if _read_nothing_more(fitted, weights) else None
         if abs(rest[i, j]) <= _EXACT * most:
             return found if _read_nothing_more(found, weights) else None
         column, row = rest[:, j].copy(), rest[i] / rest[i, j]
         found.append((column, row))
         rest -= np.outer(column, row)
     return None
+
+
+def _fitted(terms: Factors, weights: Array, allowed: float) -> Factors:
+    """Return the terms with columns that fit the weights best, and sum to what these sum to.
+
+    A blur keeps its brightness so, and a derivative finds nothing in an even colour. None where the
+    magnitudes of what is left sum to more than is allowed.
+    """
+    rows = np.array([row for _, row in terms])
+    columns = np.linalg.lstsq(rows.T, weights.T)[0]
+    rest = weights - columns.T @ rows
+    sums = columns.sum(axis=1) * rows.sum(axis=1)
+    number, size = int(np.abs(sums).argmax()), np.abs(weights).sum()
+    needed = abs(weights.sum()) <= LEAST_BALANCE * size
+    if abs(rest.sum()) > _EXACT * size and (needed or abs(sums[number]) > 0.1 * size):
+        columns[number] *= 1 + rest.sum() / (sums[number] or 1)
+        rest = weights - columns.T @ rows
+    is_even = abs(rest.sum()) <= _EXACT * size or not needed
+    is_near = np.abs(rest).sum() <= allowed
+    return list(zip(columns, rows, strict=True)) if is_even and is_near else []
 
 
 def _read_nothing_more(terms: Factors, weights: Array) -> bool:

@@ -27,6 +27,7 @@ from conv_cli.correlation.plan import (
     LEAST_COLUMNS,
     LEAST_ROWS,
     MOST_BYTES,
+    SMALL_PRODUCT,
     Plan,
     accumulator,
     make_plan,
@@ -36,9 +37,6 @@ from conv_cli.correlation.problem import Problem, Tile
 from conv_cli.parallel.scratch import Scratch
 
 Array = npt.NDArray[Any]
-
-_SMALL_PRODUCT = 1_000_000
-"""Multiply-adds up to which OpenBLAS multiplies without copying its operands first."""
 
 
 class Gemm:
@@ -83,7 +81,7 @@ class Gemm:
         values = copies + problem.channels * window * problem.params.stride[1] + problem.outputs
         per_pixel = problem.batch * values * dtype.itemsize
         depth = channels * problem.kernel[1] * problem.window((band, 1))[0]
-        small = _SMALL_PRODUCT // (band * outputs * depth)
+        small = SMALL_PRODUCT // (band * outputs * depth)
         tile = tile_shape(
             problem, per_pixel, estimates[band], unit=(band, 1),
             most=small if small >= LEAST_COLUMNS else None,
@@ -96,9 +94,6 @@ class Gemm:
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""
         problem, (outputs, channels) = self._problem, self._problem.group_shape
-        workspace = scratch.cached(
-            ("workspace", tile.shape), lambda: self._workspace(tile, scratch)
-        )
         if out is None:
             out = scratch.array(
                 "values", (problem.batch, problem.outputs, *tile.shape), self._dtype
@@ -106,10 +101,34 @@ class Gemm:
         for n in range(problem.batch):
             for group in range(problem.params.groups):
                 first = slice(group * channels, (group + 1) * channels)
-                self._lay_out(image.part(n, first), tile, workspace.layout, scratch)
                 target = out[n, group * outputs : (group + 1) * outputs]
-                self._multiply(self._bands[group], workspace, target)
+                part = image.part(n, first)
+                if not self._multiplied_in_place(part, tile, self._bands[group], target):
+                    workspace = scratch.cached(
+                        ("workspace", tile.shape), lambda: self._workspace(tile, scratch)
+                    )
+                    self._lay_out(part, tile, workspace.layout, scratch)
+                    self._multiply(self._bands[group], workspace, target)
         return out
+
+    def _multiplied_in_place(self, image: PaddedImage, tile: Tile, band: Array, out: Array) -> bool:
+        """Write the product of a kernel of one pixel to out, if BLAS can read the image itself."""
+        problem = self._problem
+        if problem.span != (1, 1) or self._rows > 1 or image.dtype != self._dtype:
+            return False
+        found = image.shifted(tile.input.rows, tile.output.columns, 1, 1, 1)
+        if problem.params.stride != (1, 1) or not problem.in_place or found is None:
+            return False
+        pixels = found[2][:, :, 0].swapaxes(0, 1)
+        plane, line, item = pixels.strides
+        if pixels.shape[1:] != tile.shape or item != pixels.itemsize or plane % item:
+            return False
+        together = (tile.shape[1] * item, item)
+        if (line, item) != together or out.strides[1:] != together or plane < line * len(pixels[0]):
+            return False
+        flat = overlapping(pixels, (len(pixels), math.prod(tile.shape)), (plane, item))
+        np.matmul(band, flat, out=out.reshape(len(out), -1))
+        return True
 
     def _workspace(self, tile: Tile, scratch: Scratch) -> "Workspace":
         """Return the scratch of tiles of this shape."""

@@ -6,11 +6,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from conv_cli.correlation import costs
+from conv_cli.correlation.factors import LEAST_BALANCE
 from conv_cli.correlation.params import Pair
 from conv_cli.correlation.problem import Problem
 from conv_cli.errors import ConvError
 
-Strategy = Literal["direct", "gemm", "separable", "fft"]
+Strategy = Literal["direct", "gemm", "columns", "separable", "fft"]
 
 BANDS = (1, 2, 4, 8, 16, 32)
 """Output rows that one banded product may cover."""
@@ -20,10 +21,12 @@ lock cost more than the cache saves; more, and it leaves the cache. Half of it w
 copied first: such images shall take little memory."""
 MOST_BYTES = 256 << 20
 """The same where a large kernel leaves no choice."""
-_CALLS: dict[Strategy, int] = {"direct": 4, "gemm": 4, "separable": 4, "fft": 9}
+_CALLS: dict[Strategy, int] = {"direct": 4, "gemm": 4, "columns": 4, "separable": 4, "fft": 9}
 """Calls into NumPy for a tile."""
 LEAST_ROWS, LEAST_COLUMNS = 64, 256
 """Smaller tiles lose more to calls, and to rows that two of them read, than the cache gives."""
+SMALL_PRODUCT = 1_000_000
+"""Multiply-adds up to which OpenBLAS multiplies without copying its operands first."""
 _TILE_NS, _MOST_PARTS = 400_000, 4
 """Work is cut into parts of about this time at least, so that no thread waits for Python's lock
 longer than it works, and into a power of two of them, 2⁴ at most, that all cores have the same."""
@@ -72,7 +75,8 @@ def make_plan(
 ) -> Plan:
     """Return a plan, its cost an output pixel made one of the whole output."""
     tiles = math.prod(-(-n // t) for n, t in zip(problem.output, tile, strict=True))
-    calls = tiles * _CALLS[strategy] * problem.batch
+    loops = problem.params.groups if strategy in ("direct", "gemm") else 1
+    calls = tiles * _CALLS[strategy] * problem.batch * loops
     total = math.prod(problem.output) * cost / 1e6 + calls * costs.CALL_NS / 1e6
     return Plan(strategy, dtype, tile, band, block, int(scratch), ((strategy, total),))
 
@@ -114,7 +118,7 @@ def tile_shape(
 
 
 def accumulator(
-    problem: Problem, candidates: tuple[str, ...], least_balance: float = 1e-6
+    problem: Problem, candidates: tuple[str, ...], least_balance: float = LEAST_BALANCE
 ) -> np.dtype[Any]:
     """Return the first of the candidate dtypes in which no sum can wrap or lose a bit.
 

@@ -180,6 +180,7 @@ def state_problem(source: Source, weights: Pixels, params: ConvParams) -> Proble
     if weights.dtype.kind == "f" and not -(2**63) <= low <= high < 2**63:
         whole, low, high = False, 0, 0
     dtype = np.dtype(np.uint8) if kind == "b" else source.dtype
+    dtype = dtype if whole else np.result_type(dtype, np.float32)
     return Problem(
         batch=batch,
         channels=channels,
@@ -188,13 +189,13 @@ def state_problem(source: Source, weights: Pixels, params: ConvParams) -> Proble
         outputs=outputs,
         kernel=(rows, columns),
         params=params,
-        dtype=dtype if whole else np.result_type(dtype, np.float32),
+        dtype=dtype,
         whole=whole,
         balance=bank.balance,
         low=low,
         high=high,
         steps=bank.steps_apart if whole and params.stride == (1, 1) else bank.steps,
-        rank=max(map(len, bank.whole_terms if whole else bank.terms), default=0),
+        rank=max(map(len, bank.terms(dtype, whole=whole)), default=0),
         in_place=source.is_read_in_place,
     )
 

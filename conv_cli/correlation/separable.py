@@ -68,8 +68,7 @@ class Separable:
 
     def __init__(self, weights: Array, problem: Problem, plan: Plan) -> None:
         self._problem, self._plan = problem, plan
-        bank = bank_of(weights)
-        several = bank.whole_terms if problem.whole else bank.terms
+        several = bank_of(weights).terms(problem.dtype, whole=problem.whole)
         self._terms = [[self._spread(*term) for term in terms] for terms in several]
 
     def _spread(self, column: Array, row: Array) -> Bands:

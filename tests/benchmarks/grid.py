@@ -87,6 +87,7 @@ CASES = [
     Case("dense", (3, 3), (56, 56), "float32", 64, 64),
     Case("dense", (7, 7), MIDDLE, "float32", 3, 64, stride=(2, 2)),
     Case("dense", (3, 3), MIDDLE, "float32", 8, 8, groups=8),
+    Case("dense", (3, 3), (56, 56), "float32", 64, 64, groups=64),
 ]
 
 
@@ -145,9 +146,9 @@ def _least(source, weights, params, problem, plan):
     out = np.zeros((1, problem.outputs, *problem.output), plan.dtype)
     times = []
     for _ in range(6):
-        started = time.perf_counter()
+        started = time.thread_time()  # whatever else the machine has to do
         correlate(source, weights, params, out=out, plan=plan, threads=1)
-        times.append(time.perf_counter() - started)
+        times.append(time.thread_time() - started)
     return min(times) * 1e3
 
 

@@ -51,6 +51,7 @@ def core():
         ("dense, float32", floats, _dense()),
         ("Gaussian as a matrix, uint8 to float32", bytes_, _gaussians()),
         ("Gaussian as a matrix, float32", floats, _gaussians()),
+        ("Gaussian rounded to float32, float32", floats, _rounded()),
     ):
         for kernel in kernels:
             rows.append([f"{name}, {len(kernel)}×{len(kernel)}", *_against_peers(image, kernel)])
@@ -68,6 +69,10 @@ def _dense():
 
 def _gaussians():
     return [np.outer(gaussian(side), gaussian(side)) for side in (3, 5, 7, 9, 15, 31, 61)]
+
+
+def _rounded():
+    return [kernel.astype(np.float32) for kernel in _gaussians() if len(kernel) in (5, 9, 15, 31)]
 
 
 def _against_peers(image, kernel):
@@ -104,7 +109,7 @@ def _opencv(image, kernel):
 
 
 def _is_separable(kernel):
-    return kernel is not SOBEL and np.linalg.matrix_rank(kernel) == 1
+    return kernel is not SOBEL and np.linalg.matrix_rank(kernel, rtol=1e-6) == 1
 
 
 def _scipy(image, kernel):
@@ -129,25 +134,30 @@ def layers():
         return "PyTorch is not installed."
     torch.set_num_threads(THREADS)
     rows, ratios = [], []
-    for inputs, outputs, side, height, width, stride in (
-        (1, 8, 3, 3000, 4000, 1), (1, 16, 5, 1500, 2000, 1), (3, 64, 3, 512, 512, 1),
-        (64, 64, 3, 224, 224, 1), (3, 64, 7, 224, 224, 1),
-        (3, 64, 7, 224, 224, 2), (64, 64, 3, 56, 56, 1), (3, 32, 3, 640, 640, 2),
+    for inputs, outputs, side, height, width, stride, groups in (
+        (1, 8, 3, 3000, 4000, 1, 1), (1, 16, 5, 1500, 2000, 1, 1), (3, 64, 3, 512, 512, 1, 1),
+        (64, 64, 3, 224, 224, 1, 1), (3, 64, 7, 224, 224, 1, 1), (3, 64, 7, 224, 224, 2, 1),
+        (64, 64, 3, 56, 56, 1, 1), (3, 32, 3, 640, 640, 2, 1), (64, 64, 1, 224, 224, 1, 1),
+        (64, 64, 3, 224, 224, 1, 64), (64, 64, 3, 56, 56, 1, 64),
     ):  # fmt: skip
         x = RNG.standard_normal((inputs, height, width)).astype(np.float32)
-        weight = RNG.standard_normal((outputs, inputs, side, side)).astype(np.float32)
+        shape = (outputs, inputs // groups, side, side)
+        weight = RNG.standard_normal(shape).astype(np.float32)
         there = torch.from_numpy(x)[None], torch.from_numpy(weight)
 
-        def ours(x=x, weight=weight, stride=stride, pad=side // 2):
-            conv2d(x, weight, stride=stride, padding=pad)
+        options = {"stride": stride, "padding": side // 2, "groups": groups}
 
-        def theirs(there=there, stride=stride, pad=side // 2):
+        def ours(x=x, weight=weight, options=options):
+            conv2d(x, weight, **options)
+
+        def theirs(there=there, options=options):
             with torch.no_grad():
-                torch.nn.functional.conv2d(*there, stride=stride, padding=pad)
+                torch.nn.functional.conv2d(*there, **options)
 
         mine, other, ratio = in_turn(ours, theirs)
         ratios.append(ratio)
         name = f"{inputs}→{outputs}, {side}×{side}, stride {stride}, {width}×{height}"
+        name += ", depthwise" if groups > 1 else ""
         rows.append([name, f"{mine * 1e3:.1f}", f"{other * 1e3:.1f}", f"{ratio:.2f}"])
     rows.append(["geometric mean", "", "", f"{geometric_mean(ratios):.2f}"])
     return markdown(
