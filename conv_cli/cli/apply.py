@@ -20,6 +20,8 @@ from conv_cli.cli.options import (
     Telling,
     batch_options,
     kernel_files,
+    mask_option,
+    nodata_option,
     pixel_options,
     recursive_option,
     sliding_options,
@@ -99,6 +101,8 @@ Examples
     show_default=True,
     help="Copy the opacity and let it weigh the colours, or filter it like a colour.",
 )
+@mask_option
+@nodata_option
 @click.option(
     "--linear", is_flag=True, help="Work in linear light: sRGB decoded before, encoded after."
 )
@@ -137,6 +141,8 @@ def apply(
     show: bool,
     sliding: Sliding,
     alpha: str,
+    mask: str | None,
+    nodata: float | None,
     linear: bool,
     combine: "CombineName | None",
     form: PixelForm,
@@ -162,6 +168,7 @@ def apply(
         is_table,
         with_own_formats,
     )
+    from conv_cli.pipeline.weights import read_mask
 
     if not kernels:
         raise click.BadParameter(
@@ -184,6 +191,8 @@ def apply(
         linear=linear,
         combine=combine,
         white=form.white,
+        mask=None if mask is None else read_mask(mask, batch.max_pixels),
+        nodata=nodata,
     )
     maps = rule.maps()
     to = Destination(
@@ -216,7 +225,8 @@ def apply(
     advice = {name: _advice(kernels, form) for name, kernels in maps}
     return run_batch(
         FilterTask(rule, to), to, work, images, batch, telling,
-        read=kernel_files(click.get_current_context()), explain=explain, advice=advice,
+        read=(*kernel_files(click.get_current_context()), *([mask] if mask else [])),
+        explain=explain, advice=advice,
     )  # fmt: skip
 
 

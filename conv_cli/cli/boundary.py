@@ -212,6 +212,8 @@ _EXAMPLES = {
     "ROW,COL": "100,200",
     "TEMPLATE": "{stem}{ext}",
     "V": "255",
+    "V|nan": "-9999",
+    "mask": "mask.png",
     "max_pixels": "100000000",
     "predict": "predicted.png",
     "quality": "90",

@@ -15,8 +15,8 @@ _SECTIONS = {
     ),
     "Window": ("padding", "border", "stride", "dilation", "convolve", "at", "size"),
     "Values": (
-        "normalize", "bias", "channels", "alpha", "linear", "combine", "range", "depth",
-        "white", "ridge", "method", "epochs", "lr", "seed", "batch",
+        "normalize", "bias", "channels", "alpha", "mask", "nodata", "linear", "combine", "range",
+        "depth", "white", "ridge", "method", "epochs", "lr", "seed", "batch",
     ),
 }  # fmt: skip
 """Parameters by the section of the help that they stand in; all others are of the run."""

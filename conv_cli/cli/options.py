@@ -188,6 +188,20 @@ class NumberType(click.ParamType):
         return number
 
 
+class NodataType(NumberType):
+    """A number that stands for no value, or nan."""
+
+    name = "nodata"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        if str(value).strip().lower() == "nan":
+            return float("nan")
+        return super().convert(value, param, ctx)
+
+
 class IntRange(click.IntRange):
     """A whole number between limits."""
 
@@ -435,6 +449,18 @@ white_option = click.option(
     metavar="V",
     help="What white is in pixels of floats, such as 1 or 255. Needed where they become whole "
     "numbers, unless by --range stretch or signed.",
+)
+mask_option = click.option(
+    "--mask",
+    metavar="FILE",
+    help="An image of the same size: how much each pixel counts, white in full, black not at all.",
+)
+nodata_option = click.option(
+    "--nodata",
+    type=NodataType(example="-9999, or nan"),
+    metavar="V|nan",
+    help="Pixels of that value have none, and do not count; results of such pixels alone are V "
+    "again.  [default: what a GeoTIFF says itself]",
 )
 file_format_option = click.option(
     "--format",

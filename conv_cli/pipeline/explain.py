@@ -99,8 +99,10 @@ def explain_pixel(
     ]
     planes = image.planes[:, None]
     window = np.empty((*planes.shape[:2], *(stop - start for start, stop in spans)))
-    opacity = white_of(image.dtype, rule) * params.border.opaque if image.alpha else None
-    PaddedImage(planes, padding, params.border, opacity=opacity).read(spans[0], spans[1], window)
+    constant = np.full((*planes.shape[:2], 1, 1), params.border.value)
+    if image.alpha:
+        constant[-1] = white_of(image.dtype, rule) * params.border.opaque
+    PaddedImage(planes, padding, params.border, constant=constant).read(spans[0], spans[1], window)
     pixels = window[:, 0, :: params.dilation[0], :: params.dilation[1]]
     rows, columns = (
         tuple(range(start - before, stop - before, gap))

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage, Span
-from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, weigh, white
+from conv_cli.colors import Unweighed, from_linear, to_gray, to_linear, unweigh, white
 from conv_cli.correlation.correlate import correlate, prepare
-from conv_cli.correlation.params import ConvParams
+from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
 from conv_cli.correlation.problem import Source, Tile
 from conv_cli.errors import ImageError
@@ -26,6 +26,7 @@ from conv_cli.pipeline.feature_map import (
     combine,
     rescaled,
 )
+from conv_cli.pipeline.weights import Mask, WeightedPixels, Weighting
 
 Array = npt.NDArray[Any]
 
@@ -56,6 +57,8 @@ class Filter(NamedTuple):
     linear : bool. Correlate in linear light.
     combine : str or None. Make one map of all kernels: "magnitude", "max", "sum" or "mean".
     white : float or None. What white is in pixels of floats; None: 1.
+    mask : Mask or None. How much every pixel counts, beside its opacity.
+    nodata : float or None. What stands for no value, NaN or a number; None: what a GeoTIFF says.
     """
 
     kernels: tuple[Kernel, ...]
@@ -66,6 +69,8 @@ class Filter(NamedTuple):
     linear: bool = False
     combine: CombineName | None = None
     white: float | None = None
+    mask: Mask | None = None
+    nodata: float | None = None
 
     def maps(self) -> list[tuple[str, tuple[Kernel, ...]]]:
         """Return the name of each map and the kernels, all of one shape, that make it."""
@@ -84,9 +89,11 @@ class Filtered(NamedTuple):
 def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tuple[int, int, int]:
     """Return (rows, columns, channels) of the map that a kernel makes of such an image.
 
-    Raises ConvError if the kernel is larger than the image with its padding, or grey is asked of
-    bands that are no colours.
+    Raises ConvError if the kernel is larger than the image with its padding, the mask of another
+    size, or grey is asked of bands that are no colours.
     """
+    if rule.mask is not None:
+        rule.mask.require_fit(image)
     params = rule.params.resolved(kernel.shape, kernel.origin)
     rows, columns = params.output((image.shape[0], image.shape[1]), kernel.shape)
     colours = image.channels - image.alpha
@@ -120,36 +127,37 @@ def filter_strips(
 
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
-    samples = _interleaved(image, rule)
     top, shape = white_of(image.dtype, rule), output_shape(image, rule, kernels[0])
-    colours = shape[2] - image.alpha
-    weighted = _counts_by_opacity(image, rule)
-    copied = image.alpha and not rule.filter_alpha
-    source = _source(image, rule, samples, weighted, top)
-    weights = np.stack([kernel.weights for kernel in kernels])[:, None]
-    if weighted and weights.min() < 0:
-        weights = np.concatenate([weights, np.abs(weights)])
     params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
-    sliding = params.interleaved(samples)
-    problem, plan = prepare(source, weights, sliding)
+    copied = image.alpha and not rule.filter_alpha
+    nodata = nodata_of(image, rule)
+    seen = _pixels(image, rule, params)
+    weights = np.stack([kernel.weights for kernel in kernels])[:, None]
+    if seen.weighted and weights.min() < 0:
+        weights = np.concatenate([weights, np.abs(weights)])
+    sliding = params.interleaved(seen.samples)
+    problem, plan = prepare(seen.source, weights, sliding)
     feature_map = FeatureMap(
         shape, image.dtype, dtype, mode, sink,
-        tile_rows=plan.tile[0], samples=samples, white=rule.white,
+        tile_rows=plan.tile[0], samples=seen.samples, white=rule.white, nodata=nodata,
         opacity=_opacity_of(image, params, kernels[0], dtype, top) if copied else None,
     )  # fmt: skip
+    colours = shape[2] - image.alpha
 
     def each_tile(handle: Callable[..., object], share: float) -> None:
         """Correlate, and hand the finished values of every tile on with its rows and columns."""
         step = share * math.prod(plan.tile) / math.prod(problem.output)
 
         def finish(values: Array, tile: Tile) -> None:
-            if weighted:
-                values = _by_opacity(values, colours, kernels)
-            handle(_finish(values, rule, kernels, top, colours), *tile.output)
+            missing = None
+            if seen.weighted:
+                values, untold = _unweighed(values, kernels, seen.weighted)
+                missing = untold if nodata is not None and untold.any() else None
+            handle(_finish(values, rule, kernels, top, colours), *tile.output, missing)
             if progress is not None:
                 progress(step)
 
-        correlate(source, weights, sliding, finish)
+        correlate(seen.source, weights, sliding, finish)
 
     if not feature_map.needs_extremes:
         each_tile(feature_map.add, 1)
@@ -157,7 +165,7 @@ def filter_strips(
         each_tile(feature_map.store, 1)
         feature_map.quantize_stored()
     else:
-        each_tile(lambda values, *_: feature_map.measure(values), 0.5)
+        each_tile(lambda values, _, __, missing: feature_map.measure(values, missing), 0.5)
         each_tile(feature_map.quantize, 0.5)
     return Filtered(feature_map.statistics, plan)
 
@@ -171,11 +179,45 @@ def filtered_pixels(
     return whole.pixels
 
 
-def _source(image: Image, rule: Filter, samples: int, weighted: bool, top: float) -> Source:
+class _Pixels(NamedTuple):
+    """What the engines read of an image.
+
+    source : Source
+    samples : int. How many of them lie side by side in a pixel.
+    weighted : WeightedPixels or None. Where pixels count by weights: what the source reads.
+    """
+
+    source: Source
+    samples: int
+    weighted: WeightedPixels | None = None
+
+
+def _pixels(image: Image, rule: Filter, params: ConvParams) -> _Pixels:
     """Return what the engines read of an image."""
-    opacity = top * rule.params.border.opaque if weighted else None
-    load = _loader(image, rule, weighted, top)
-    return Source.of(_planes(image, samples), load, samples=samples, opacity=opacity)
+    weighting, load = _weighting(image, rule), _loader(image, rule)
+    unseen = params.border.mode == "constant" and not params.border.opaque
+    if weighting.is_needed(image, beyond=unseen and params.margins != NO_PADDING):
+        pixels = WeightedPixels(image.planes[:, None], weighting, load or (lambda tile: tile))
+        return _Pixels(Source.of(pixels, constant=pixels.border(params.border)), 1, pixels)
+    samples = _interleaved(image, rule)
+    return _Pixels(Source.of(_planes(image, samples), load, samples=samples), samples)
+
+
+def _weighting(image: Image, rule: Filter) -> Weighting:
+    """Return what the weight of a pixel is made of."""
+    copied = image.alpha and not rule.filter_alpha
+    return Weighting(
+        image.channels - copied,
+        white_of(image.dtype, rule),
+        opacity=copied,
+        mask=rule.mask,
+        nodata=nodata_of(image, rule),
+    )
+
+
+def nodata_of(image: Image, rule: Filter) -> float | None:
+    """Return what stands for no value in an image: what was given, or the file says itself."""
+    return image.nodata if rule.nodata is None else rule.nodata
 
 
 def _interleaved(image: Image, rule: Filter) -> int:
@@ -217,20 +259,11 @@ def white_of(dtype: np.dtype[Any], rule: Filter) -> float:
     return rule.white if rule.white and dtype.kind == "f" else white(dtype)
 
 
-def _counts_by_opacity(image: Image, rule: Filter) -> bool:
-    """Tell whether some pixel of a window may count less than another."""
-    if not image.alpha or rule.filter_alpha:
-        return False
-    params = rule.params
-    unseen = params.border.mode == "constant" and not params.border.opaque
-    beyond = unseen and params.padding != "valid"
-    return beyond or bool((image.planes[-1] < white_of(image.dtype, rule)).any())
-
-
-def _loader(
-    image: Image, rule: Filter, weighted: bool, top: float
-) -> Callable[[Array], Array] | None:
-    """Return what happens to a tile (C, 1, h, w) before correlation; None if nothing does."""
+def _loader(image: Image, rule: Filter) -> Callable[[Array], Array] | None:
+    """Return what makes the colours that are correlated of a tile (C, 1, h, w); None if they are
+    all there is to it.
+    """
+    top = white_of(image.dtype, rule)
     colours = image.channels - image.alpha
     copied = image.alpha and not rule.filter_alpha
     if not (rule.linear or copied or (rule.gray and colours > 1)):
@@ -242,32 +275,32 @@ def _loader(
             colour = to_linear(colour, top)
         if rule.gray:
             colour = to_gray(colour)
-        if weighted:
-            return weigh(colour, opacity, top)
         return colour if copied else np.concatenate([colour, opacity])
 
     return load
 
 
-def _by_opacity(values: Array, colours: int, kernels: Sequence[Kernel]) -> Array:
-    """Return the colours (C, K, h, w), each pixel counted by its opacity.
+def _unweighed(values: Array, kernels: Sequence[Kernel], pixels: WeightedPixels) -> Unweighed:
+    """Return the colours (C, K, h, w), each pixel counted by its weight, and where they are untold.
 
-    Values (2·C + 1, 2·K, h, w) hold the sums of the kernels and then those of their magnitudes;
-    where no weight is negative these are the same, and the values (2·C + 1, K, h, w).
+    Values (N, 2·K, h, w) hold the sums of the kernels and then those of their magnitudes; where no
+    weight is negative these are the same, and the values (N, K, h, w). Untold, (C, h, w), is what
+    any of the kernels cannot tell.
     """
-    return np.stack(
-        [
-            unweigh(
-                values[:, k],
-                values[:, k - len(kernels)],
-                colours,
-                float(kernel.weights.sum()),
-                float(np.abs(kernel.weights).sum()),
-            )
-            for k, kernel in enumerate(kernels)
-        ],
-        axis=1,
-    )
+    made = [
+        unweigh(
+            values[:, k],
+            values[:, k - len(kernels)],
+            pixels.colours,
+            float(kernel.weights.sum()),
+            float(np.abs(kernel.weights).sum()),
+            plain=pixels.has_plain,
+        )
+        for k, kernel in enumerate(kernels)
+    ]
+    colours = np.stack([each.values for each in made], axis=1)
+    untold = np.logical_or.reduce([each.untold for each in made])
+    return Unweighed(colours, np.broadcast_to(untold, (pixels.colours, *untold.shape[1:])))
 
 
 def _finish(
