@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from conv_cli.borders import Border, Places, window_of
 from conv_cli.colors import missing, to_gray, weigh, white
-from conv_cli.errors import ImageError
+from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import Image, ImageInfo, read_image
 
 Array = npt.NDArray[Any]
@@ -41,18 +41,20 @@ class Mask(NamedTuple):
 def read_mask(name: str, max_pixels: int) -> Mask:
     """Read a mask: the grey of an image.
 
-    Raises ImageError if it cannot be read, or holds weights that are not from 0 to white.
+    Raises ConvError if it cannot be read, or holds weights that are not from 0 to white.
     """
-    image = read_image(name, max_pixels=max_pixels)
-    if len(image.colours) not in (1, 3):
-        raise ImageError(
-            f"{name}: has {len(image.colours)} bands; a mask is grey, or red, green and blue"
-        )
+    try:
+        image = read_image(name, max_pixels=max_pixels)
+    except ImageError as error:
+        raise ConvError(str(error)) from None
+    bands = len(image.colours)
+    if bands not in (1, 3):
+        raise ConvError(f"{name}: has {bands} bands; a mask is grey, or red, green and blue")
     pixels = to_gray(image.colours[:, None])[0, 0]
     top = white(image.dtype)
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= 0 and high <= top * (1 + 1e-6)):
-        raise ImageError(
+        raise ConvError(
             f"{name}: holds values from {low:g} to {high:g}; a mask's are from 0, which does not "
             f"count, to {top:g}, which counts in full"
         )
