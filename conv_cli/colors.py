@@ -71,26 +71,26 @@ def missing(values: Tile, nodata: float) -> npt.NDArray[np.bool_]:
     return np.asarray(values == stored)
 
 
-def weigh(colours: Tile, share: Tile, *, plain: bool) -> Tile:
-    """Return the colours, if asked for, then the colours by their weight, and then the weight.
+def weigh(colours: Tile, share: Tile) -> Tile:
+    """Return colours times their weight, and the weight, one after the other.
 
-    colours : ndarray, shape (C, 1, h, w)
+    colours : ndarray, shape (C, 1, h, w). What weighs nothing may be NaN.
     share : ndarray, shape (1, 1, h, w) or (C, 1, h, w). The weight of every pixel, or of every
-        colour of it, 0..1. What weighs nothing may be NaN.
-    plain : bool. Begin with the colours as they are.
+        colour of it, 0..1.
     """
     dtype = np.result_type(colours.dtype, np.float32)
-    colours, share = colours.astype(dtype), share.astype(dtype)
-    weighed = colours * share
-    if dtype.kind == "f" and not np.isfinite(weighed.sum()):
-        weighed = np.where(share > 0, weighed, 0)
-    return np.concatenate([colours, weighed, share] if plain else [weighed, share])
+    made = np.empty((len(colours) + len(share), *colours.shape[1:]), dtype)
+    weighed = np.multiply(colours, share, out=made[: len(colours)], dtype=dtype)
+    if colours.dtype.kind == "f" and not np.isfinite(weighed.sum()):
+        weighed[np.broadcast_to(share <= 0, weighed.shape)] = 0
+    made[len(colours) :] = share
+    return made
 
 
 class Unweighed(NamedTuple):
     """Correlated colours, and where too little counted for them to be told.
 
-    values : ndarray, shape (C, h, w)
+    values : ndarray, shape (C, h, w). 0 where they are untold.
     untold : ndarray of bool, shape (1, h, w) or (C, h, w)
     """
 
@@ -98,9 +98,7 @@ class Unweighed(NamedTuple):
     untold: npt.NDArray[np.bool_]
 
 
-def unweigh(
-    signed: Tile, sizes: Tile, colours: int, total: float, size: float, *, plain: bool
-) -> Unweighed:
+def unweigh(signed: Tile, sizes: Tile, colours: int, total: float, size: float) -> Unweighed:
     """Return the correlated colours, each pixel counted by its weight.
 
     With a kernel w, weights of pixels a of 0..1 and colours c, each pixel of the window counts as
@@ -112,17 +110,12 @@ def unweigh(
         ``weigh``.
     colours : int. How many channels of colour there are.
     total, size : float. Σw and Σ|w|.
-    plain : bool. As ``weigh`` had it. Where too little counts, colours are taken as they are, or
-        are 0 without.
     """
-    start = colours if plain else 0
-    weighed, share = signed[start : start + colours], signed[start + colours :]
-    seen = sizes[start + colours :]
-    trusted = seen > TRUST * size
-    mean = sizes[start : start + colours] / np.where(trusted, seen, 1)
-    values = np.where(
-        trusted,
-        weighed + mean * (total - share),
-        signed[:colours] if plain else signed.dtype.type(0),
-    )
-    return Unweighed(values, ~trusted)
+    seen = sizes[colours:]
+    untold = seen <= TRUST * size
+    mean = sizes[:colours] / np.where(untold, 1, seen)
+    mean *= total - signed[colours:]
+    mean += signed[:colours]
+    if untold.any():
+        mean[np.broadcast_to(untold, mean.shape)] = 0
+    return Unweighed(mean, untold)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage, Span
-from conv_cli.colors import Unweighed, from_linear, to_gray, to_linear, unweigh, white
+from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, white
 from conv_cli.correlation.correlate import correlate, prepare
 from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
@@ -21,6 +21,7 @@ from conv_cli.pipeline.feature_map import (
     ArraySink,
     CombineName,
     FeatureMap,
+    Missing,
     Range,
     Statistics,
     combine,
@@ -127,47 +128,107 @@ def filter_strips(
 
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
-    top, shape = white_of(image.dtype, rule), output_shape(image, rule, kernels[0])
-    params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
-    copied = image.alpha and not rule.filter_alpha
-    nodata = nodata_of(image, rule)
-    seen = _pixels(image, rule, params)
-    weights = np.stack([kernel.weights for kernel in kernels])[:, None]
-    if seen.weighted and weights.min() < 0:
-        weights = np.concatenate([weights, np.abs(weights)])
-    sliding = params.interleaved(seen.samples)
-    problem, plan = prepare(seen.source, weights, sliding)
+    work = _Correlation(image, rule, kernels)
+    plan = work.plan
     feature_map = FeatureMap(
-        shape, image.dtype, dtype, mode, sink,
-        tile_rows=plan.tile[0], samples=seen.samples, white=rule.white, nodata=nodata,
-        opacity=_opacity_of(image, params, kernels[0], dtype, top) if copied else None,
+        output_shape(image, rule, kernels[0]), image.dtype, dtype, mode, sink,
+        tile_rows=plan.tile[0], samples=work.pixels.samples, white=rule.white,
+        opacity=work.opacity(dtype), nodata=nodata_of(image, rule),
     )  # fmt: skip
-    colours = shape[2] - image.alpha
+    if not feature_map.needs_extremes:
+        work.run(feature_map.add, progress)
+    elif _worth_storing(plan, feature_map.size, dtype.itemsize):
+        work.run(feature_map.store, progress)
+        feature_map.quantize_stored()
+    else:
+        half = None if progress is None else lambda share: progress(share / 2)
+        work.run(lambda values, _, __, missing: feature_map.measure(values, missing), half)
+        work.run(feature_map.quantize, half)
+    return Filtered(feature_map.statistics, plan)
 
-    def each_tile(handle: Callable[..., object], share: float) -> None:
-        """Correlate, and hand the finished values of every tile on with its rows and columns."""
-        step = share * math.prod(plan.tile) / math.prod(problem.output)
+
+class _Correlation:
+    """The correlation of an image with the kernels of one map, and what is made of its values."""
+
+    def __init__(self, image: Image, rule: Filter, kernels: tuple[Kernel, ...]) -> None:
+        self._image, self._rule, self._kernels = image, rule, kernels
+        self._top = white_of(image.dtype, rule)
+        self._copied = image.alpha and not rule.filter_alpha
+        self._colours = output_shape(image, rule, kernels[0])[2] - self._copied
+        self._params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
+        self._nodata = nodata_of(image, rule)
+        self.pixels = _pixels(image, rule, self._params)
+        self._plain_weights = np.stack([kernel.weights for kernel in kernels])[:, None]
+        self._weights = self._plain_weights
+        if self.pixels.plain is not None and self._weights.min() < 0:
+            self._weights = np.concatenate([self._weights, np.abs(self._weights)])
+        self._sliding = self._params.interleaved(self.pixels.samples)
+        self.problem, self.plan = prepare(self.pixels.source, self._weights, self._sliding)
+        plain = self.pixels.plain
+        self._beneath = None if plain is None else plain.padded(self._sliding)
+
+    def run(
+        self, handle: Callable[..., object], progress: Callable[[float], None] | None = None
+    ) -> None:
+        """Hand the finished values of every tile on, its rows and columns, and what is missing."""
+        step = math.prod(self.plan.tile) / math.prod(self.problem.output)
+        colours = self._colours - (self._image.alpha and self._rule.filter_alpha)
 
         def finish(values: Array, tile: Tile) -> None:
             missing = None
-            if seen.weighted:
-                values, untold = _unweighed(values, kernels, seen.weighted)
-                missing = untold if nodata is not None and untold.any() else None
-            handle(_finish(values, rule, kernels, top, colours), *tile.output, missing)
+            if self._beneath is not None:
+                values, missing = self._unweighed(values, tile)
+            handle(
+                _finish(values, self._rule, self._kernels, self._top, colours),
+                *tile.output, missing,
+            )  # fmt: skip
             if progress is not None:
                 progress(step)
 
-        correlate(seen.source, weights, sliding, finish)
+        correlate(self.pixels.source, self._weights, self._sliding, finish)
 
-    if not feature_map.needs_extremes:
-        each_tile(feature_map.add, 1)
-    elif _worth_storing(plan, feature_map.size, dtype.itemsize):
-        each_tile(feature_map.store, 1)
-        feature_map.quantize_stored()
-    else:
-        each_tile(lambda values, _, __, missing: feature_map.measure(values, missing), 0.5)
-        each_tile(feature_map.quantize, 0.5)
-    return Filtered(feature_map.statistics, plan)
+    def opacity(self, dtype: np.dtype[Any]) -> Callable[[Span, Span], Array] | None:
+        """Return what gives the opacity (h, w) of rows and columns, if it is copied."""
+        if not self._copied:
+            return None
+        return _opacity_of(self._image, self._params, self._kernels[0], dtype, self._top)
+
+    def _unweighed(self, values: Array, tile: Tile) -> tuple[Array, Missing | None]:
+        """Return the colours (C, K, h, w), each pixel counted by its weight, and which are missing.
+
+        Values (N, 2·K, h, w) hold the sums of the kernels and then those of their magnitudes; where
+        no weight is negative these are the same, and the values (N, K, h, w). Missing, (C, h, w),
+        is what any of the kernels cannot tell.
+        """
+        count = len(self._kernels)
+        made = [
+            unweigh(
+                values[:, k], values[:, k - count], self._colours,
+                float(kernel.weights.sum()), float(np.abs(kernel.weights).sum()),
+            )
+            for k, kernel in enumerate(self._kernels)
+        ]  # fmt: skip
+        colours = np.stack([each.values for each in made], axis=1)
+        untold = np.stack(np.broadcast_arrays(*[each.untold for each in made]), axis=1)
+        if not untold.any():
+            return colours, None
+        if self._nodata is None:
+            np.copyto(colours, self._as_they_are(tile, colours), where=untold)
+            return colours, None
+        return colours, np.broadcast_to(untold.any(axis=1), colours[:, 0].shape)
+
+    def _as_they_are(self, tile: Tile, like: Array) -> Array:
+        """Return the correlated colours of a tile, every pixel counted in full."""
+        source, image = self.pixels.plain, self._beneath
+        assert source is not None
+        assert image is not None
+        dtype = image.dtype if source.load is None else source.dtype
+        window = np.empty((*source.shape[:2], *tile.window), dtype)
+        image.read(*tile.input, window)
+        out = np.empty_like(like)
+        params = replace(self._sliding, padding=NO_PADDING)
+        correlate(Source.of(window), self._plain_weights, params, out=out, threads=1)
+        return out
 
 
 def filtered_pixels(
@@ -184,12 +245,12 @@ class _Pixels(NamedTuple):
 
     source : Source
     samples : int. How many of them lie side by side in a pixel.
-    weighted : WeightedPixels or None. Where pixels count by weights: what the source reads.
+    plain : Source or None. Where the source reads pixels by their weights: those as they are.
     """
 
     source: Source
-    samples: int
-    weighted: WeightedPixels | None = None
+    samples: int = 1
+    plain: Source | None = None
 
 
 def _pixels(image: Image, rule: Filter, params: ConvParams) -> _Pixels:
@@ -197,8 +258,10 @@ def _pixels(image: Image, rule: Filter, params: ConvParams) -> _Pixels:
     weighting, load = _weighting(image, rule), _loader(image, rule)
     unseen = params.border.mode == "constant" and not params.border.opaque
     if weighting.is_needed(image, beyond=unseen and params.margins != NO_PADDING):
-        pixels = WeightedPixels(image.planes[:, None], weighting, load or (lambda tile: tile))
-        return _Pixels(Source.of(pixels, constant=pixels.border(params.border)), 1, pixels)
+        planes = image.planes[:, None]
+        pixels = WeightedPixels(planes, weighting, load or (lambda tile: tile))
+        source = Source.of(pixels, constant=pixels.border(params.border))
+        return _Pixels(source, plain=Source.of(planes, load))
     samples = _interleaved(image, rule)
     return _Pixels(Source.of(_planes(image, samples), load, samples=samples), samples)
 
@@ -278,29 +341,6 @@ def _loader(image: Image, rule: Filter) -> Callable[[Array], Array] | None:
         return colour if copied else np.concatenate([colour, opacity])
 
     return load
-
-
-def _unweighed(values: Array, kernels: Sequence[Kernel], pixels: WeightedPixels) -> Unweighed:
-    """Return the colours (C, K, h, w), each pixel counted by its weight, and where they are untold.
-
-    Values (N, 2·K, h, w) hold the sums of the kernels and then those of their magnitudes; where no
-    weight is negative these are the same, and the values (N, K, h, w). Untold, (C, h, w), is what
-    any of the kernels cannot tell.
-    """
-    made = [
-        unweigh(
-            values[:, k],
-            values[:, k - len(kernels)],
-            pixels.colours,
-            float(kernel.weights.sum()),
-            float(np.abs(kernel.weights).sum()),
-            plain=pixels.has_plain,
-        )
-        for k, kernel in enumerate(kernels)
-    ]
-    colours = np.stack([each.values for each in made], axis=1)
-    untold = np.logical_or.reduce([each.untold for each in made])
-    return Unweighed(colours, np.broadcast_to(untold, (pixels.colours, *untold.shape[1:])))
 
 
 def _finish(

@@ -107,12 +107,6 @@ class WeightedPixels:
         sample = self.window(slice(0, 1), slice(0, 1))
         self.shape = (*sample.shape[:2], *planes.shape[2:])
         self.dtype = sample.dtype
-        self.colours = len(load(planes[..., :1, :1]))
-
-    @property
-    def has_plain(self) -> bool:
-        """Whether colours as they are come first: for where too little counts, if that is told."""
-        return self._weighting.nodata is None
 
     def window(self, rows: Places, columns: Places) -> Array:
         """Return what is correlated of those places."""
@@ -128,7 +122,7 @@ class WeightedPixels:
             if len(colours) != len(none):  # grey of several
                 none = np.logical_or.reduce(none, axis=0, keepdims=True)
             share = share * ~none
-        return weigh(colours, share, plain=self.has_plain)
+        return weigh(colours, share)
 
     def border(self, border: Border) -> Array:
         """Return the constant of a border, (N, 1, 1, 1): of full weight, its opacity as it says."""
@@ -139,7 +133,7 @@ class WeightedPixels:
         share = self._opacity(pixel)
         if self._weighting.nodata is not None:
             share = np.broadcast_to(share, colours.shape)
-        return weigh(colours, share, plain=self.has_plain)
+        return weigh(colours, share)
 
     def _opacity(self, tile: Array) -> Array:
         """Return the opacity 0..1 of a tile, (1, 1, h, w), or a 1 that stands for it."""
