@@ -24,6 +24,7 @@ from conv_cli.cli.options import (
     nodata_option,
     pixel_options,
     recursive_option,
+    region_option,
     sliding_options,
     telling_options,
 )
@@ -33,6 +34,7 @@ from conv_cli.cli.suggestions import refuse_strays, row_notes
 
 if TYPE_CHECKING:
     from conv_cli.cli.presets import Preset
+    from conv_cli.correlation.problem import Region
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import CombineName
     from conv_cli.pipeline.jobs import Destination
@@ -94,6 +96,7 @@ Examples
     "--show", is_flag=True, help="Draw each image and its map in the terminal; -o may be left out."
 )
 @sliding_options
+@region_option
 @click.option(
     "--alpha",
     type=Choice(["keep", "filter"]),
@@ -140,6 +143,7 @@ def apply(
     name: str,
     show: bool,
     sliding: Sliding,
+    region: "Region | None",
     alpha: str,
     mask: str | None,
     nodata: float | None,
@@ -182,6 +186,8 @@ def apply(
             param_hint="--output",
         )
     _check(output, form, batch, show)
+    if region is not None:
+        _check_region(sliding)
     rule = Filter(
         sliding.prepared(kernel for several in kernels for kernel in several),
         sliding.params,
@@ -193,6 +199,7 @@ def apply(
         white=form.white,
         mask=None if mask is None else read_mask(mask, batch.max_pixels),
         nodata=nodata,
+        region=region,
     )
     maps = rule.maps()
     to = Destination(
@@ -260,6 +267,19 @@ def _require_lossy(quality: int | None, formats: set[str]) -> None:
         raise click.BadParameter(
             f"{titles} has none; leave it out, or write --format jpeg", param_hint="--quality"
         )
+
+
+def _check_region(sliding: Sliding) -> None:
+    """Raise BadParameter for a window of a map that is not of the image's size."""
+    for name, value, only in (
+        ("padding", sliding.padding, "same"),
+        ("stride", sliding.stride, (1, 1)),
+    ):
+        if value != only:
+            raise click.BadParameter(
+                f"is a window of a map of the image's size; leave out --{name}",
+                param_hint="--region",
+            )
 
 
 def _check(output: str | None, form: PixelForm, batch: BatchOptions, show: bool) -> None:

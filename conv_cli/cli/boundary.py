@@ -210,6 +210,7 @@ _EXAMPLES = {
     "PATH": "edges.png",
     "RATE": "0.1",
     "ROW,COL": "100,200",
+    "ROW,COL,HxW": "100,200,480x640",
     "TEMPLATE": "{stem}{ext}",
     "V": "255",
     "V|nan": "-9999",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from conv_cli.borders import Border
     from conv_cli.correlation.params import ConvParams
+    from conv_cli.correlation.problem import Region
     from conv_cli.kernels.kernel import Kernel, Normalization
     from conv_cli.pipeline.feature_map import Range
     from conv_cli.pipeline.filter import Bias
@@ -331,6 +332,29 @@ class PlaceType(click.ParamType):
         return int(match[1]), int(match[2])
 
 
+class RegionType(click.ParamType):
+    """A window of a picture: its first row and column, from 0, and its size."""
+
+    name = "region"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Region":
+        """Return the region."""
+        from conv_cli.correlation.problem import Region
+
+        number, size = r"\s*(\d{1,9})\s*", r"\s*([1-9]\d{0,8})\s*"
+        form = f"{number},{number},{size}x{size}"
+        match = re.fullmatch(form, value, re.ASCII | re.IGNORECASE)
+        if match is None:
+            raise click.BadParameter(
+                f"{value!r} is not understood; use ROW,COL,HxW: the first row and column from 0, "
+                "then rows and columns, as 100,200,480x640"
+            )
+        row, column, height, width = map(int, match.groups())
+        return Region((row, row + height), (column, column + width))
+
+
 class ShapeType(click.ParamType):
     """Channels, rows and columns: CxHxW."""
 
@@ -449,6 +473,12 @@ white_option = click.option(
     metavar="V",
     help="What white is in pixels of floats, such as 1 or 255. Needed where they become whole "
     "numbers, unless by --range stretch or signed.",
+)
+region_option = click.option(
+    "--region",
+    type=RegionType(),
+    metavar="ROW,COL,HxW",
+    help="Make that window of the map alone; what lies around it is the image.",
 )
 mask_option = click.option(
     "--mask",

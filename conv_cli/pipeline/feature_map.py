@@ -262,6 +262,13 @@ class FeatureMap:
         ``extremes`` are those of the values, if the range leaves them as they are.
         """
         strip = self._strip(rows[0])
+        end = strip.top + len(strip.pixels)
+        if rows[1] > end:  # of a region, whose tiles do not begin where strips do
+            cut = end - rows[0]
+            below = None if missing is None else missing[:, cut:]
+            self.quantize(values[:, cut:], (end, rows[1]), columns, below, extremes)
+            values, rows = values[:, :cut], (rows[0], end)
+            missing = None if missing is None else missing[:, :cut]
         inner = slice(rows[0] - strip.top, rows[1] - strip.top)
         target = strip.target[:, inner, slice(*columns)]
         self._round(values, target, extremes, missing)

@@ -1,6 +1,5 @@
 """One image, every kernel: what ``apply`` does between reading a file and writing one."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -10,10 +9,10 @@ import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage, Span
 from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, white
-from conv_cli.correlation.correlate import correlate, prepare
+from conv_cli.correlation.correlate import correlate, prepare, tiles
 from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
-from conv_cli.correlation.problem import Source, Tile
+from conv_cli.correlation.problem import Region, Source, Tile
 from conv_cli.errors import ImageError
 from conv_cli.images import Image, ImageInfo, PictureRows, Sink
 from conv_cli.kernels.kernel import Kernel, common_frame
@@ -60,6 +59,8 @@ class Filter(NamedTuple):
     white : float or None. What white is in pixels of floats; None: 1.
     mask : Mask or None. How much every pixel counts, beside its opacity.
     nodata : float or None. What stands for no value, NaN or a number; None: what a GeoTIFF says.
+    region : Region or None. The rows and columns of the map that are made; None: all. What lies
+        around them is the image, so they are the same to the bit.
     """
 
     kernels: tuple[Kernel, ...]
@@ -72,6 +73,7 @@ class Filter(NamedTuple):
     white: float | None = None
     mask: Mask | None = None
     nodata: float | None = None
+    region: Region | None = None
 
     def maps(self) -> list[tuple[str, tuple[Kernel, ...]]]:
         """Return the name of each map and the kernels, all of one shape, that make it."""
@@ -91,12 +93,14 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
     """Return (rows, columns, channels) of the map that a kernel makes of such an image.
 
     Raises ConvError if the kernel is larger than the image with its padding, the mask of another
-    size, or grey is asked of bands that are no colours.
+    size, the region outside, or grey is asked of bands that are no colours.
     """
     if rule.mask is not None:
         rule.mask.require_fit(image)
     params = rule.params.resolved(kernel.shape, kernel.origin)
     rows, columns = params.output((image.shape[0], image.shape[1]), kernel.shape)
+    if rule.region is not None:
+        rows, columns = _within(rule.region, (rows, columns))
     colours = image.channels - image.alpha
     if rule.gray and colours not in (1, 3):
         raise ImageError(
@@ -105,6 +109,17 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
         )
     colours = 1 if rule.gray else colours
     return rows, columns, colours + image.alpha
+
+
+def _within(region: Region, size: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of a region, or raise ImageError if a map of that size lacks some."""
+    if any(stop > n for (_, stop), n in zip(region, size, strict=True)):
+        (top, bottom), (left, right) = region
+        raise ImageError(
+            f"has {size[0]} rows of {size[1]} pixels, and --region {top},{left},{bottom - top}x"
+            f"{right - left} goes to row {bottom - 1} and column {right - 1}; give a window in it"
+        )
+    return region.shape
 
 
 def filter_strips(
@@ -171,27 +186,44 @@ class _Correlation:
         self, handle: Callable[..., object], progress: Callable[[float], None] | None = None
     ) -> None:
         """Hand the finished values of every tile on, its rows and columns, and what is missing."""
-        step = math.prod(self.plan.tile) / math.prod(self.problem.output)
         colours = self._colours - (self._image.alpha and self._rule.filter_alpha)
+        region = self._region
+        step = 1 / len(tiles(self.problem, self.plan.tile, region))
 
         def finish(values: Array, tile: Tile) -> None:
             missing = None
             if self._beneath is not None:
                 values, missing = self._unweighed(values, tile)
-            handle(
-                _finish(values, self._rule, self._kernels, self._top, colours),
-                *tile.output, missing,
-            )  # fmt: skip
+            values = _finish(values, self._rule, self._kernels, self._top, colours)
+            rows, columns = tile.output
+            inner: tuple[slice, ...] = (slice(None),)
+            if region is not None:
+                (rows, down), (columns, across) = map(_cut, tile.output, region)
+                inner = (slice(None), down, across)
+            handle(values[inner], rows, columns, None if missing is None else missing[inner])
             if progress is not None:
                 progress(step)
 
-        correlate(self.pixels.source, self._weights, self._sliding, finish)
+        correlate(self.pixels.source, self._weights, self._sliding, finish, only=region)
+
+    @property
+    def _region(self) -> Region | None:
+        """The region in samples."""
+        region, samples = self._rule.region, self.pixels.samples
+        if region is None:
+            return None
+        left, right = region.columns
+        return Region(region.rows, (left * samples, right * samples))
 
     def opacity(self, dtype: np.dtype[Any]) -> Callable[[Span, Span], Array] | None:
         """Return what gives the opacity (h, w) of rows and columns, if it is copied."""
         if not self._copied:
             return None
-        return _opacity_of(self._image, self._params, self._kernels[0], dtype, self._top)
+        opacity = _opacity_of(self._image, self._params, self._kernels[0], dtype, self._top)
+        top, left = (0, 0) if self._rule.region is None else [n for n, _ in self._rule.region]
+        return lambda rows, columns: opacity(
+            (rows[0] + top, rows[1] + top), (columns[0] + left, columns[1] + left)
+        )
 
     def _unweighed(self, values: Array, tile: Tile) -> tuple[Array, Missing | None]:
         """Return the colours (C, K, h, w), each pixel counted by its weight, and which are missing.
@@ -229,6 +261,12 @@ class _Correlation:
         params = replace(self._sliding, padding=NO_PADDING)
         correlate(Source.of(window), self._plain_weights, params, out=out, threads=1)
         return out
+
+
+def _cut(span: Span, region: Span) -> tuple[Span, slice]:
+    """Return the part of a span that lies in a region, counted from its start, and as a slice."""
+    first, stop = max(span[0], region[0]), min(span[1], region[1])
+    return (first - region[0], stop - region[0]), slice(first - span[0], stop - span[0])
 
 
 def filtered_pixels(

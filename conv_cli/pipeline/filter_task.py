@@ -160,13 +160,16 @@ class FilterTask(NamedTuple):
     def _pictures(self, image: Image, output: Output, statistics: Statistics) -> tuple[Array, ...]:
         """Return an image and its map as they are looked at; a signed one in colours."""
         mode = self.to.range or Range("clip")
-        kernels = output.kernels
+        kernels, pictured = output.kernels, image
+        if (region := self.rule.region) is not None:
+            window = np.asarray(image.pixels)[slice(*region.rows), slice(*region.columns)]
+            pictured = replace(image, pixels=window)
         if mode.name in ("clip", "raw") and statistics.low < 0 and are_zero_sum(kernels):
             real = filtered_pixels(image, self.rule, kernels, np.dtype(np.float32), Range("raw"))
-            return seen(image, self.to.white), signed(real, image.alpha)
+            return seen(pictured, self.to.white), signed(real, image.alpha)
         if image.dtype.kind == "f" and self.to.white is None and not mode.needs_extremes:
             mode = Range("stretch")
         elif mode.name == "raw":
             mode = Range("clip")
         made = filtered_pixels(image, self.rule, kernels, np.dtype(np.uint8), mode)
-        return seen(image, self.to.white), seen(replace(image, pixels=made))
+        return seen(pictured, self.to.white), seen(replace(image, pixels=made))
