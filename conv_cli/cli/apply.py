@@ -22,6 +22,7 @@ from conv_cli.cli.options import (
     kernel_files,
     mask_option,
     nodata_option,
+    origin_option,
     pixel_options,
     recursive_option,
     region_option,
@@ -44,8 +45,9 @@ A KERNEL is
   a name    sobel-x, gaussian:2, gaussian:sigma=2,size=13
   a matrix  "1 0 -1; 2 0 -2; 1 0 -1", "1 2 1; 2 4 2; 1 2 1 / 16"
   a file    edge.json .csv .txt .npy .npz .mat; @edge where it could be a name
+  a picture psf.png: its grey values by their sum
   a pair    like:BEFORE,AFTER: what fit finds between two images
-  a string  of another tool: imagemagick:3x3:..., gmic:(...), ffmpeg:...
+  a string  of another tool: imagemagick:3x3:..., gmic:(...), ffmpeg:..., gmic:@FILE
 
 \b
 Examples
@@ -96,6 +98,7 @@ Examples
     "--show", is_flag=True, help="Draw each image and its map in the terminal; -o may be left out."
 )
 @sliding_options
+@origin_option
 @region_option
 @click.option(
     "--alpha",
@@ -111,8 +114,8 @@ Examples
 )
 @click.option(
     "--combine",
-    type=Choice(["magnitude", "max", "sum", "mean"]),
-    help="Make one map of all kernels.",
+    type=Choice(["magnitude", "max", "sum", "mean", "angle"]),
+    help="Make one map of all kernels; angle: of two, in degrees, -180 to 180.",
 )
 @pixel_options
 @click.option(
@@ -143,6 +146,7 @@ def apply(
     name: str,
     show: bool,
     sliding: Sliding,
+    origin: tuple[int, int] | None,
     region: "Region | None",
     alpha: str,
     mask: str | None,
@@ -189,7 +193,7 @@ def apply(
     if region is not None:
         _check_region(sliding)
     rule = Filter(
-        sliding.prepared(kernel for several in kernels for kernel in several),
+        sliding.prepared((kernel for several in kernels for kernel in several), origin),
         sliding.params,
         bias=sliding.bias,
         gray=sliding.channels == "gray",
@@ -201,6 +205,12 @@ def apply(
         nodata=nodata,
         region=region,
     )
+    if combine == "angle" and len(rule.kernels) != 2:
+        raise click.BadParameter(
+            f"angle is of two maps, x and y, and there are {len(rule.kernels)}; give two kernels, "
+            "as -k sobel",
+            param_hint="--combine",
+        )
     maps = rule.maps()
     to = Destination(
         output,

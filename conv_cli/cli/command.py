@@ -13,7 +13,9 @@ _SECTIONS = {
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
         "show", "predict", "residual", "report", "layer", "input", "field", "image",
     ),
-    "Window": ("padding", "border", "stride", "dilation", "convolve", "region", "at", "size"),
+    "Window": (
+        "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",
+    ),
     "Values": (
         "normalize", "bias", "channels", "alpha", "mask", "nodata", "linear", "combine", "range",
         "depth", "white", "ridge", "method", "epochs", "lr", "seed", "batch",

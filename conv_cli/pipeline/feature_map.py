@@ -29,7 +29,7 @@ from conv_cli.pipeline.percentiles import Tally
 Values = npt.NDArray[Any]
 Missing = npt.NDArray[np.bool_]
 RangeName = Literal["clip", "abs", "shift", "signed", "stretch", "raw"]
-CombineName = Literal["magnitude", "max", "sum", "mean"]
+CombineName = Literal["magnitude", "max", "sum", "mean", "angle"]
 
 
 class Range(NamedTuple):
@@ -63,11 +63,15 @@ _NOISE = 1e-12
 def combine(values: Values, how: CombineName) -> Values:
     """Return (C, 1, h, w), one map made of all K of (C, K, h, w).
 
-    "magnitude" is the root of the sum of squares; "max" goes by value, not by magnitude.
+    "magnitude" is the root of the sum of squares; "max" goes by value, not by magnitude; "angle",
+    of two maps x and y, is that of (x, y) in degrees, -180 to 180.
     """
     if how == "max":
         return values.max(axis=1, keepdims=True)
     wide = values.astype(np.result_type(values.dtype, np.float32), copy=False)
+    if how == "angle":
+        x, y = wide[:, :1] + 0, wide[:, 1:] + 0  # no -0, which would turn 180 to -180
+        return np.degrees(np.arctan2(y, x))
     if how == "magnitude":
         return np.sqrt(np.square(wide).sum(axis=1, keepdims=True))
     total = wide.sum(axis=1, keepdims=True)

@@ -55,7 +55,8 @@ class Filter(NamedTuple):
     filter_alpha : bool. Treat opacity as one more channel; without it, it is copied and weighs the
         colours.
     linear : bool. Correlate in linear light.
-    combine : str or None. Make one map of all kernels: "magnitude", "max", "sum" or "mean".
+    combine : str or None. Make one map of all kernels: "magnitude", "max", "sum", "mean",
+        or "angle" of two.
     white : float or None. What white is in pixels of floats; None: 1.
     mask : Mask or None. How much every pixel counts, beside its opacity.
     nodata : float or None. What stands for no value, NaN or a number; None: what a GeoTIFF says.
