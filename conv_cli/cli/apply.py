@@ -47,7 +47,7 @@ A KERNEL is
   a file    edge.json .csv .txt .npy .npz .mat; @edge where it could be a name
   a picture psf.png: its grey values by their sum
   a pair    like:BEFORE,AFTER: what fit finds between two images
-  a string  of another tool: imagemagick:3x3:..., gmic:(...), ffmpeg:..., gmic:@FILE
+  a string  of another tool: imagemagick:3x3:..., gmic:(...), ffmpeg:@FILE
 
 \b
 Examples
