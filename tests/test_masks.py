@@ -385,3 +385,14 @@ def test_normalised_convolution_is_astropys():
         x, kernel.weights, boundary="extend", nan_treatment="interpolate", preserve_nan=False
     )
     np.testing.assert_allclose(got, theirs, rtol=1e-5)
+
+
+def test_explain_counts_as_apply_does(tmp_path):
+    x = np.full((6, 8), 2, np.float32)
+    x[:, :4] = -9999
+    geotiff(tmp_path / "x.tif", x, "-9999")
+    for at, value in (("3,3", 2), ("3,5", 2), ("3,1", -9999)):
+        done = call("explain", tmp_path / "x.tif", "-k", "box", "--at", at, "--json")
+        (channel,) = json.loads(done.stdout)["channels"]
+        assert channel["value"] == pytest.approx(value)
+        assert channel["pixel"] == pytest.approx(value)
