@@ -144,8 +144,8 @@ class PaddedImage:
         h, w), such as the way to linear light; the border's constant goes through it too.
     samples : int. How many neighbours in a row are one pixel: 3 for interleaved RGB, whose width
         and padding are counted in samples then.
-    opacity : float, optional. What the border's constant is in the last image of the batch, where
-        that is opacity.
+    constant : ndarray, shape (N', C', 1, 1), optional. The border's constant as ``load`` would make
+        it, where it is not the same number in all images and channels.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class PaddedImage:
         load: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] | None = None,
         *,
         samples: int = 1,
-        opacity: float | None = None,
+        constant: npt.NDArray[Any] | None = None,
     ) -> None:
         self._x = x
         self._load = load or (lambda tile: tile)
@@ -166,10 +166,9 @@ class PaddedImage:
         self._rows = border.sources(height, top, bottom)
         columns = border.sources(width // samples, left // samples, right // samples)
         self._columns = _as_samples(columns, samples) if samples > 1 else columns
-        pixel = np.full((*x.shape[:2], 1, 1), border.value, np.float64)
-        if opacity is not None:
-            pixel[-1] = opacity
-        self._constant = self._load(pixel) if border.mode == "constant" else None
+        if constant is None and border.mode == "constant":
+            constant = self._load(np.full((*x.shape[:2], 1, 1), border.value, np.float64))
+        self._constant = constant if border.mode == "constant" else None
         self._shifts: npt.NDArray[Any] | None = None
 
     @property

@@ -1,9 +1,9 @@
-"""Colours, pixel by pixel: linear light, grey, and the weight that opacity gives a colour.
+"""Colours, pixel by pixel: linear light, grey, and the weight that a pixel has among others.
 
 Everything here is pointwise and works on tiles of shape (C, 1, h, w), one channel after another.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G and B in grey: ITU-R BT.601-7, 2.5.1."""
 
 TRUST = 1e-4
-"""Where less than this share of a kernel's weight lies on opaque pixels, opacity is no guide."""
+"""Where less than this share of a kernel's weight lies on pixels that count, they are no guide."""
 
 
 def white(dtype: np.dtype[Any]) -> float:
@@ -62,28 +62,60 @@ def to_gray(colours: Tile) -> Tile:
     return np.tensordot(weights, colours.astype(weights.dtype), axes=1)[None]
 
 
-def weigh(colours: Tile, opacity: Tile, top: float) -> Tile:
-    """Return colours, colours times opacity, and opacity (0..1), one after the other."""
+def missing(values: Tile, nodata: float) -> npt.NDArray[np.bool_]:
+    """Return where values are the one that stands for none: a number, or NaN."""
+    if nodata != nodata:
+        return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, np.bool_)
+    with np.errstate(over="ignore"):
+        stored = np.asarray(nodata).astype(values.dtype) if values.dtype.kind == "f" else nodata
+    return np.asarray(values == stored)
+
+
+def weigh(colours: Tile, share: Tile) -> Tile:
+    """Return colours times their weight, and the weight, one after the other.
+
+    colours : ndarray, shape (C, 1, h, w). What weighs nothing may be NaN.
+    share : ndarray, shape (1, 1, h, w) or (C, 1, h, w). The weight of every pixel, or of every
+        colour of it, 0..1.
+    """
     dtype = np.result_type(colours.dtype, np.float32)
-    share = opacity.astype(dtype) / dtype.type(top)
-    return np.concatenate([colours.astype(dtype), colours * share, share])
+    made = np.empty((len(colours) + len(share), *colours.shape[1:]), dtype)
+    weighed = np.multiply(colours, share, out=made[: len(colours)], dtype=dtype)
+    if colours.dtype.kind == "f" and not np.isfinite(weighed.sum()):
+        weighed[np.broadcast_to(share <= 0, weighed.shape)] = 0
+    made[len(colours) :] = share
+    return made
 
 
-def unweigh(signed: Tile, sizes: Tile, colours: int, total: float, size: float) -> Tile:
-    """Return the correlated colours, each pixel counted by its opacity.
+class Unweighed(NamedTuple):
+    """Correlated colours, and where too little counted for them to be told.
 
-    With a kernel w, opacity a of 0..1 and colour c, each pixel of the window counts as
-    a·c + (1 - a)·m, where m = Σ|w|ac / Σ|w|a is the mean of the visible colours under it. So an
-    even colour stays even under any opacity, hidden colours make no fringe, and no result exceeds
+    values : ndarray, shape (C, h, w). 0 where they are untold.
+    untold : ndarray of bool, shape (1, h, w) or (C, h, w)
+    """
+
+    values: Tile
+    untold: npt.NDArray[np.bool_]
+
+
+def unweigh(signed: Tile, sizes: Tile, colours: int, total: float, size: float) -> Unweighed:
+    """Return the correlated colours, each pixel counted by its weight.
+
+    With a kernel w, weights of pixels a of 0..1 and colours c, each pixel of the window counts as
+    a·c + (1 - a)·m, where m = Σ|w|ac / Σ|w|a is the mean of the colours that count under it. So an
+    even colour stays even under any weights, hidden colours make no fringe, and no result exceeds
     Σ|w|·max|c|. For w ≥ 0 that is Σwac / Σwa · Σw, normalised convolution (Knutsson & Westin 1993).
 
-    signed, sizes : ndarray, shape (2·colours + 1, h, w). What correlation with w, and with |w|,
-        made of ``weigh``.
+    signed, sizes : ndarray, shape (N, h, w). What correlation with w, and with |w|, made of
+        ``weigh``.
     colours : int. How many channels of colour there are.
     total, size : float. Σw and Σ|w|.
     """
-    plain, weighted, opacity = signed[:colours], signed[colours:-1], signed[-1:]
-    seen = sizes[-1:]
-    trusted = seen > TRUST * size
-    mean = sizes[colours:-1] / np.where(trusted, seen, 1)
-    return np.where(trusted, weighted + mean * (total - opacity), plain)
+    seen = sizes[colours:]
+    untold = seen <= TRUST * size
+    mean = sizes[:colours] / np.where(untold, 1, seen)
+    mean *= total - signed[colours:]
+    mean += signed[:colours]
+    if untold.any():
+        mean[np.broadcast_to(untold, mean.shape)] = 0
+    return Unweighed(mean, untold)

@@ -16,6 +16,7 @@ from conv_cli.kernels.spec import load_kernel
 from conv_cli.layers import PairLike, as_pair
 from conv_cli.pipeline.feature_map import Range
 from conv_cli.pipeline.filter import Bias, Filter, filtered_pixels
+from conv_cli.pipeline.image_kernel import image_kernel, is_image_kernel
 
 Array = npt.NDArray[Any]
 PaddingLike = PairLike | Literal["same", "valid", "full"]
@@ -42,7 +43,8 @@ def filter_image(
         Any real dtype, in its own units. Channels of an array are all alike; the opacity of an
         Image is copied, and colours count by it.
     kernel : Kernel, array_like of shape (kh, kw), or str
-        A string is named as on the command line: ``"gaussian:2"``, ``"1 0 -1"``, ``"edge.json"``.
+        A string is named as on the command line: ``"gaussian:2"``, ``"1 0 -1"``, ``"edge.json"``,
+        ``"psf.png"``.
     padding : "same", "valid", "full", int or (rows, columns)
     border : "edge", "zero", "reflect", "symmetric", "wrap" or a number
     stride, dilation : int or (rows, columns)
@@ -71,6 +73,8 @@ def filter_image(
     picture = image if isinstance(image, Image) else _as_image(image)
     if normalize not in ("none", "sum", "abs"):
         raise ConvError(f"normalize is {normalize!r}; expected none, sum or abs")
+    if isinstance(kernel, str) and is_image_kernel(kernel):
+        kernel = image_kernel(kernel)
     slid = load_kernel(kernel).normalized(normalize)
     slid = slid.flipped() if convolve else slid
     params = ConvParams(

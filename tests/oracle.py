@@ -1,4 +1,4 @@
-"""Cross-correlation by four plain loops: what every engine is held against."""
+"""Cross-correlation by plain loops, of weighted pixels too: what every engine is held against."""
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,52 @@ def correlate(
                 ][:, :kernel_rows, :kernel_columns]
                 result[o, row, column] = (window * weight[o]).sum()
     return result
+
+
+def weighted(
+    x: npt.NDArray[np.generic],
+    share: npt.NDArray[np.float64],
+    kernel: npt.NDArray[np.float64],
+    *,
+    padding: tuple[tuple[int, int], tuple[int, int]],
+    border: str | float,
+    beyond: float = 1.0,
+    stride: tuple[int, int] = (1, 1),
+    dilation: tuple[int, int] = (1, 1),
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return what a kernel makes of pixels (C, H, W) that count by weights (C, H, W), in float64.
+
+    Each pixel of a window counts as a·c + (1 - a)·m, m the mean of all by their weights; a constant
+    of the border weighs ``beyond``. Returned is also the share of the kernel that is left, and the
+    result is NaN where that is less than 10⁻⁴.
+    """
+    colours = _padded(np.where(share > 0, x, 0).astype(np.float64), padding, border)
+    constant = border in ("zero",) or not isinstance(border, str)
+    weights = _padded(share, padding, beyond if constant else border)
+    rows, columns = (
+        (n - (k - 1) * d - 1) // s + 1
+        for n, k, d, s in zip(colours.shape[1:], kernel.shape, dilation, stride, strict=True)
+    )
+    result, left = np.zeros((2, len(x), rows, columns))
+    for row in range(rows):
+        for column in range(columns):
+            window = (
+                slice(None),
+                slice(row * stride[0], None, dilation[0]),
+                slice(column * stride[1], None, dilation[1]),
+            )
+            c, a = (
+                plane[window][:, : kernel.shape[0], : kernel.shape[1]]
+                for plane in (colours, weights)
+            )
+            size = np.abs(kernel).sum()
+            counted = (np.abs(kernel) * a).sum((1, 2))
+            left[:, row, column] = counted / size
+            with np.errstate(all="ignore"):
+                mean = ((np.abs(kernel) * a * c).sum((1, 2)) / counted)[:, None, None]
+            counts = (kernel * (a * c + (1 - a) * mean)).sum((1, 2))
+            result[:, row, column] = np.where(counted < 1e-4 * size, np.nan, counts)
+    return result, left
 
 
 def _padded(

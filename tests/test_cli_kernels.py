@@ -379,7 +379,7 @@ def test_a_large_kernel_fits_the_terminal():
     [
         ("conv-cli apply -k scha", {"scharr", "scharr-x", "scharr-y"}),
         ("conv-cli kernels show pillow-smo", {"pillow-smooth", "pillow-smooth-more"}),
-        ("conv-cli kernels compose box gaus", {"gaussian"}),
+        ("conv-cli kernels compose box gaus", {"gaussian", "gaussian-x", "gaussian-y"}),
         ("conv-cli kernels convert box --to op", {"opencv"}),
         ("conv-cli kernels ro", {"rotate"}),
         ("conv-cli ker", {"kernels"}),

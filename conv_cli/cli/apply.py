@@ -21,8 +21,12 @@ from conv_cli.cli.options import (
     Telling,
     batch_options,
     kernel_files,
+    mask_option,
+    nodata_option,
+    origin_option,
     pixel_options,
     recursive_option,
+    region_option,
     sliding_options,
     telling_options,
 )
@@ -32,6 +36,7 @@ from conv_cli.cli.suggestions import refuse_strays, row_notes
 
 if TYPE_CHECKING:
     from conv_cli.cli.presets import Preset
+    from conv_cli.correlation.problem import Region
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import CombineName
     from conv_cli.pipeline.jobs import Destination
@@ -41,8 +46,9 @@ A KERNEL is
   a name    sobel-x, gaussian:2, gaussian:sigma=2,size=13
   a matrix  "1 0 -1; 2 0 -2; 1 0 -1", "1 2 1; 2 4 2; 1 2 1 / 16"
   a file    edge.json .csv .txt .npy .npz .mat; @edge where it could be a name
+  a picture psf.png: its grey values by their sum
   a pair    like:BEFORE,AFTER: what fit finds between two images
-  a string  of another tool: imagemagick:3x3:..., gmic:(...), ffmpeg:...
+  a string  of another tool: imagemagick:3x3:..., gmic:(...), ffmpeg:@FILE
 
 \b
 Examples
@@ -93,6 +99,8 @@ Examples
     "--show", is_flag=True, help="Draw each image and its map in the terminal; -o may be left out."
 )
 @sliding_options
+@origin_option
+@region_option
 @click.option(
     "--alpha",
     type=Choice(["keep", "filter"]),
@@ -100,13 +108,15 @@ Examples
     show_default=True,
     help="Copy the opacity and let it weigh the colours, or filter it like a colour.",
 )
+@mask_option
+@nodata_option
 @click.option(
     "--linear", is_flag=True, help="Work in linear light: sRGB decoded before, encoded after."
 )
 @click.option(
     "--combine",
-    type=Choice(["magnitude", "max", "sum", "mean"]),
-    help="Make one map of all kernels.",
+    type=Choice(["magnitude", "max", "sum", "mean", "angle"]),
+    help="Make one map of all kernels; angle: of two, in degrees, -180 to 180.",
 )
 @pixel_options
 @click.option(
@@ -137,7 +147,11 @@ def apply(
     name: str,
     show: bool,
     sliding: Sliding,
+    origin: tuple[int, int] | None,
+    region: tuple[int, int, int, int] | None,
     alpha: str,
+    mask: str | None,
+    nodata: float | None,
     linear: bool,
     combine: "CombineName | None",
     form: PixelForm,
@@ -164,6 +178,7 @@ def apply(
         is_table,
         with_own_formats,
     )
+    from conv_cli.pipeline.weights import read_mask
 
     if not kernels:
         raise click.BadParameter(
@@ -177,11 +192,13 @@ def apply(
             param_hint="--output",
         )
     _check(output, form, batch, show)
+    if region is not None:
+        _check_region(sliding)
     given = [kernel for several in kernels for kernel in several]
     manner = manner_of(given)
     stride = manner.stride if sliding.stride == (1, 1) else sliding.stride
     rule = Filter(
-        sliding.prepared(given),
+        sliding.prepared(given, origin),
         replace(sliding.params, stride=stride),
         bias=sliding.bias,
         gray=sliding.channels == "gray",
@@ -190,7 +207,16 @@ def apply(
         combine=combine,
         white=form.white,
         tone=manner.tone,
+        mask=None if mask is None else read_mask(mask, batch.max_pixels),
+        nodata=nodata,
+        region=None if region is None else _as_region(*region),
     )
+    if combine == "angle" and len(rule.kernels) != 2:
+        raise click.BadParameter(
+            f"angle is of two maps, x and y, and there are {len(rule.kernels)}; give two kernels, "
+            "as -k sobel",
+            param_hint="--combine",
+        )
     maps = rule.maps()
     to = Destination(
         output,
@@ -222,7 +248,8 @@ def apply(
     advice = {name: _advice(kernels, form) for name, kernels in maps}
     return run_batch(
         FilterTask(rule, to), to, work, images, batch, telling,
-        read=kernel_files(click.get_current_context()), explain=explain, advice=advice,
+        read=(*kernel_files(click.get_current_context()), *([mask] if mask else [])),
+        explain=explain, advice=advice,
     )  # fmt: skip
 
 
@@ -256,6 +283,26 @@ def _require_lossy(quality: int | None, formats: set[str]) -> None:
         raise click.BadParameter(
             f"{titles} has none; leave it out, or write --format jpeg", param_hint="--quality"
         )
+
+
+def _as_region(row: int, column: int, height: int, width: int) -> "Region":
+    """Return the rows and columns of a window."""
+    from conv_cli.correlation.problem import Region
+
+    return Region((row, row + height), (column, column + width))
+
+
+def _check_region(sliding: Sliding) -> None:
+    """Raise BadParameter for a window of a map that is not of the image's size."""
+    for name, value, only in (
+        ("padding", sliding.padding, "same"),
+        ("stride", sliding.stride, (1, 1)),
+    ):
+        if value != only:
+            raise click.BadParameter(
+                f"is a window of a map of the image's size; leave out --{name}",
+                param_hint="--region",
+            )
 
 
 def _check(output: str | None, form: PixelForm, batch: BatchOptions, show: bool) -> None:

@@ -14,10 +14,12 @@ _SECTIONS = {
         "show", "predict", "residual", "report", "layer", "input", "field", "image",
         "heatmap", "crop", "mask",
     ),
-    "Window": ("padding", "border", "stride", "dilation", "convolve", "at", "size", "region"),
+    "Window": (
+        "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",
+    ),
     "Values": (
-        "normalize", "bias", "channels", "alpha", "linear", "tone", "combine", "range", "depth",
-        "white", "ridge", "method", "epochs", "lr", "seed", "batch",
+        "normalize", "bias", "channels", "alpha", "nodata", "linear", "tone", "combine", "range",
+        "depth", "white", "ridge", "method", "epochs", "lr", "seed", "batch",
         "threshold", "false_alarms", "limit", "overlap", "scale", "rotate",
     ),
 }  # fmt: skip

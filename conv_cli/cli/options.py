@@ -7,6 +7,7 @@ NumPy is imported then and not before: ``--help`` must not wait for it.
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -86,6 +87,7 @@ class KernelType(click.ParamType):
     ) -> "list[Kernel]":
         """Return the kernels that a name stands for."""
         from conv_cli.kernels.spec import kernel_file, load_kernels
+        from conv_cli.pipeline.image_kernel import image_kernel, is_image_kernel
 
         if value.startswith(_LIKE):
             from conv_cli.fitting.like import fitted_kernel
@@ -94,7 +96,7 @@ class KernelType(click.ParamType):
         if ctx is not None and (file := kernel_file(value)):
             ctx.meta.setdefault(_READ, []).append(file)
         try:
-            return load_kernels(value)
+            return [image_kernel(value)] if is_image_kernel(value) else load_kernels(value)
         except KernelError as error:  # which names the kernel
             has_preset = ctx is not None and any(p.name == "preset" for p in ctx.command.params)
             if has_preset and value.lower() in PRESETS:
@@ -195,6 +197,20 @@ class NumberType(click.ParamType):
                 f"{value!r} is above {self._at_most:g}; give one that is not, as {self._example}"
             )
         return number
+
+
+class NodataType(NumberType):
+    """A number that stands for no value, or nan."""
+
+    name = "nodata"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        if str(value).strip().lower() == "nan":
+            return float("nan")
+        return super().convert(value, param, ctx)
 
 
 class IntRange(click.IntRange):
@@ -465,6 +481,31 @@ white_option = click.option(
     help="What white is in pixels of floats, such as 1 or 255. Needed where they become whole "
     "numbers, unless by --range stretch or signed.",
 )
+origin_option = click.option(
+    "--origin",
+    type=PlaceType(),
+    metavar="ROW,COL",
+    help="Which weight of each kernel, as it is given, lies on the output pixel, from 0.  "
+    "[default: the kernel's own, mostly the middle]",
+)
+region_option = click.option(
+    "--region",
+    type=RegionType(),
+    metavar="ROW,COL,HxW",
+    help="Make that window of the map alone; what lies around it is the image.",
+)
+mask_option = click.option(
+    "--mask",
+    metavar="FILE",
+    help="An image of the same size: how much each pixel counts, white in full, black not at all.",
+)
+nodata_option = click.option(
+    "--nodata",
+    type=NodataType(example="-9999, or nan"),
+    metavar="V|nan",
+    help="Pixels of that value have none, and do not count; results of such pixels alone are V "
+    "again.  [default: what a GeoTIFF says itself]",
+)
 file_format_option = click.option(
     "--format",
     "file_format",
@@ -518,8 +559,15 @@ class Sliding(NamedTuple):
     bias: "Bias | None"
     channels: str
 
-    def prepared(self, kernels: "Iterable[Kernel]") -> "tuple[Kernel, ...]":
-        """Return kernels as they slide: normalized, and flipped for a convolution."""
+    def prepared(
+        self, kernels: "Iterable[Kernel]", origin: tuple[int, int] | None = None
+    ) -> "tuple[Kernel, ...]":
+        """Return kernels as they slide: their origin moved, normalized, flipped for a convolution.
+
+        Raises KernelError for a kernel that lacks the origin, or sums to zero.
+        """
+        if origin is not None:
+            kernels = (replace(kernel, origin=origin) for kernel in kernels)
         normalized = (kernel.normalized(self.normalize) for kernel in kernels)
         return tuple(kernel.flipped() if self.convolve else kernel for kernel in normalized)
 

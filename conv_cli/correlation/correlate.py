@@ -72,6 +72,7 @@ def correlate(
     out: Pixels | None = None,
     plan: Plan | None = None,
     threads: int | None = None,
+    only: Region | None = None,
 ) -> Plan:
     """Correlate a source with weights (O, C/groups, kh, kw), tile by tile.
 
@@ -84,6 +85,8 @@ def correlate(
         them; ``finish`` is given views of it then.
     plan : Plan, optional. Another one than that of ``prepare``, for tests and measurements.
     threads. All cores by default.
+    only : Region, optional. Of the output: the tiles that it lies in are made, and no others; they
+        are the same to the bit.
 
     Raises ConvError as ``prepare``.
     """
@@ -118,15 +121,16 @@ def correlate(
             for tile in waiting:
                 run(tile, scratch)
 
-    share(worker, tiles(problem, chosen.tile), threads)
+    share(worker, tiles(problem, chosen.tile, only), threads)
     return chosen
 
 
-def tiles(problem: Problem, shape: Pair) -> list[Tile]:
-    """Return the tiles of a shape that make a problem's output, row by row."""
+def tiles(problem: Problem, shape: Pair, only: Region | None = None) -> list[Tile]:
+    """Return the tiles of a shape that make a problem's output, or a region of it, row by row."""
+    wanted = only or Region((0, problem.output[0]), (0, problem.output[1]))
     rows, columns = (
-        [(start, min(start + step, n)) for start in range(0, n, step)]
-        for n, step in zip(problem.output, shape, strict=True)
+        [(start, min(start + step, n)) for start in range(first // step * step, last, step)]
+        for n, step, (first, last) in zip(problem.output, shape, wanted, strict=True)
     )
     return [problem.tile(r, c) for r in rows for c in columns]
 

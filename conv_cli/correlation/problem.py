@@ -119,7 +119,7 @@ class Source(NamedTuple):
         interleaved.
     shape : (N', C', H, W). After ``load``.
     dtype : numpy.dtype. After ``load``.
-    opacity : float or None. Of a border's constant, as ``PaddedImage`` takes it.
+    constant : ndarray, shape (N', C', 1, 1), or None. Of the border, as ``PaddedImage`` takes it.
     """
 
     pixels: Pixels | Windows
@@ -127,7 +127,7 @@ class Source(NamedTuple):
     samples: int
     shape: tuple[int, int, int, int]
     dtype: np.dtype[Any]
-    opacity: float | None = None
+    constant: Pixels | None = None
 
     @classmethod
     def of(
@@ -136,13 +136,13 @@ class Source(NamedTuple):
         load: Callable[[Pixels], Pixels] | None = None,
         *,
         samples: int = 1,
-        opacity: float | None = None,
+        constant: Pixels | None = None,
     ) -> "Source":
         """Return the source of an image (N, C, H, W), its shape and dtype found by a trial."""
         first = window_of(pixels, slice(0, 1), slice(0, 1))
         sample = first if load is None else load(first)
         shape = (*sample.shape[:2], *pixels.shape[2:])
-        return cls(pixels, load, samples, shape, sample.dtype, opacity)
+        return cls(pixels, load, samples, shape, sample.dtype, constant)
 
     @property
     def is_read_in_place(self) -> bool:
@@ -153,7 +153,7 @@ class Source(NamedTuple):
         """Return the image with its border, to be read tile by tile."""
         return PaddedImage(
             self.pixels, params.margins, params.border, self.load,
-            samples=self.samples, opacity=self.opacity,
+            samples=self.samples, constant=self.constant,
         )  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -12,6 +13,9 @@ from conv_cli.errors import ImageError
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused from their header by default: Pillow's own limit."""
+
+NODATA = 42113
+"""The tag in which GDAL keeps the value that stands for none, as text."""
 
 _CODEC_BYTES = {"jp2": 4, "j2k": 4, "webp": 3, "avif": 1}
 """Memory a sample that some decoders take for themselves, as measured on 100 megapixels."""
@@ -115,6 +119,25 @@ class Image:
     def colours(self) -> NDArray[Any]:
         """The planes without opacity."""
         return self.planes[: self.channels - self.alpha]
+
+    @property
+    def nodata(self) -> float | None:
+        """The value that a GeoTIFF says stands for none; it may be NaN."""
+        tags = self.georeference.tags if self.georeference is not None else ()
+        for tag in tags:
+            if tag.tag == NODATA:
+                with suppress(ValueError):
+                    return float(tag.data.decode("latin-1").strip(" \0"))
+        return None
+
+    def with_nodata(self, value: float) -> Self:
+        """Return a GeoTIFF that says so of another value; other images are left as they are."""
+        place = self.georeference
+        if place is None:
+            return self
+        text = f"{value:.17g}".encode() + b"\0"
+        kept = tuple(tag for tag in place.tags if tag.tag != NODATA)
+        return replace(self, georeference=place._replace(tags=(*kept, Tag(NODATA, 2, text))))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the pixels, so that ``np.asarray(image)`` does."""

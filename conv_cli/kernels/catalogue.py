@@ -33,16 +33,17 @@ def built_in(spec: str) -> list[Kernel]:
     entry = CATALOGUE[name]
     with named(name):
         if isinstance(entry, FamilySet):
-            names = entry.members if arguments is None else (_member(entry, arguments),)
-            return [kernel for member in names for kernel in built_in(member)]
+            return [kernel for member in _members(entry, arguments) for kernel in built_in(member)]
         values = {} if arguments is None else _values(entry, arguments)
     return [entry.kernel(values, name if arguments is None else f"{name}:{arguments}")]
 
 
 def parameter_names(name: str) -> tuple[str, ...]:
-    """Return what the parameters of a built-in are called; a set has none."""
+    """Return what the parameters of a built-in are called; those of a set are its members'."""
     entry = CATALOGUE[name]
-    return () if isinstance(entry, FamilySet) else tuple(each.name for each in entry.parameters)
+    if isinstance(entry, FamilySet):
+        return parameter_names(entry.members[0])
+    return tuple(each.name for each in entry.parameters)
 
 
 _WORDS = {
@@ -98,13 +99,18 @@ def _split(spec: str) -> tuple[str, str | None]:
     return name, arguments if colon else None
 
 
-def _member(entry: FamilySet, ending: str) -> str:
-    member = f"{entry.name}-{ending}"
-    if member not in entry.members:
-        raise ConvError(
-            f"it has no member {shown(ending)}; it is the set of {', '.join(entry.members)}"
-        )
-    return member
+def _members(entry: FamilySet, arguments: str | None) -> tuple[str, ...]:
+    """Return the specs of a set's members: all, the one named, or all with these parameters."""
+    if arguments is None:
+        return entry.members
+    member = f"{entry.name}-{arguments}"
+    if member in entry.members:
+        return (member,)
+    if parameter_names(entry.name):
+        return tuple(f"{each}:{arguments}" for each in entry.members)
+    raise ConvError(
+        f"it has no member {shown(arguments)}; it is the set of {', '.join(entry.members)}"
+    )
 
 
 def _values(entry: Family, arguments: str) -> dict[str, Value]:

@@ -1,4 +1,5 @@
-"""Built-ins that measure slopes: first derivatives in pairs, and the Laplacian.
+"""Built-ins that measure slopes: first derivatives in pairs, the Laplacian, and derivatives of a
+Gaussian.
 
 Pairs are written for cross-correlation: -x answers positively where the image grows brighter to the
 right, -y where it grows brighter downwards. Only edge and roberts keep the textbooks' own signs.
@@ -6,8 +7,18 @@ right, -y where it grows brighter downwards. Only edge and roberts keep the text
 
 import numpy as np
 
-from conv_cli.kernels.family import choice, family, family_set, fixed
-from conv_cli.kernels.kernel import Weights
+from conv_cli.kernels.family import (
+    choice,
+    family,
+    family_set,
+    fixed,
+    limited,
+    odd_side,
+    offsets,
+    size,
+)
+from conv_cli.kernels.kernel import Size, Weights
+from conv_cli.kernels.smoothing import SIGMA, bell
 
 _DIFFERENCE = np.array([-1.0, 0.0, 1.0])
 
@@ -69,3 +80,80 @@ def laplacian(neighbours: int) -> Weights:
 
 fixed("laplacian-4", "The Laplacian of 4 neighbours", laplacian(4))
 fixed("laplacian-8", "The Laplacian of 8 neighbours", laplacian(8))
+
+
+_SIZE = size("size", None, "rows and columns; 2·ceil(4·sigma)+1 if not given", at_least=3)
+_LEAST_SIGMA = 0.1
+"""Below, derivatives are differences of neighbours, to the last bit."""
+
+
+def _gaussian_slope(sigma: float, count: int) -> Weights:
+    """Return the first derivative of a Gaussian, shape (count,): 1 on a slope of 1 a pixel."""
+    x = offsets(count)
+    weights = x * bell(max(sigma, _LEAST_SIGMA), count)
+    return np.asarray(weights / (weights @ x))
+
+
+def _gaussian_bend(sigma: float, count: int) -> Weights:
+    """Return its second derivative, shape (count,): 1 on x²/2, and 0 on every slope."""
+    squares = offsets(count) ** 2
+    weight = bell(max(sigma, _LEAST_SIGMA), count)
+    weights = (squares - weight @ squares) * weight
+    return np.asarray(weights / (weights @ squares) * 2)
+
+
+def _sides(sigma: float, size: Size | None) -> Size:
+    return limited(*(size or (odd_side(4 * sigma),) * 2))
+
+
+@family("gaussian-x", SIGMA, _SIZE)
+def gaussian_x(sigma: float, size: Size | None) -> Weights:
+    """Slope of the picture blurred by a Gaussian: brighter to the right.
+
+    1 where it grows by 1 a pixel. Sampled as far as 4σ, its moments made exact.
+    """
+    rows, columns = _sides(sigma, size)
+    return np.outer(bell(sigma, rows), _gaussian_slope(sigma, columns))
+
+
+@family("gaussian-y", SIGMA, _SIZE)
+def gaussian_y(sigma: float, size: Size | None) -> Weights:
+    """Slope of the picture blurred by a Gaussian: brighter downwards.
+
+    1 where it grows by 1 a pixel. Sampled as far as 4σ, its moments made exact.
+    """
+    rows, columns = _sides(sigma, size)
+    return np.outer(_gaussian_slope(sigma, rows), bell(sigma, columns))
+
+
+family_set("hessian", "Second derivatives of a Gaussian: xx, xy and yy", ("xx", "xy", "yy"))
+
+
+@family("hessian-xx", SIGMA, _SIZE)
+def hessian_xx(sigma: float, size: Size | None) -> Weights:
+    """Second derivative of the picture blurred by a Gaussian, along the rows.
+
+    1 on x²/2: positive in the dark between what is bright.
+    """
+    rows, columns = _sides(sigma, size)
+    return np.outer(bell(sigma, rows), _gaussian_bend(sigma, columns))
+
+
+@family("hessian-xy", SIGMA, _SIZE)
+def hessian_xy(sigma: float, size: Size | None) -> Weights:
+    """Mixed derivative of the picture blurred by a Gaussian, x to the right and y downwards.
+
+    1 on x·y.
+    """
+    rows, columns = _sides(sigma, size)
+    return np.outer(_gaussian_slope(sigma, rows), _gaussian_slope(sigma, columns))
+
+
+@family("hessian-yy", SIGMA, _SIZE)
+def hessian_yy(sigma: float, size: Size | None) -> Weights:
+    """Second derivative of the picture blurred by a Gaussian, along the columns.
+
+    1 on y²/2.
+    """
+    rows, columns = _sides(sigma, size)
+    return np.outer(_gaussian_bend(sigma, rows), bell(sigma, columns))

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
-from conv_cli.colors import TRUST, to_gray
+from conv_cli.colors import TRUST, missing, to_gray
 from conv_cli.errors import ConvError
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.pipeline.feature_map import Range
-from conv_cli.pipeline.filter import Filter, filtered_pixels, output_shape, white_of
+from conv_cli.pipeline.filter import Filter, filtered_pixels, nodata_of, output_shape, white_of
 
 Matrix = npt.NDArray[np.float64]
 
@@ -22,8 +22,8 @@ class ChannelSum(NamedTuple):
 
     channel : str. "grey", "R", "G", "B", or its number.
     window : ndarray, shape (kh, kw). The pixels under the kernel, the border's among them.
-    opacity : ndarray, shape (kh, kw), or None. By which each pixel counts, 0..1; None where all
-        count in full.
+    opacity : ndarray, shape (kh, kw), or None. By which each pixel counts, 0..1, and not at all
+        without a value; None where all count in full.
     mean : float or None. Of the window's visible colours, weighed by the kernel's magnitudes: what
         stands for the part of a pixel that is not opaque.
     products : ndarray, shape (kh, kw). Weights times pixels, or times what they count as: opacity ·
@@ -99,57 +99,83 @@ def explain_pixel(
     ]
     planes = image.planes[:, None]
     window = np.empty((*planes.shape[:2], *(stop - start for start, stop in spans)))
-    opacity = white_of(image.dtype, rule) * params.border.opaque if image.alpha else None
-    PaddedImage(planes, padding, params.border, opacity=opacity).read(spans[0], spans[1], window)
+    constant = np.full((*planes.shape[:2], 1, 1), params.border.value)
+    if image.alpha:
+        constant[-1] = white_of(image.dtype, rule) * params.border.opaque
+    PaddedImage(planes, padding, params.border, constant=constant).read(spans[0], spans[1], window)
     pixels = window[:, 0, :: params.dilation[0], :: params.dilation[1]]
     rows, columns = (
         tuple(range(start - before, stop - before, gap))
         for (start, stop), (before, _), gap in zip(spans, padding, params.dilation, strict=True)
     )
+    inside = np.logical_and.outer(
+        *(
+            [0 <= place < n for place in places]
+            for places, n in zip((rows, columns), image.shape[:2], strict=True)
+        )
+    )
+    beyond = ~inside if params.border.mode == "constant" else np.zeros(inside.shape, np.bool_)
     written = filtered_pixels(image, rule, (kernel,), dtype, mode)[row, column]
     return Explanation(
         rows, columns, (planes.shape[2], planes.shape[3]), kernel,
-        _sums(image, rule, kernel, pixels, np.atleast_1d(written)),
+        _sums(image, rule, kernel, pixels, beyond, np.atleast_1d(written)),
     )  # fmt: skip
 
 
 def _sums(
-    image: Image, rule: Filter, kernel: Kernel, pixels: Matrix, written: npt.NDArray[Any]
+    image: Image,
+    rule: Filter,
+    kernel: Kernel,
+    pixels: Matrix,
+    beyond: npt.NDArray[np.bool_],
+    written: npt.NDArray[Any],
 ) -> list[ChannelSum]:
-    """Return the sums of all colours of a window (C, kh, kw)."""
+    """Return the sums of all colours of a window (C, kh, kw); beyond are pixels of a constant."""
     count = len(pixels) - image.alpha
     colours = pixels[:count]
+    nodata = nodata_of(image, rule)
+    none = np.zeros(colours.shape, np.bool_)
+    if nodata is not None:
+        none = missing(colours.astype(image.dtype), nodata) & ~beyond
     if rule.gray:
         colours = to_gray(colours[:, None])[:, 0]
-    opacity = None
-    if image.alpha:
-        share = pixels[count] / white_of(image.dtype, rule)
-        opacity = None if (share == 1).all() else share
+        none = np.broadcast_to(np.logical_or.reduce(none), colours.shape)
+    share = pixels[count] / white_of(image.dtype, rule) if image.alpha else np.ones(none.shape[1:])
     bias = kernel.bias if rule.bias is None else rule.bias.in_units(white_of(image.dtype, rule))
     return [
-        _sum(name, window, kernel.weights, opacity, bias, float(pixel))
-        for name, window, pixel in zip(_names(len(colours)), colours, written, strict=False)
+        _sum(name, window, kernel.weights, share * ~absent, nodata, bias, float(pixel))
+        for name, window, absent, pixel in zip(
+            _names(len(colours)), colours, none, written, strict=False
+        )
     ]
 
 
 def _sum(
-    name: str, window: Matrix, weights: Matrix, opacity: Matrix | None, bias: float, pixel: float
+    name: str,
+    window: Matrix,
+    weights: Matrix,
+    share: Matrix,
+    nodata: float | None,
+    bias: float,
+    pixel: float,
 ) -> ChannelSum:
-    """Return the sum of one channel, each pixel counted by its opacity as ``colors`` does it."""
-    counted, mean = window, None
-    if opacity is not None:
-        sizes = np.abs(weights) * opacity
-        if sizes.sum() > TRUST * np.abs(weights).sum():
-            mean = float((sizes * window).sum() / sizes.sum())
-            counted = opacity * window + (1 - opacity) * mean
-        else:
-            opacity = None
+    """Return the sum of one channel, each pixel counted by its weight as ``colors`` does it."""
+    counted, mean, opacity, told = window, None, None, True
+    if (share != 1).any():
+        sizes = np.abs(weights) * share
+        told = bool(sizes.sum() > TRUST * np.abs(weights).sum())
+        if told:
+            seen = np.where(share > 0, window, 0)
+            mean = float((sizes * seen).sum() / sizes.sum())
+            counted = share * seen + (1 - share) * mean
+        opacity = share if told or nodata is not None else None
     # A weight of zero reads nothing, NaN and infinity neither. Zero is added so that none is -0.
     products = np.where(weights != 0, counted * weights, 0.0) + 0.0
     total = float(products.sum())
-    return ChannelSum(
-        name, window + 0.0, opacity, mean, products, total, bias, total + bias + 0.0, pixel + 0.0
-    )
+    value = total + bias + 0.0
+    if not told and nodata is not None:
+        products, total, bias, value = np.zeros(window.shape), 0.0, 0.0, nodata
+    return ChannelSum(name, window + 0.0, opacity, mean, products, total, bias, value, pixel + 0.0)
 
 
 def _names(count: int) -> Sequence[str]:

@@ -27,8 +27,9 @@ from conv_cli.parallel.threads import share
 from conv_cli.pipeline.percentiles import Tally
 
 Values = npt.NDArray[Any]
+Missing = npt.NDArray[np.bool_]
 RangeName = Literal["clip", "abs", "shift", "signed", "stretch", "raw"]
-CombineName = Literal["magnitude", "max", "sum", "mean"]
+CombineName = Literal["magnitude", "max", "sum", "mean", "angle"]
 
 
 class Range(NamedTuple):
@@ -62,11 +63,15 @@ _NOISE = 1e-12
 def combine(values: Values, how: CombineName) -> Values:
     """Return (C, 1, h, w), one map made of all K of (C, K, h, w).
 
-    "magnitude" is the root of the sum of squares; "max" goes by value, not by magnitude.
+    "magnitude" is the root of the sum of squares; "max" goes by value, not by magnitude; "angle",
+    of two maps x and y, is that of (x, y) in degrees, -180 to 180.
     """
     if how == "max":
         return values.max(axis=1, keepdims=True)
     wide = values.astype(np.result_type(values.dtype, np.float32), copy=False)
+    if how == "angle":
+        x, y = wide[:, :1] + 0, wide[:, 1:] + 0  # no -0, which would turn 180 to -180
+        return np.degrees(np.arctan2(y, x))
     if how == "magnitude":
         return np.sqrt(np.square(wide).sum(axis=1, keepdims=True))
     total = wide.sum(axis=1, keepdims=True)
@@ -129,6 +134,9 @@ class FeatureMap:
     white : float, optional. What white is in floats; 1 by default.
     opacity : callable, optional. From rows and columns to the pixels (h, w) of the last channel,
         which the tiles lack then.
+    nodata : float, optional. What pixels without a value become: itself, whatever the range; in
+        whole numbers the nearest, NaN being 0. Tiles tell where that is by ``missing``, bools of
+        their shape, which no range and no statistic counts.
 
     Raises ConvError if "raw" is asked of a dtype that is not float.
     """
@@ -145,6 +153,7 @@ class FeatureMap:
         samples: int = 1,
         white: float | None = None,
         opacity: Callable[[Span, Span], Values] | None = None,
+        nodata: float | None = None,
     ) -> None:
         if mode.name == "raw" and dtype.kind != "f":
             raise ConvError("--range raw makes floats; add --depth float32, or choose clip")
@@ -163,7 +172,9 @@ class FeatureMap:
         self._bottom, self._top = _limits(dtype, top)
         self._half = {1: 128.0, 2: 32768.0}.get(dtype.itemsize, self._top / 2)
         self._noise = _NOISE * top
+        self._nodata = None if nodata is None else value_in(dtype, nodata)
         self._stored: Values | None = None
+        self._stored_missing: Missing | None = None
         self._low, self._high, self._clipped = np.inf, -np.inf, 0
         self._lock = Lock()
 
@@ -182,17 +193,23 @@ class FeatureMap:
         """What the values have been so far."""
         return Statistics(self._low, self._high, self._clipped / self.size)
 
-    def add(self, values: Values, rows: Span, columns: Span) -> None:
+    def add(
+        self, values: Values, rows: Span, columns: Span, missing: Missing | None = None
+    ) -> None:
         """Measure and quantize the values (C, h, w) of those rows and columns."""
-        extremes = self.measure(values)
-        as_they_are = self._mode == "clip" and self._scale == 1
-        self.quantize(values, rows, columns, extremes if as_they_are else None)
+        extremes = self.measure(values, missing)
+        as_they_are = self._mode == "clip" and self._scale == 1 and missing is None
+        self.quantize(values, rows, columns, missing, extremes if as_they_are else None)
 
-    def measure(self, values: Values) -> tuple[float, float]:
+    def measure(self, values: Values, missing: Missing | None = None) -> tuple[float, float]:
         """Return the least and the greatest of some values, and remember them.
 
         Raises ImageError if a value is not finite and the pixels are whole numbers.
         """
+        if missing is not None:
+            values = values[~missing]
+            if not values.size:
+                return np.inf, -np.inf
         low, high = values.min(), values.max()
         if not (np.isfinite(low) and np.isfinite(high)):
             low, high = self._finite_extremes(values)
@@ -202,18 +219,25 @@ class FeatureMap:
                 self._tally.add(values)
         return float(low), float(high)
 
-    def store(self, values: Values, rows: Span, columns: Span) -> None:
+    def store(
+        self, values: Values, rows: Span, columns: Span, missing: Missing | None = None
+    ) -> None:
         """Measure values and store them as they are, for ``quantize_stored``."""
-        self.measure(values)
+        self.measure(values, missing)
+        shape = (len(values), self._shape[0], self._shape[1] * self._samples)
         with self._lock:
             if self._stored is None:
-                shape = (len(values), self._shape[0], self._shape[1] * self._samples)
                 self._stored = np.empty(shape, values.dtype)
+            if self._stored_missing is None and missing is not None:
+                self._stored_missing = np.zeros(shape, np.bool_)
         self._stored[:, slice(*rows), slice(*columns)] = values
+        if missing is not None and self._stored_missing is not None:
+            self._stored_missing[:, slice(*rows), slice(*columns)] = missing
 
     def quantize_stored(self) -> None:
         """Quantize all values that were stored."""
         stored, height, step = self._stored, self._shape[0], self._strip_rows
+        absent = self._stored_missing
         assert stored is not None
         spans = [
             (start, min(start + _STRIP_ROWS, top + step, height))
@@ -223,21 +247,37 @@ class FeatureMap:
 
         def worker(waiting: Iterator[Span]) -> None:
             for rows in waiting:
-                self.quantize(stored[:, slice(*rows)], rows, (0, stored.shape[2]))
+                missing = None if absent is None else absent[:, slice(*rows)]
+                self.quantize(stored[:, slice(*rows)], rows, (0, stored.shape[2]), missing)
 
         share(worker, spans)
-        self._stored = None
+        self._stored = self._stored_missing = None
 
     def quantize(
-        self, values: Values, rows: Span, columns: Span, extremes: tuple[float, float] | None = None
+        self,
+        values: Values,
+        rows: Span,
+        columns: Span,
+        missing: Missing | None = None,
+        extremes: tuple[float, float] | None = None,
     ) -> None:
         """Turn values into pixels: the range, then to the nearest whole number within the limits.
 
         ``extremes`` are those of the values, if the range leaves them as they are.
         """
         strip = self._strip(rows[0])
+        end = strip.top + len(strip.pixels)
+        if rows[1] > end:  # of a region, whose tiles do not begin where strips do
+            cut = end - rows[0]
+            below = None if missing is None else missing[:, cut:]
+            self.quantize(values[:, cut:], (end, rows[1]), columns, below, extremes)
+            values, rows = values[:, :cut], (rows[0], end)
+            missing = None if missing is None else missing[:, :cut]
         inner = slice(rows[0] - strip.top, rows[1] - strip.top)
-        self._round(values, strip.target[:, inner, slice(*columns)], extremes)
+        target = strip.target[:, inner, slice(*columns)]
+        self._round(values, target, extremes, missing)
+        if missing is not None:
+            target[missing] = self._nodata
         if self._opacity is not None:
             strip.pixels[inner, slice(*columns), -1] = self._opacity(rows, columns)
         with self._lock:
@@ -261,7 +301,13 @@ class FeatureMap:
                 self._strips[top] = _Strip(top, pixels, target, [target.size])
             return self._strips[top]
 
-    def _round(self, values: Values, target: Values, extremes: tuple[float, float] | None) -> None:
+    def _round(
+        self,
+        values: Values,
+        target: Values,
+        extremes: tuple[float, float] | None,
+        missing: Missing | None,
+    ) -> None:
         ranged = self._ranged(values)
         if target.dtype.kind == "f":
             if self._mode == "raw":
@@ -272,7 +318,8 @@ class FeatureMap:
         low, high = extremes or (ranged.min(), ranged.max())
         if low < self._bottom or high > self._top:
             np.clip(ranged, *self._limits_in(ranged.dtype), out=target, casting="unsafe")
-            outside = int(np.count_nonzero(target != ranged))
+            limited = target != ranged
+            outside = int(np.count_nonzero(limited if missing is None else limited & ~missing))
             with self._lock:
                 self._clipped += outside
         else:
@@ -301,6 +348,8 @@ class FeatureMap:
         Where what a percentile leaves is flat, as in a drawing of few lines, they are those of all.
         """
         with self._lock:
+            if self._low > self._high:  # there is no value at all
+                return 0.0, 0.0
             if self._ends is None:
                 largest = max(abs(self._low), abs(self._high))
                 signed = self._mode == "signed"
@@ -368,6 +417,15 @@ def rescaled(opacity: Values, dtype: np.dtype[Any], top: float) -> Values:
         return opacity
     full = white_of(dtype)
     return np.clip(np.rint(opacity / top * full), 0, full).astype(dtype)
+
+
+def value_in(dtype: np.dtype[Any], value: float) -> np.generic:
+    """Return a value as pixels of a dtype hold it: the nearest whole number, 0 for NaN."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return np.float64(value).astype(dtype)
+    info = np.iinfo(dtype)
+    return dtype.type(0 if value != value else round(min(max(value, info.min), info.max)))
 
 
 def require_white(

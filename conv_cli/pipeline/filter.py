@@ -1,6 +1,5 @@
 """One image, every kernel: what ``apply`` does between reading a file and writing one."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -9,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage, Span
-from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, weigh, white
-from conv_cli.correlation.correlate import correlate, prepare
-from conv_cli.correlation.params import ConvParams
+from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, white
+from conv_cli.correlation.correlate import correlate, prepare, tiles
+from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
-from conv_cli.correlation.problem import Source, Tile
+from conv_cli.correlation.problem import Region, Source, Tile
 from conv_cli.errors import ImageError
 from conv_cli.images import Image, ImageInfo, PictureRows, Sink
 from conv_cli.kernels.kernel import Kernel, common_frame
@@ -22,11 +21,13 @@ from conv_cli.pipeline.feature_map import (
     ArraySink,
     CombineName,
     FeatureMap,
+    Missing,
     Range,
     Statistics,
     combine,
     rescaled,
 )
+from conv_cli.pipeline.weights import Mask, WeightedPixels, Weighting
 
 Array = npt.NDArray[Any]
 
@@ -55,9 +56,14 @@ class Filter(NamedTuple):
     filter_alpha : bool. Treat opacity as one more channel; without it, it is copied and weighs the
         colours.
     linear : bool. Correlate in linear light.
-    combine : str or None. Make one map of all kernels: "magnitude", "max", "sum" or "mean".
+    combine : str or None. Make one map of all kernels: "magnitude", "max", "sum", "mean",
+        or "angle" of two.
     white : float or None. What white is in pixels of floats; None: 1.
     tone : Tone or None. A curve that was learned with the kernel, before or after it.
+    mask : Mask or None. How much every pixel counts, beside its opacity.
+    nodata : float or None. What stands for no value, NaN or a number; None: what a GeoTIFF says.
+    region : Region or None. The rows and columns of the map that are made; None: all. What lies
+        around them is the image, so they are the same to the bit.
     """
 
     kernels: tuple[Kernel, ...]
@@ -69,6 +75,9 @@ class Filter(NamedTuple):
     combine: CombineName | None = None
     white: float | None = None
     tone: Tone | None = None
+    mask: Mask | None = None
+    nodata: float | None = None
+    region: Region | None = None
 
     def maps(self) -> list[tuple[str, tuple[Kernel, ...]]]:
         """Return the name of each map and the kernels, all of one shape, that make it."""
@@ -87,11 +96,15 @@ class Filtered(NamedTuple):
 def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tuple[int, int, int]:
     """Return (rows, columns, channels) of the map that a kernel makes of such an image.
 
-    Raises ConvError if the kernel is larger than the image with its padding, or grey is asked of
-    bands that are no colours.
+    Raises ConvError if the kernel is larger than the image with its padding, the mask of another
+    size, the region outside, or grey is asked of bands that are no colours.
     """
+    if rule.mask is not None:
+        rule.mask.require_fit(image)
     params = rule.params.resolved(kernel.shape, kernel.origin)
     rows, columns = params.output((image.shape[0], image.shape[1]), kernel.shape)
+    if rule.region is not None:
+        rows, columns = _within(rule.region, (rows, columns))
     colours = image.channels - image.alpha
     if rule.gray and colours not in (1, 3):
         raise ImageError(
@@ -100,6 +113,17 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
         )
     colours = 1 if rule.gray else colours
     return rows, columns, colours + image.alpha
+
+
+def _within(region: Region, size: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of a region, or raise ImageError if a map of that size lacks some."""
+    if any(stop > n for (_, stop), n in zip(region, size, strict=True)):
+        (top, bottom), (left, right) = region
+        raise ImageError(
+            f"has {size[0]} rows of {size[1]} pixels, and --region {top},{left},{bottom - top}x"
+            f"{right - left} goes to row {bottom - 1} and column {right - 1}; give a window in it"
+        )
+    return region.shape
 
 
 def filter_strips(
@@ -123,46 +147,130 @@ def filter_strips(
 
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
-    samples = _interleaved(image, rule)
-    top, shape = white_of(image.dtype, rule), output_shape(image, rule, kernels[0])
-    colours = shape[2] - image.alpha
-    weighted = _counts_by_opacity(image, rule)
-    copied = image.alpha and not rule.filter_alpha
-    source = _source(image, rule, samples, weighted, top)
-    weights = np.stack([kernel.weights for kernel in kernels])[:, None]
-    if weighted and weights.min() < 0:
-        weights = np.concatenate([weights, np.abs(weights)])
-    params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
-    sliding = params.interleaved(samples)
-    problem, plan = prepare(source, weights, sliding)
+    work = _Correlation(image, rule, kernels)
+    plan = work.plan
     feature_map = FeatureMap(
-        shape, image.dtype, dtype, mode, sink,
-        tile_rows=plan.tile[0], samples=samples, white=rule.white,
-        opacity=_opacity_of(image, params, kernels[0], dtype, top) if copied else None,
+        output_shape(image, rule, kernels[0]), image.dtype, dtype, mode, sink,
+        tile_rows=plan.tile[0], samples=work.pixels.samples, white=rule.white,
+        opacity=work.opacity(dtype), nodata=nodata_of(image, rule),
     )  # fmt: skip
+    if not feature_map.needs_extremes:
+        work.run(feature_map.add, progress)
+    elif _worth_storing(plan, feature_map.size, dtype.itemsize):
+        work.run(feature_map.store, progress)
+        feature_map.quantize_stored()
+    else:
+        half = None if progress is None else lambda share: progress(share / 2)
+        work.run(lambda values, _, __, missing: feature_map.measure(values, missing), half)
+        work.run(feature_map.quantize, half)
+    return Filtered(feature_map.statistics, plan)
 
-    def each_tile(handle: Callable[..., object], share: float) -> None:
-        """Correlate, and hand the finished values of every tile on with its rows and columns."""
-        step = share * math.prod(plan.tile) / math.prod(problem.output)
+
+class _Correlation:
+    """The correlation of an image with the kernels of one map, and what is made of its values."""
+
+    def __init__(self, image: Image, rule: Filter, kernels: tuple[Kernel, ...]) -> None:
+        self._image, self._rule, self._kernels = image, rule, kernels
+        self._top = white_of(image.dtype, rule)
+        self._copied = image.alpha and not rule.filter_alpha
+        self._colours = output_shape(image, rule, kernels[0])[2] - self._copied
+        self._params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
+        self._nodata = nodata_of(image, rule)
+        self.pixels = _pixels(image, rule, self._params)
+        self._plain_weights = np.stack([kernel.weights for kernel in kernels])[:, None]
+        self._weights = self._plain_weights
+        if self.pixels.plain is not None and self._weights.min() < 0:
+            self._weights = np.concatenate([self._weights, np.abs(self._weights)])
+        self._sliding = self._params.interleaved(self.pixels.samples)
+        self.problem, self.plan = prepare(self.pixels.source, self._weights, self._sliding)
+        plain = self.pixels.plain
+        self._beneath = None if plain is None else plain.padded(self._sliding)
+
+    def run(
+        self, handle: Callable[..., object], progress: Callable[[float], None] | None = None
+    ) -> None:
+        """Hand the finished values of every tile on, its rows and columns, and what is missing."""
+        colours = self._colours - (self._image.alpha and self._rule.filter_alpha)
+        region = self._region
+        step = 1 / len(tiles(self.problem, self.plan.tile, region))
 
         def finish(values: Array, tile: Tile) -> None:
-            if weighted:
-                values = _by_opacity(values, colours, kernels)
-            handle(_finish(values, rule, kernels, top, colours), *tile.output)
+            missing = None
+            if self._beneath is not None:
+                values, missing = self._unweighed(values, tile)
+            values = _finish(values, self._rule, self._kernels, self._top, colours)
+            rows, columns = tile.output
+            inner: tuple[slice, ...] = (slice(None),)
+            if region is not None:
+                (rows, down), (columns, across) = map(_cut, tile.output, region)
+                inner = (slice(None), down, across)
+            handle(values[inner], rows, columns, None if missing is None else missing[inner])
             if progress is not None:
                 progress(step)
 
-        correlate(source, weights, sliding, finish)
+        correlate(self.pixels.source, self._weights, self._sliding, finish, only=region)
 
-    if not feature_map.needs_extremes:
-        each_tile(feature_map.add, 1)
-    elif _worth_storing(plan, feature_map.size, dtype.itemsize):
-        each_tile(feature_map.store, 1)
-        feature_map.quantize_stored()
-    else:
-        each_tile(lambda values, *_: feature_map.measure(values), 0.5)
-        each_tile(feature_map.quantize, 0.5)
-    return Filtered(feature_map.statistics, plan)
+    @property
+    def _region(self) -> Region | None:
+        """The region in samples."""
+        region, samples = self._rule.region, self.pixels.samples
+        if region is None:
+            return None
+        left, right = region.columns
+        return Region(region.rows, (left * samples, right * samples))
+
+    def opacity(self, dtype: np.dtype[Any]) -> Callable[[Span, Span], Array] | None:
+        """Return what gives the opacity (h, w) of rows and columns, if it is copied."""
+        if not self._copied:
+            return None
+        opacity = _opacity_of(self._image, self._params, self._kernels[0], dtype, self._top)
+        top, left = (0, 0) if self._rule.region is None else [n for n, _ in self._rule.region]
+        return lambda rows, columns: opacity(
+            (rows[0] + top, rows[1] + top), (columns[0] + left, columns[1] + left)
+        )
+
+    def _unweighed(self, values: Array, tile: Tile) -> tuple[Array, Missing | None]:
+        """Return the colours (C, K, h, w), each pixel counted by its weight, and which are missing.
+
+        Values (N, 2·K, h, w) hold the sums of the kernels and then those of their magnitudes; where
+        no weight is negative these are the same, and the values (N, K, h, w). Missing, (C, h, w),
+        is what any of the kernels cannot tell.
+        """
+        count = len(self._kernels)
+        made = [
+            unweigh(
+                values[:, k], values[:, k - count], self._colours,
+                float(kernel.weights.sum()), float(np.abs(kernel.weights).sum()),
+            )
+            for k, kernel in enumerate(self._kernels)
+        ]  # fmt: skip
+        colours = np.stack([each.values for each in made], axis=1)
+        untold = np.stack(np.broadcast_arrays(*[each.untold for each in made]), axis=1)
+        if not untold.any():
+            return colours, None
+        if self._nodata is None:
+            np.copyto(colours, self._as_they_are(tile, colours), where=untold)
+            return colours, None
+        return colours, np.broadcast_to(untold.any(axis=1), colours[:, 0].shape)
+
+    def _as_they_are(self, tile: Tile, like: Array) -> Array:
+        """Return the correlated colours of a tile, every pixel counted in full."""
+        source, image = self.pixels.plain, self._beneath
+        assert source is not None
+        assert image is not None
+        dtype = image.dtype if source.load is None else source.dtype
+        window = np.empty((*source.shape[:2], *tile.window), dtype)
+        image.read(*tile.input, window)
+        out = np.empty_like(like)
+        params = replace(self._sliding, padding=NO_PADDING)
+        correlate(Source.of(window), self._plain_weights, params, out=out, threads=1)
+        return out
+
+
+def _cut(span: Span, region: Span) -> tuple[Span, slice]:
+    """Return the part of a span that lies in a region, counted from its start, and as a slice."""
+    first, stop = max(span[0], region[0]), min(span[1], region[1])
+    return (first - region[0], stop - region[0]), slice(first - span[0], stop - span[0])
 
 
 def filtered_pixels(
@@ -174,11 +282,47 @@ def filtered_pixels(
     return whole.pixels
 
 
-def _source(image: Image, rule: Filter, samples: int, weighted: bool, top: float) -> Source:
+class _Pixels(NamedTuple):
+    """What the engines read of an image.
+
+    source : Source
+    samples : int. How many of them lie side by side in a pixel.
+    plain : Source or None. Where the source reads pixels by their weights: those as they are.
+    """
+
+    source: Source
+    samples: int = 1
+    plain: Source | None = None
+
+
+def _pixels(image: Image, rule: Filter, params: ConvParams) -> _Pixels:
     """Return what the engines read of an image."""
-    opacity = top * rule.params.border.opaque if weighted else None
-    load = _loader(image, rule, weighted, top)
-    return Source.of(_planes(image, samples), load, samples=samples, opacity=opacity)
+    weighting, load = _weighting(image, rule), _loader(image, rule)
+    unseen = params.border.mode == "constant" and not params.border.opaque
+    if weighting.is_needed(image, beyond=unseen and params.margins != NO_PADDING):
+        planes = image.planes[:, None]
+        pixels = WeightedPixels(planes, weighting, load or (lambda tile: tile))
+        source = Source.of(pixels, constant=pixels.border(params.border))
+        return _Pixels(source, plain=Source.of(planes, load))
+    samples = _interleaved(image, rule)
+    return _Pixels(Source.of(_planes(image, samples), load, samples=samples), samples)
+
+
+def _weighting(image: Image, rule: Filter) -> Weighting:
+    """Return what the weight of a pixel is made of."""
+    copied = image.alpha and not rule.filter_alpha
+    return Weighting(
+        image.channels - copied,
+        white_of(image.dtype, rule),
+        opacity=copied,
+        mask=rule.mask,
+        nodata=nodata_of(image, rule),
+    )
+
+
+def nodata_of(image: Image, rule: Filter) -> float | None:
+    """Return what stands for no value in an image: what was given, or the file says itself."""
+    return image.nodata if rule.nodata is None else rule.nodata
 
 
 def _interleaved(image: Image, rule: Filter) -> int:
@@ -221,20 +365,11 @@ def white_of(dtype: np.dtype[Any], rule: Filter) -> float:
     return rule.white if rule.white and dtype.kind == "f" else white(dtype)
 
 
-def _counts_by_opacity(image: Image, rule: Filter) -> bool:
-    """Tell whether some pixel of a window may count less than another."""
-    if not image.alpha or rule.filter_alpha:
-        return False
-    params = rule.params
-    unseen = params.border.mode == "constant" and not params.border.opaque
-    beyond = unseen and params.padding != "valid"
-    return beyond or bool((image.planes[-1] < white_of(image.dtype, rule)).any())
-
-
-def _loader(
-    image: Image, rule: Filter, weighted: bool, top: float
-) -> Callable[[Array], Array] | None:
-    """Return what happens to a tile (C, 1, h, w) before correlation; None if nothing does."""
+def _loader(image: Image, rule: Filter) -> Callable[[Array], Array] | None:
+    """Return what makes the colours that are correlated of a tile (C, 1, h, w); None if they are
+    all there is to it.
+    """
+    top = white_of(image.dtype, rule)
     colours = image.channels - image.alpha
     copied = image.alpha and not rule.filter_alpha
     before = rule.tone if rule.tone is not None and rule.tone.where == "before" else None
@@ -249,32 +384,9 @@ def _loader(
             colour = before(colour).astype(np.float32)
         if rule.gray:
             colour = to_gray(colour)
-        if weighted:
-            return weigh(colour, opacity, top)
         return colour if copied else np.concatenate([colour, opacity])
 
     return load
-
-
-def _by_opacity(values: Array, colours: int, kernels: Sequence[Kernel]) -> Array:
-    """Return the colours (C, K, h, w), each pixel counted by its opacity.
-
-    Values (2·C + 1, 2·K, h, w) hold the sums of the kernels and then those of their magnitudes;
-    where no weight is negative these are the same, and the values (2·C + 1, K, h, w).
-    """
-    return np.stack(
-        [
-            unweigh(
-                values[:, k],
-                values[:, k - len(kernels)],
-                colours,
-                float(kernel.weights.sum()),
-                float(np.abs(kernel.weights).sum()),
-            )
-            for k, kernel in enumerate(kernels)
-        ],
-        axis=1,
-    )
 
 
 def _finish(

@@ -22,8 +22,8 @@ from conv_cli.images import (
     open_sink,
 )
 from conv_cli.parallel.processes import Progress
-from conv_cli.pipeline.feature_map import ArraySink, Range, Statistics, require_white
-from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, output_shape
+from conv_cli.pipeline.feature_map import ArraySink, Range, Statistics, require_white, value_in
+from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, nodata_of, output_shape
 from conv_cli.pipeline.jobs import Destination, Job, Output
 from conv_cli.pipeline.looks import are_zero_sum, seen, signed
 from conv_cli.pipeline.run import Made, Write
@@ -103,9 +103,16 @@ class FilterTask(NamedTuple):
         return most
 
     def notes(self, image: Image) -> tuple[str, ...]:
-        """Say what ``--linear`` takes for granted."""
+        """Say what ``--linear`` takes for granted, and what value a file says is none."""
         reason = not_srgb(image) if self.rule.linear else None
-        return (f"--linear takes its values for sRGB, but {reason}",) if reason else ()
+        light = (f"--linear takes its values for sRGB, but {reason}",) if reason else ()
+        if self.rule.nodata is not None or image.nodata is None:
+            return light
+        value = f"{image.nodata:g}"
+        return (
+            *light,
+            f"pixels of {value} have no value, as its GDAL_NODATA says (--nodata {value})",
+        )
 
     def maps(
         self, image: Image, outputs: Sequence[Output], progress: Progress
@@ -129,6 +136,8 @@ class FilterTask(NamedTuple):
         """Filter an image into a stream, whose rows are written while the next are computed."""
         shape, dtype, mode = self._form(image, output)
         described = replace(image, pixels=np.broadcast_to(np.zeros((), dtype), shape))
+        if (nodata := nodata_of(image, self.rule)) is not None:
+            described = described.with_nodata(float(value_in(dtype, nodata)))
         sink: Sink | ArraySink
         notes: tuple[str, ...]
         if stream is None:
@@ -151,13 +160,16 @@ class FilterTask(NamedTuple):
     def _pictures(self, image: Image, output: Output, statistics: Statistics) -> tuple[Array, ...]:
         """Return an image and its map as they are looked at; a signed one in colours."""
         mode = self.to.range or Range("clip")
-        kernels = output.kernels
+        kernels, pictured = output.kernels, image
+        if (region := self.rule.region) is not None:
+            window = np.asarray(image.pixels)[slice(*region.rows), slice(*region.columns)]
+            pictured = replace(image, pixels=window)
         if mode.name in ("clip", "raw") and statistics.low < 0 and are_zero_sum(kernels):
             real = filtered_pixels(image, self.rule, kernels, np.dtype(np.float32), Range("raw"))
-            return seen(image, self.to.white), signed(real, image.alpha)
+            return seen(pictured, self.to.white), signed(real, image.alpha)
         if image.dtype.kind == "f" and self.to.white is None and not mode.needs_extremes:
             mode = Range("stretch")
         elif mode.name == "raw":
             mode = Range("clip")
         made = filtered_pixels(image, self.rule, kernels, np.dtype(np.uint8), mode)
-        return seen(image, self.to.white), seen(replace(image, pixels=made))
+        return seen(pictured, self.to.white), seen(replace(image, pixels=made))

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from conv_cli.errors import ConvError
-from conv_cli.io.text import shown
-from conv_cli.kernels.formats import dump_kernel
+from conv_cli.io.files import read_bounded
+from conv_cli.io.text import decode_text, shown
+from conv_cli.kernels.formats import MAX_BYTES, dump_kernel
 from conv_cli.kernels.kernel import Kernel, brief_name, common_frame, named
 from conv_cli.kernels.tools.ffmpeg import approximate_ffmpeg, read_ffmpeg, write_ffmpeg
 from conv_cli.kernels.tools.gegl import approximate_gegl, write_gegl
@@ -89,17 +91,25 @@ def is_tagged(spec: str) -> bool:
 
 
 def read_tagged(spec: str) -> list[Kernel]:
-    """Return the kernels of ``TOOL:STRING``; each is called by its text, or by its size if long,
-    and those of a set are counted.
+    """Return the kernels of ``TOOL:STRING``, or ``TOOL:@FILE`` where the string is in a file.
 
-    Raises KernelError if the string is malformed, with the place counted from 1 in `spec`.
+    Each is called by its text, or by its size if long, or by its file; those of a set are counted.
+
+    Raises KernelError if the string is malformed, with the place counted from 1 in `spec` or in the
+    file, or the file cannot be read.
     """
-    tag, _, _ = spec.partition(":")
+    tag, _, text = spec.partition(":")
     tool = tag.strip().lower()
     label = shown(spec)
+    file = text.strip().removeprefix("@") if text.strip().startswith("@") else ""
     with named(label):
-        kernels = READERS[tool](Typed(spec, len(tag) + 1, len(spec), label))
-    name = brief_name(" ".join(spec.split()), kernels[0].weights, tool)
+        if file:
+            held = decode_text(read_bounded(Path(file), MAX_BYTES, "kernel")).rstrip()
+            typed = Typed(held, 0, len(held), label)
+        else:
+            typed = Typed(spec, len(tag) + 1, len(spec), label)
+        kernels = READERS[tool](typed)
+    name = Path(file).stem or brief_name(" ".join(spec.split()), kernels[0].weights, tool)
     if len(kernels) == 1:
         return [replace(kernels[0], name=name)]
     return [replace(kernel, name=f"{name}-{i}") for i, kernel in enumerate(kernels, 1)]
