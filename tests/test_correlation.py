@@ -7,6 +7,7 @@ import pytest
 
 import oracle
 from conv_cli.borders import NAMES, Border, pad
+from conv_cli.correlation import columns
 from conv_cli.correlation.correlate import ENGINES, correlate, plans, prepare
 from conv_cli.correlation.factors import factors
 from conv_cli.correlation.params import ConvParams
@@ -308,6 +309,17 @@ def test_result_goes_to_any_place(strategy, dtype):
     out = np.zeros((1, 3, 14, 20), dtype).swapaxes(2, 3)
     correlate(source, weights, params, out=out, plan=plan)
     assert_equal(out[0], oracle.correlate(x, weights, groups=3))
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("rows", [20, 21])
+@pytest.mark.parametrize("most", [1, 3000, 9000, 40_000])
+def test_columns_join_products_of_any_size(monkeypatch, most, rows, groups):
+    monkeypatch.setattr(columns, "_PRODUCT_BYTES", most)
+    x, weights = image_of("uint8", (groups, rows * 2 + 3, 40)), dense_weights(groups * 2, 5, 4)
+    options = {"padding": ((1, 1), (2, 1)), "stride": (2, 1), "groups": groups}
+    expected = oracle.correlate(x, weights, **options)
+    assert_equal(run(x, weights, "columns", **options), expected)
 
 
 @pytest.mark.parametrize("turned", [lambda x: x[:, :, ::-1], lambda x: x[:, ::-1, ::2]])

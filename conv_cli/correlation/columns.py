@@ -98,7 +98,8 @@ class Columns:
             for columns, window in self._pieces(part, tile, scratch):
                 values = out[n, ..., columns].reshape(groups, outputs, tile.shape[0], -1)
                 if whole:
-                    self._multiply(rows, window, values[:, :, :whole], scratch)
+                    first = window[:, : whole // rows]
+                    self._multiply(rows, first, values[:, :, :whole], scratch)
                 if whole < tile.shape[0]:
                     last = window[:, whole // rows :]
                     self._multiply(tile.shape[0] - whole, last, values[:, :, whole:], scratch)
