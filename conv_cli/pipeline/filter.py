@@ -26,6 +26,7 @@ from conv_cli.pipeline.feature_map import (
     Statistics,
     combine,
     rescaled,
+    value_in,
 )
 from conv_cli.pipeline.weights import Mask, WeightedPixels, Weighting
 
@@ -321,8 +322,14 @@ def _weighting(image: Image, rule: Filter) -> Weighting:
 
 
 def nodata_of(image: Image, rule: Filter) -> float | None:
-    """Return what stands for no value in an image: what was given, or the file says itself."""
-    return image.nodata if rule.nodata is None else rule.nodata
+    """Return what stands for no value in an image: what was given, or the file says itself.
+
+    None, too, where its pixels cannot be that.
+    """
+    value = image.nodata if rule.nodata is None else rule.nodata
+    if value is None or image.dtype.kind == "f" or value_in(image.dtype, value) == value:
+        return value
+    return None
 
 
 def _interleaved(image: Image, rule: Filter) -> int:

@@ -106,9 +106,10 @@ class FilterTask(NamedTuple):
         """Say what ``--linear`` takes for granted, and what value a file says is none."""
         reason = not_srgb(image) if self.rule.linear else None
         light = (f"--linear takes its values for sRGB, but {reason}",) if reason else ()
-        if self.rule.nodata is not None or image.nodata is None:
+        nodata = nodata_of(image, self.rule)
+        if self.rule.nodata is not None or nodata is None:
             return light
-        value = f"{image.nodata:g}"
+        value = f"{nodata:g}"
         return (
             *light,
             f"pixels of {value} have no value, as its GDAL_NODATA says (--nodata {value})",
