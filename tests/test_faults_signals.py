@@ -114,11 +114,12 @@ class TestSignals:
     def test_at_any_moment_of_the_start(self, night, photographs, number, moment):
         process = begun(night)
         time.sleep(moment)
+        ended = process.poll() == 0  # as it may where the machine let this test wait for long
         process.send_signal(number)
         _, stderr = process.communicate(timeout=10)
         # Before Python has begun to run the command, the answer is the system's own, or Python's.
         own = stderr.startswith((b"Fatal Python error: init_", b"Could not import runpy module"))
-        assert process.returncode in (128 + number, -number) or own
+        assert process.returncode in (128 + number, -number) or own or ended
         only_whole_files(night, photographs) if (night / "out").exists() else None
 
     def test_reach_a_codec_that_takes_no_notice(self, tmp_path):

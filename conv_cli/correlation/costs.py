@@ -25,9 +25,9 @@ MAC_NS: Mapping[int, float] = {
 """One multiply-add in BLAS, by the rows of the matrix on the left; few rows leave it idle."""
 WRITE_NS = 0.23
 """Banded GEMM: one value written, whatever the depth of the product."""
-ADD_NS = 0.2
+ADD_NS = 0.14
 """Column GEMM: one value written and added to those of the other columns."""
-COLUMNS_NS = 1.1
+COLUMNS_NS = 2.4
 """Column GEMM: what an output costs besides, reading and writing."""
 THIN = 1.35
 """How much longer a multiply-add takes in the narrow products of the 1-D passes."""
