@@ -263,11 +263,9 @@ def _suffix_note(to: "Destination") -> tuple[str, ...]:
 
 def _advice(kernels: "Sequence[Kernel]", form: PixelForm) -> str:
     """Return what keeps values that are beyond the pixels' limits, "" if nothing is wrong."""
-    from conv_cli.pipeline.looks import are_zero_sum
-
     if form.range is not None and form.range.percentile < 100:
         return ""
-    if are_zero_sum(kernels):
+    if all(kernel.is_zero_sum for kernel in kernels):
         return "to see all of them use --range signed, or --preset edges"
     if all(abs(kernel.weights.sum() - 1) < 1e-6 for kernel in kernels):
         return ""

@@ -262,8 +262,6 @@ class RangeType(click.ParamType):
         """Return the range."""
         from conv_cli.pipeline.feature_map import Range
 
-        if isinstance(value, Range):
-            return value
         name, colon, share = value.lower().partition(":")
         if name not in self._NAMES:
             raise click.BadParameter(not_known(value, self._NAMES))

@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,7 @@ def lossy_codec(path: str | os.PathLike[str]) -> Recode | None:
     callable
         uint8 pixels, (H, W) or (H, W, 3), to the same after encoding and decoding.
     """
-    with open(path, "rb") as stream:  # noqa: PTH123  # the name may be bytes
-        contents = stream.read()
-    format = headers.identify(contents[: headers.SIGNATURE_BYTES])
+    format, contents = _read(path)
     if format == "jpeg":
         return _jpeg(contents)
     if format == "webp" and b"VP8 " in contents[12:4096]:
@@ -40,6 +39,12 @@ def lossy_codec(path: str | os.PathLike[str]) -> Recode | None:
     if format == "avif":
         return _of_a_size("AVIF", len(contents), {})
     return None
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[str | None, bytes]:
+    """Return the format of a file, and its bytes."""
+    contents = Path(os.fsdecode(path)).read_bytes()
+    return headers.identify(contents[: headers.SIGNATURE_BYTES]), contents
 
 
 def _jpeg(contents: bytes) -> Recode:
@@ -62,9 +67,8 @@ def jpeg_luma(path: str | os.PathLike[str]) -> tuple[Pixels, Pixels] | None:
 
     None for other files, those that hold no brightness, and those that are to be turned.
     """
-    with open(path, "rb") as stream:  # noqa: PTH123  # the name may be bytes
-        contents = stream.read()
-    if headers.identify(contents[: headers.SIGNATURE_BYTES]) != "jpeg":
+    format, contents = _read(path)
+    if format != "jpeg":
         return None
     with quiet:
         picture = open_with("jpeg", io.BytesIO(contents))

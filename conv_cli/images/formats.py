@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from conv_cli.errors import ImageError
+from conv_cli.io.tables import ENDINGS
 
 
 class Format(NamedTuple):
@@ -59,7 +60,7 @@ FORMATS = {
     "txt": Format(".txt", (".txt",)),
 }
 
-TABLE_FORMATS = frozenset({"csv", "txt"})
+TABLE_FORMATS = frozenset(ending.removeprefix(".") for ending in ENDINGS)
 """Text: every dtype of one channel."""
 
 ARRAY_FORMATS = frozenset({"npy", "npz"}) | TABLE_FORMATS

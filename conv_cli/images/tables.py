@@ -7,12 +7,11 @@ from typing import BinaryIO
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images.image import Image, ImageInfo, Opened, check_size
 from conv_cli.io.matrix import is_typed, parse_matrix
-from conv_cli.io.tables import ENDINGS, MAX_NUMBERS, Table, text_table
+from conv_cli.io.tables import ENDINGS, MAX_BYTES, Table, text_table
 from conv_cli.io.text import decode_text
 
 TYPED = "matrix"
 """The format of an image that is typed in place of a name."""
-_MOST_BYTES = 32 * MAX_NUMBERS
 
 
 def table_ending(source: object) -> str | None:
@@ -28,9 +27,9 @@ def open_table(stream: BinaryIO, ending: str, max_pixels: int) -> Opened:
 
     Raises ImageError if it is no table; the fault is told by row and column, from 1.
     """
-    contents = stream.read(_MOST_BYTES + 1)
-    if len(contents) > _MOST_BYTES:
-        raise ImageError(f"more than {_MOST_BYTES:,} bytes of text; write it as .npy")
+    contents = stream.read(MAX_BYTES + 1)
+    if len(contents) > MAX_BYTES:
+        raise ImageError(f"more than {MAX_BYTES:,} bytes of text; write it as .npy")
     try:
         return _opened(text_table(decode_text(contents), ending), ending[1:], max_pixels)
     except ConvError as error:

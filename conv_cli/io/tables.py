@@ -21,6 +21,8 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?
 
 MAX_NUMBERS = 4_194_304
 """Of a table; what is larger belongs into a file of arrays."""
+MAX_BYTES = 32 * MAX_NUMBERS
+"""Of a file of so many, each up to 25 characters and what parts them."""
 ENDINGS = (".csv", ".txt")
 Table = npt.NDArray[np.float64]
 

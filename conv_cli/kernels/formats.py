@@ -18,15 +18,12 @@ from conv_cli.errors import ConvError
 from conv_cli.io.files import read_bounded
 from conv_cli.io.json import json_shown, parse_json
 from conv_cli.io.npy import parse_npy
-from conv_cli.io.tables import rectangle, table_text, text_table
+from conv_cli.io.tables import MAX_BYTES, rectangle, table_text, text_table
 from conv_cli.io.text import decode_text, shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, Size, Weights, named
 from conv_cli.kernels.learned import Manner, Tone, with_manner
 from conv_cli.kernels.tools.vips import read_mat, write_mat
 
-MAX_BYTES = 32 * MAX_WEIGHTS
-"""No kernel file may be larger, nor a bank unpack to more: the most weights, at up to 25 characters
-and what parts them."""
 _MAX_BANK_KERNELS = 65_536
 # JSON has one comma a weight, and these for whatever else the object may hold.
 _SPARE_COMMAS = 100_000

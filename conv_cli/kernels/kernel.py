@@ -14,8 +14,9 @@ from numpy.typing import DTypeLike
 
 from conv_cli.errors import ConvError, KernelError
 from conv_cli.io.files import write_bytes
+from conv_cli.io.tables import MAX_NUMBERS
 
-MAX_WEIGHTS = 4_194_304
+MAX_WEIGHTS = MAX_NUMBERS
 _LONGEST_NAME = 40
 _FEW = 25
 """Weights that are shown where a kernel is."""
@@ -118,6 +119,11 @@ class Kernel:
     def is_centred(self) -> bool:
         """Whether the origin is the default: the middle, or the upper left of it."""
         return self.origin == _middle(self.shape)
+
+    @property
+    def is_zero_sum(self) -> bool:
+        """Whether the weights cancel, so that results lie around zero."""
+        return bool(abs(self.weights.sum()) <= 1e-6 * np.abs(self.weights).sum())
 
     def flipped(self) -> Self:
         """Return the kernel rotated by 180°, origin and all: o becomes k-1-o.

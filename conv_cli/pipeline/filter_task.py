@@ -25,7 +25,7 @@ from conv_cli.parallel.processes import Progress
 from conv_cli.pipeline.feature_map import ArraySink, Range, Statistics, require_white, value_in
 from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, nodata_of, output_shape
 from conv_cli.pipeline.jobs import Destination, Job, Output
-from conv_cli.pipeline.looks import are_zero_sum, seen, signed
+from conv_cli.pipeline.looks import seen, signed
 from conv_cli.pipeline.run import Made, Write
 
 Array = npt.NDArray[Any]
@@ -165,7 +165,11 @@ class FilterTask(NamedTuple):
         if (region := self.rule.region) is not None:
             window = np.asarray(image.pixels)[slice(*region.rows), slice(*region.columns)]
             pictured = replace(image, pixels=window)
-        if mode.name in ("clip", "raw") and statistics.low < 0 and are_zero_sum(kernels):
+        if (
+            mode.name in ("clip", "raw")
+            and statistics.low < 0
+            and all(k.is_zero_sum for k in kernels)
+        ):
             real = filtered_pixels(image, self.rule, kernels, np.dtype(np.float32), Range("raw"))
             return seen(pictured, self.to.white), signed(real, image.alpha)
         if image.dtype.kind == "f" and self.to.white is None and not mode.needs_extremes:

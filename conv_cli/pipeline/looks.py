@@ -1,6 +1,5 @@
 """What a person looks at in place of all pixels: small, and of 8 bits or signed."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,17 +7,11 @@ import numpy.typing as npt
 
 from conv_cli.colors import white
 from conv_cli.images import Image, reduced
-from conv_cli.kernels.kernel import Kernel
 
 Pixels = npt.NDArray[np.uint8]
 
 _SIDE = 512
 """Rows and columns that are kept at most; terminals show fewer."""
-
-
-def are_zero_sum(kernels: Sequence[Kernel]) -> bool:
-    """Tell whether weights cancel, so that results lie around zero."""
-    return all(abs(k.weights.sum()) <= 1e-6 * np.abs(k.weights).sum() for k in kernels)
 
 
 def seen(image: Image, top: float | None = None) -> Pixels:

@@ -9,8 +9,9 @@ import numpy as np
 
 from conv_cli.errors import ConvError
 from conv_cli.io.files import read_bounded
+from conv_cli.io.tables import MAX_BYTES
 from conv_cli.io.text import decode_text, shown
-from conv_cli.kernels.formats import MAX_BYTES, dump_kernel
+from conv_cli.kernels.formats import dump_kernel
 from conv_cli.kernels.kernel import Kernel, brief_name, common_frame, named
 from conv_cli.kernels.tools.ffmpeg import approximate_ffmpeg, read_ffmpeg, write_ffmpeg
 from conv_cli.kernels.tools.gegl import approximate_gegl, write_gegl
