@@ -18,6 +18,7 @@ from conv_cli import (
     read_image,
 )
 from conv_cli.errors import ConvError, ImageError
+from conv_cli.kernels.learned import Manner, Tone, with_manner
 from test_cli_apply import SAMPLES, succeed
 
 OPTIONS = [
@@ -100,6 +101,14 @@ class TestKernel:
             Kernel([[1, 2]], 5, (0, 1), "k"), [[1, 2], [3, 4]],
         ):  # fmt: skip
             assert kernel != other
+
+    def test_a_learned_kernel_is_another_if_it_is_applied_otherwise(self):
+        plain = load_kernel("gaussian:1")
+        light = with_manner(plain, Manner(linear=True))
+        curve = with_manner(plain, Manner(tone=Tone("after", np.array([0, 1]), np.array([0, 2]))))
+        assert len({plain, light, curve, with_manner(plain, Manner(linear=True))}) == 3
+        assert plain != light and light != plain and light != curve
+        assert repr(light) == repr(plain)
 
     @pytest.mark.parametrize("tool", ["opencv", "scipy", "pytorch", "imagemagick", "gmic", "vips"])
     def test_it_speaks_every_tools_language(self, tool):

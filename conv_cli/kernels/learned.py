@@ -1,7 +1,7 @@
 """What a fit learns beside the weights of a kernel: a stride, linear light, a curve."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -56,9 +56,8 @@ class Tone(NamedTuple):
         )
 
 
-@dataclass(frozen=True, eq=False)
-class LearnedKernel(Kernel):
-    """A kernel, and how it is to be applied to make what it was learned from.
+class Manner(NamedTuple):
+    """How kernels are to be applied, by what was learned with them.
 
     stride : (rows, columns)
     linear : bool. In linear light.
@@ -69,13 +68,27 @@ class LearnedKernel(Kernel):
     linear: bool = False
     tone: Tone | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as a JSON file holds it."""
+        return {**self._asdict(), "tone": self.tone and self.tone.as_dict()}
 
-class Manner(NamedTuple):
-    """How kernels are to be applied, by what was learned with them."""
 
-    stride: Size = (1, 1)
-    linear: bool = False
-    tone: Tone | None = None
+_PLAIN = Manner()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LearnedKernel(Kernel):
+    """A kernel, and how it is to be applied to make what it was learned from."""
+
+    manner: Manner = _PLAIN
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether it is the same kernel, applied in the same manner."""
+        if not isinstance(other, LearnedKernel):
+            return False
+        return self.manner.as_dict() == other.manner.as_dict() and super().__eq__(other)
+
+    __hash__ = Kernel.__hash__
 
 
 def manner_of(kernels: Iterable[Kernel]) -> Manner:
@@ -83,18 +96,17 @@ def manner_of(kernels: Iterable[Kernel]) -> Manner:
     kernels = list(kernels)
     learned = [kernel for kernel in kernels if isinstance(kernel, LearnedKernel)]
     if not learned:
-        return Manner()
+        return _PLAIN
     if len(kernels) > 1:
         raise KernelError(
             f"kernel {learned[0].name}: it was learned with a stride, linear light or a curve of "
             "its own; apply it alone"
         )
-    return Manner(learned[0].stride, learned[0].linear, learned[0].tone)
+    return learned[0].manner
 
 
 def with_manner(kernel: Kernel, manner: Manner) -> Kernel:
     """Return a kernel that says how it is to be applied; as it is if there is nothing to say."""
-    if manner == Manner():
+    if manner == _PLAIN:
         return kernel
-    own = {field.name: getattr(kernel, field.name) for field in fields(Kernel)}
-    return LearnedKernel(**own, **manner._asdict())
+    return LearnedKernel(kernel.weights, kernel.bias, kernel.origin, kernel.name, manner)
