@@ -139,10 +139,10 @@ def inputs_first(images: Iterable[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def named(name: str) -> Iterator[None]:
-    """Put the name of a model before errors that say what in it is wrong, but not where it is."""
+    """Put the name of a file before errors that say what in it is wrong, but not where it is."""
     try:
         yield
-    except (ModelError, FitError) as error:
+    except (ModelError, FitError, ImageError) as error:
         raise type(error)(f"{name}: {error}") from None
 
 

@@ -194,7 +194,11 @@ def fit(
             opened(names, max_pixels=max_pixels) for names in zip(*pairs, strict=True)
         )
         if region is not None:
-            befores, afters = _cropped(befores, afters, pairs, region)
+            _require_alike(befores, afters, pairs)
+            befores, afters = (
+                _cropped(images, named, region)
+                for images, named in zip((befores, afters), zip(*pairs, strict=True), strict=True)
+            )
         with _Watched(telling, method, epochs or EPOCHS) as watched:
             found = fit_kernel(
                 befores, afters, size,
@@ -215,31 +219,24 @@ def fit(
     return boundary.DONE if _is_sure(found) else boundary.NOTHING
 
 
-def _cropped(
-    befores: "Sequence[Image]",
-    afters: "Sequence[Image]",
-    pairs: Sequence[tuple[str, str]],
-    region: tuple[int, int, int, int],
-) -> "tuple[list[Image], list[Image]]":
-    """Return one window of all pictures."""
-    from dataclasses import replace as changed
-
-    import numpy as np
-
-    row, column, height, width = region
+def _require_alike(
+    befores: "Sequence[Image]", afters: "Sequence[Image]", pairs: Sequence[tuple[str, str]]
+) -> None:
+    """Raise FitError unless a window of the input is one of the target too."""
     for (before, after), one, other in zip(pairs, befores, afters, strict=True):
         if one.shape[:2] != other.shape[:2]:
             raise FitError(f"{before}, {after}: --region needs pictures of one size; leave it out")
-        if row + height > one.shape[0] or column + width > one.shape[1]:
-            raise FitError(
-                f"{before}: --region ends at row {row + height} and column {column + width}, and "
-                f"the picture has {one.shape[0]}x{one.shape[1]}; give a window inside"
-            )
-    place = slice(row, row + height), slice(column, column + width)
-    return tuple(  # type: ignore[return-value]
-        [changed(image, pixels=np.ascontiguousarray(image.pixels[place])) for image in images]
-        for images in (befores, afters)
-    )
+
+
+def _cropped(
+    images: "Sequence[Image]", names: Sequence[str], region: tuple[int, int, int, int]
+) -> "list[Image]":
+    """Return one window of all pictures."""
+    cropped = []
+    for image, name in zip(images, names, strict=True):
+        with boundary.named(name):
+            cropped.append(image.window(*region, name="--region"))
+    return cropped
 
 
 class _Files(NamedTuple):

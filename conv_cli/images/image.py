@@ -139,6 +139,19 @@ class Image:
         kept = tuple(tag for tag in place.tags if tag.tag != NODATA)
         return replace(self, georeference=place._replace(tags=(*kept, Tag(NODATA, 2, text))))
 
+    def window(
+        self, row: int, column: int, height: int, width: int, *, name: str = "the window"
+    ) -> Self:
+        """Return a part of the image. Raises ImageError, with its name, if it reaches beyond."""
+        rows, columns = self.shape[:2]
+        if row + height > rows or column + width > columns:
+            raise ImageError(
+                f"{name} {row},{column},{height}x{width} reaches beyond its {rows} rows and "
+                f"{columns} columns; choose a window inside"
+            )
+        part = np.asarray(self.pixels)[row : row + height, column : column + width]
+        return replace(self, pixels=np.ascontiguousarray(part))
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the pixels, so that ``np.asarray(image)`` does."""
         if copy is None:

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.colors import to_gray, white
-from conv_cli.errors import ImageError, PatternError
+from conv_cli.errors import ConvError, PatternError
 from conv_cli.finding.pattern import pattern_weights, prepared
 from conv_cli.images import MAX_PIXELS, read_image
 from conv_cli.pipeline.jobs import STDIO
+from conv_cli.pipeline.weights import read_mask
 
 Array = npt.NDArray[Any]
 Window = tuple[int, int, int, int]
@@ -40,14 +41,26 @@ def read_pattern(
     """
     with _named(path):
         image = read_image(stdin if path == STDIO and stdin else path, max_pixels=max_pixels)
-        whole = image.shape[0], image.shape[1]
-        values = np.array(_cropped(image.colours, crop, whole), np.float64)
+        whole = image.shape[:2]
+        if crop is not None:
+            image = image.window(*crop, name="--crop")
+        values = np.array(image.colours, np.float64)
         weights = np.ones(values.shape[1:])
         if image.alpha:
-            weights = _cropped(image.planes[-1], crop, whole) / white(image.dtype)
+            weights = image.planes[-1] / white(image.dtype)
     if mask is not None:
         with _named(mask):
-            weights = weights * _mask_weights(mask, crop, whole, weights.shape, max_pixels)
+            drawn = read_mask(mask, max_pixels)
+            if crop is not None and drawn.pixels.shape == whole:
+                row, column, height, width = crop
+                part = drawn.pixels[row : row + height, column : column + width]
+                drawn = drawn._replace(pixels=part)
+            if drawn.pixels.shape != weights.shape:
+                own, wanted = (
+                    "x".join(map(str, shape[::-1])) for shape in (drawn.pixels.shape, weights.shape)
+                )
+                raise PatternError(f"is {own}, and the pattern {wanted}; give a mask of its size")
+            weights = weights * (drawn.pixels / drawn.white)
     with _named(path):
         counted = pattern_weights(values, weights)
         if gray and len(values) == 3:
@@ -56,38 +69,11 @@ def read_pattern(
     return values, counted
 
 
-def _mask_weights(
-    path: str, crop: Window | None, whole: tuple[int, int], size: tuple[int, ...], max_pixels: int
-) -> Array:
-    """Return the grey of a mask from 0 to 1, of the pattern's size."""
-    drawn = read_image(path, max_pixels=max_pixels)
-    grey = np.asarray(to_gray(drawn.colours[:, None])[0, 0], np.float64) / white(drawn.dtype)
-    if grey.shape == whole:
-        return np.asarray(_cropped(grey, crop, whole))
-    if grey.shape != size:
-        own, wanted = ("x".join(map(str, shape[::-1])) for shape in (grey.shape, size))
-        raise PatternError(f"is {own}, and the pattern {wanted}; give a mask of its size")
-    return grey
-
-
-def _cropped(array: Array, crop: Window | None, size: tuple[int, int]) -> Array:
-    """Return a window of the last two axes of an array of that size."""
-    if crop is None:
-        return array
-    row, col, height, width = crop
-    if row + height > size[0] or col + width > size[1]:
-        raise PatternError(
-            f"--crop {row},{col},{height}x{width} reaches beyond its {size[0]} rows and {size[1]} "
-            "columns; choose a window inside"
-        )
-    return array[..., row : row + height, col : col + width]
-
-
 @contextmanager
 def _named(path: str) -> Iterator[None]:
     """Name the file in what is wrong with it, which is an error of usage."""
     try:
         yield
-    except (ImageError, PatternError) as error:
+    except ConvError as error:
         lead = "stdin" if path == STDIO else path
         raise PatternError(f"{lead}: {str(error).removeprefix(f'{lead}: ')}") from None
