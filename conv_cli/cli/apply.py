@@ -10,17 +10,13 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
+from conv_cli.cli.kinds import Choice, FormatType, IntRange, KernelType, kernel_files
 from conv_cli.cli.options import (
     BatchOptions,
-    Choice,
-    FormatType,
-    IntRange,
-    KernelType,
     PixelForm,
     Sliding,
     Telling,
     batch_options,
-    kernel_files,
     mask_option,
     nodata_option,
     origin_option,

@@ -9,10 +9,9 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
+from conv_cli.cli.kinds import KernelType, PlaceType
 from conv_cli.cli.options import (
-    KernelType,
     PixelForm,
-    PlaceType,
     Sliding,
     as_json_option,
     max_pixels_option,

@@ -7,12 +7,9 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
+from conv_cli.cli.kinds import GreyChoice, IntRange, NumberType, RegionType
 from conv_cli.cli.options import (
     BatchOptions,
-    GreyChoice,
-    IntRange,
-    NumberType,
-    RegionType,
     Telling,
     batch_options,
     recursive_option,

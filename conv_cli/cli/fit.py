@@ -12,12 +12,8 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
+from conv_cli.cli.kinds import Choice, IntRange, NumberType, PairType, RegionType
 from conv_cli.cli.options import (
-    Choice,
-    IntRange,
-    NumberType,
-    PairType,
-    RegionType,
     Telling,
     as_json_option,
     force_option,

@@ -10,7 +10,8 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command, Group
-from conv_cli.cli.options import Choice, KernelType, NumberType, as_one, kernel_files
+from conv_cli.cli.kinds import Choice, KernelType, NumberType, kernel_files
+from conv_cli.cli.options import as_one
 from conv_cli.cli.terminal import hanging, print_lines, terminal_colours, terminal_size
 from conv_cli.errors import ImageError
 

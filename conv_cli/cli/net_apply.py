@@ -6,9 +6,9 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
+from conv_cli.cli.kinds import LayerType
 from conv_cli.cli.options import (
     BatchOptions,
-    LayerType,
     PixelForm,
     Telling,
     batch_options,

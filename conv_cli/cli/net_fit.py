@@ -9,15 +9,8 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
-from conv_cli.cli.options import (
-    Choice,
-    IntRange,
-    NumberType,
-    as_json_option,
-    force_option,
-    max_pixels_option,
-    quiet_option,
-)
+from conv_cli.cli.kinds import Choice, IntRange, NumberType
+from conv_cli.cli.options import as_json_option, force_option, max_pixels_option, quiet_option
 from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:

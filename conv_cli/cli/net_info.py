@@ -7,14 +7,8 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
-from conv_cli.cli.options import (
-    LayerType,
-    PlaceType,
-    ShapeType,
-    as_json_option,
-    force_option,
-    max_pixels_option,
-)
+from conv_cli.cli.kinds import LayerType, PlaceType, ShapeType
+from conv_cli.cli.options import as_json_option, force_option, max_pixels_option
 from conv_cli.errors import ImageError
 from conv_cli.io.files import check_target, same_file
 
