@@ -15,7 +15,8 @@ from conv_cli.fitting.pairs import Window
 from conv_cli.fitting.reading import with_own_place
 from conv_cli.fitting.result import Fit
 from conv_cli.fitting.search import Task, places
-from conv_cli.fitting.verdict import Verdict, graded
+from conv_cli.fitting.telling import clipped_share, decibels, usable_count
+from conv_cli.fitting.verdict import LEFT, Verdict, graded
 
 Array = npt.NDArray[Any]
 
@@ -36,15 +37,11 @@ def curved_fit(task: Task, before: Array, target: Array, images: int) -> Fit:
         reason = "there are too few usable pixels; use larger pictures, or more pairs"
         return _fit_of(task, _NOTHING, "underdetermined", reason, images)
     verdict = graded(found.rmse, task.floor)
-    words = {
-        "exact": "what is left is the target's own rounding",
-        "good": "what is left is little more than the target's own rounding",
-    }
     share = max(found.r2, 0.0) * 100
     model = {"light": "in linear light", "after": "with a curve after it"}
     how = model.get(found.kind, "with a curve before it")
     poor = f"the best kernel {how} explains {share:.3g} % of the target's variance, and no more"
-    fit = _fit_of(task, found, verdict, words.get(verdict, poor), images)
+    fit = _fit_of(task, found, verdict, LEFT.get(verdict, poor), images)
     if not fit.explains:
         return fit
     unmoved = fit.window._replace(top=-fit.origin[0], left=-fit.origin[1])
@@ -76,7 +73,6 @@ def _fit_of(task: Task, found: Curved, verdict: Verdict, reason: str, images: in
     window = found.window
     count = found.weights.size
     errors = np.sqrt(found.variances[:count]).reshape(found.weights.shape) * found.rmse
-    ends = sum(int(np.count_nonzero(pair.ends)) for pair in task.pairs)
     origin = [min(max(-first, 0), n - 1) for first, n in zip(window[:2], window.size, strict=True)]
     shift = tuple(-first - place for first, place in zip(window[:2], origin, strict=True))
     white = task.pairs[0].white
@@ -91,10 +87,10 @@ def _fit_of(task: Task, found: Curved, verdict: Verdict, reason: str, images: in
         reason=reason,
         condition=math.inf,
         stderr=errors if verdict != "underdetermined" else np.full(errors.shape, math.inf),
-        clipped=ends / sum(pair.ends.size for pair in task.pairs),
+        clipped=clipped_share(task.pairs),
         pairs=images,
-        pixels=sum(int(np.count_nonzero(pair.usable)) for pair in task.pairs),
-        psnr=20 * math.log10(white / found.rmse) if found.rmse > 0 else math.inf,
+        pixels=usable_count(task.pairs),
+        psnr=decibels(white, found.rmse),
         shift=(shift[0], shift[1]),
         window=window,
         stride=task.pairs[0].stride,

@@ -19,6 +19,11 @@ Verdict = Literal["exact", "good", "noisy", "poor", "underdetermined"]
 VERDICTS: tuple[Verdict, ...] = ("exact", "good", "noisy", "poor", "underdetermined")
 SURE = VERDICTS[:3]
 """Verdicts by which a kernel makes the target, the last of them but for noise."""
+LEFT: dict[Verdict, str] = {
+    "exact": "what is left is the target's own rounding",
+    "good": "what is left is little more than the target's own rounding",
+}
+"""What the error is where a kernel explains the target."""
 EXACT, GOOD = 1.1, 3.0
 """Up to so many floors of error, a fit is exact, or good."""
 _UNSURE = 0.05
