@@ -14,12 +14,12 @@ ASYMMETRIC = np.array([[1.0, 2, 0], [0, -3, 4]])
 WAYS = {
     "": lambda w: w,
     "turned by 180°": lambda w: w[::-1, ::-1],
-    "turned by 90° counter-clockwise": np.rot90,
-    "turned by 90° clockwise": lambda w: np.rot90(w, 3),
+    "turned by 90° to the left": np.rot90,
+    "turned by 90° to the right": lambda w: np.rot90(w, 3),
     "mirrored left to right": np.fliplr,
     "mirrored top to bottom": np.flipud,
-    "mirrored in its diagonal": np.transpose,
-    "mirrored in its other diagonal": lambda w: np.rot90(w, 2).T,
+    "mirrored along its diagonal": np.transpose,
+    "mirrored along its other diagonal": lambda w: np.rot90(w, 2).T,
 }
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from conv_cli.fitting import reading
 from conv_cli.fitting.curves import Curved, best_curved, likeliest
 from conv_cli.fitting.pairs import Pair, Size
+from conv_cli.kernels.comparison import TURNS
 
 Array = npt.NDArray[Any]
 Name = Literal["tone", "light", "mix", "channels", "position", "geometry", "neighbours"]
@@ -21,17 +22,6 @@ _ALIKE = 0.995
 """Share of pixels that a rank must make."""
 _RANKS = {"median": 0.5, "minimum": 0.0, "maximum": 1.0}
 _RANK_SIDES = 3, 5, 7
-_FLIPS: dict[str, Callable[[Array], Array]] = {
-    "mirrored left to right": lambda x: x[:, :, ::-1],
-    "mirrored top to bottom": lambda x: x[:, ::-1],
-    "turned by 180°": lambda x: x[:, ::-1, ::-1],
-    "turned by 90° to the left": lambda x: np.rot90(x, 1, (1, 2)),
-    "turned by 90° to the right": lambda x: np.rot90(x, -1, (1, 2)),
-    "mirrored along its diagonal": lambda x: x.transpose(0, 2, 1),
-    "mirrored along its other diagonal": lambda x: x[:, ::-1, ::-1].transpose(0, 2, 1),
-}
-FLIPS = tuple(_FLIPS)
-"""How a target may lie to the input, in words."""
 
 
 class Cause(NamedTuple):
@@ -40,7 +30,7 @@ class Cause(NamedTuple):
     words : str. One sentence, with figures.
     options : tuple of str. With these `fit` explains the pair, or a part of it; none if no options
         do.
-    flip : int or None. Number among ``FLIPS`` of how the input is to be turned first.
+    flip : int or None. Number among ``comparison.TURNS`` of how the input is to be turned first.
     """
 
     name: Name
@@ -193,7 +183,7 @@ def _flipped(pairs: Sequence[Pair], floor: float, top: float, limit: float) -> C
     """Return how the input lies to the target, and the kernel."""
     if not pairs[0].same_size:
         return None
-    for number, (words, flip) in enumerate(_FLIPS.items()):
+    for number, (words, flip) in enumerate(TURNS.items()):
         turned = [pair._replace(x=np.ascontiguousarray(flip(pair.x))) for pair in pairs]
         if not all(pair.same_size for pair in turned):
             continue

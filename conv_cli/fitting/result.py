@@ -57,7 +57,7 @@ class Fit:
     remedy : tuple of str
         With these options `fit` explains the pair, or a part of it.
     flip : int or None
-        Number among ``causes.FLIPS`` of how the input is to be turned first.
+        Number among ``kernels.comparison.TURNS`` of how the input is to be turned first.
     condition : float
         The largest by the least eigenvalue of the normal equations.
     stderr : ndarray

@@ -2,27 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from conv_cli.kernels.kernel import Kernel, Size, Weights, common_frame
 
 _TOLERANCE = 1e-9
 """Of the sum of magnitudes: what rounding in another order leaves."""
 _WHITE = 255
+Matrices = npt.NDArray[Any]
 
-_WAYS: dict[str, Callable[[Weights], Weights]] = {
-    "": lambda w: w,
-    "turned by 180°": lambda w: np.rot90(w, 2),
-    "turned by 90° counter-clockwise": lambda w: np.rot90(w),
-    "turned by 90° clockwise": lambda w: np.rot90(w, -1),
-    "mirrored left to right": lambda w: w[:, ::-1],
-    "mirrored top to bottom": lambda w: w[::-1],
-    "mirrored in its diagonal": lambda w: w.T,
-    "mirrored in its other diagonal": lambda w: np.rot90(w, 2).T,
+TURNS: dict[str, Callable[[Matrices], Matrices]] = {
+    "mirrored left to right": lambda x: x[..., ::-1],
+    "mirrored top to bottom": lambda x: x[..., ::-1, :],
+    "turned by 180°": lambda x: x[..., ::-1, ::-1],
+    "turned by 90° to the left": lambda x: np.rot90(x, 1, (-2, -1)),
+    "turned by 90° to the right": lambda x: np.rot90(x, -1, (-2, -1)),
+    "mirrored along its diagonal": lambda x: x.swapaxes(-2, -1),
+    "mirrored along its other diagonal": lambda x: x[..., ::-1, ::-1].swapaxes(-2, -1),
 }
-"""What a square can do that stays a square."""
+"""Every way in which a square, the last two axes of an array, can lie otherwise and stay one."""
+_WAYS = {"": lambda x: x, "turned by 180°": TURNS["turned by 180°"], **TURNS}
+"""In the order in which they are tried: half a turn is what tells a convolution."""
 
 
 class Difference(NamedTuple):
@@ -82,7 +85,7 @@ def difference(first: Kernel, second: Kernel) -> Difference:
 
 
 def _made(
-    first: Kernel, second: Kernel, way: Callable[[Weights], Weights], near: float
+    first: Kernel, second: Kernel, way: Callable[[Matrices], Matrices], near: float
 ) -> tuple[float, Size] | None:
     """Return the factor and the move that make the second of the first, turned some way."""
     turned, aim = _cropped(_turned(first, way), near), _cropped(second, near)
@@ -97,7 +100,7 @@ def _made(
     return factor, (row, column)
 
 
-def _turned(kernel: Kernel, way: Callable[[Weights], Weights]) -> Kernel:
+def _turned(kernel: Kernel, way: Callable[[Matrices], Matrices]) -> Kernel:
     """Return the kernel turned about its origin."""
     marks = np.zeros(kernel.shape)
     marks[kernel.origin] = 1

@@ -18,7 +18,7 @@ _TRANSPOSED = (
     "FLIP_LEFT_RIGHT", "FLIP_TOP_BOTTOM", "ROTATE_180", "ROTATE_90", "ROTATE_270", "TRANSPOSE",
     "TRANSVERSE",
 )  # fmt: skip
-"""Pillow's names of ``causes.FLIPS``, in their order."""
+"""Pillow's names of ``kernels.comparison.TURNS``, in their order."""
 
 
 def fit_lines(
