@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -16,6 +16,7 @@ from conv_cli.cli.options import (
     PixelForm,
     Sliding,
     Telling,
+    as_one,
     batch_options,
     mask_option,
     nodata_option,
@@ -32,9 +33,9 @@ from conv_cli.cli.suggestions import refuse_strays, row_notes
 
 if TYPE_CHECKING:
     from conv_cli.cli.presets import Preset
-    from conv_cli.correlation.problem import Region
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import CombineName
+    from conv_cli.pipeline.filter import Filter
     from conv_cli.pipeline.jobs import Destination
 
 EPILOG = """\b
@@ -57,6 +58,125 @@ Examples
 """
 
 
+class Writing(NamedTuple):
+    """What the options say of the files that are written."""
+
+    output: str | None
+    name: str
+    show: bool
+    file_format: str | None
+    quality: int | None
+    compress: bool
+
+
+writing_options = as_one(
+    "writing",
+    Writing,
+    [
+        click.option(
+            "-o", "--output", metavar="PATH",
+            help="A file for one image and one map, a folder for more, - for stdout.",
+        ),
+        click.option(
+            "--name", default="{stem}.{kernel}{ext}", show_default=True, metavar="TEMPLATE",
+            help="Names of files in the output folder; also {suffix} and {dir} of the image, and "
+            "{index}, which counts the kernels.",
+        ),
+        click.option(
+            "--show", is_flag=True,
+            help="Draw each image and its map in the terminal; -o may be left out.",
+        ),
+        click.option(
+            "--format", "file_format", type=FormatType("same"),
+            help="File format; same: that of the image.  [default: from the file name, else png]",
+        ),
+        click.option(
+            "--quality", type=IntRange(1, 100), metavar="N",
+            help="Of JPEG, WebP and AVIF, 1 to 100.  [default: of a JPEG from a JPEG its own, else "
+            "95; WebP without loss]",
+        ),
+        click.option(
+            "--compress", is_flag=True,
+            help="Take longer for the smallest files (PNG, TIFF, WebP, JPEG).",
+        ),
+    ],
+)  # fmt: skip
+"""The command gets ``writing: Writing``."""
+
+
+class Filtering(NamedTuple):
+    """What the options say of the values of a map, besides the way that kernels slide."""
+
+    origin: tuple[int, int] | None
+    region: tuple[int, int, int, int] | None
+    alpha: str
+    mask: str | None
+    nodata: float | None
+    linear: bool
+    combine: "CombineName | None"
+
+    def rule(
+        self, kernels: "Sequence[Kernel]", sliding: Sliding, white: float | None, max_pixels: int
+    ) -> "Filter":
+        """Return what is to be done to an image."""
+        from conv_cli.correlation.problem import Region
+        from conv_cli.kernels.learned import manner_of
+        from conv_cli.pipeline.filter import Filter
+        from conv_cli.pipeline.weights import read_mask
+
+        if self.region is not None:
+            _check_region(sliding)
+            row, column, height, width = self.region
+        manner = manner_of(kernels)
+        stride = manner.stride if sliding.stride == (1, 1) else sliding.stride
+        slid = sliding.prepared(kernels, self.origin)
+        if self.combine == "angle" and len(slid) != 2:
+            raise click.BadParameter(
+                f"angle is of two maps, x and y, and there are {len(slid)}; give two kernels, as "
+                "-k sobel",
+                param_hint="--combine",
+            )
+        return Filter(
+            slid,
+            replace(sliding.params, stride=stride),
+            bias=sliding.bias,
+            gray=sliding.channels == "gray",
+            filter_alpha=self.alpha == "filter",
+            linear=self.linear or manner.linear,
+            combine=self.combine,
+            white=white,
+            tone=manner.tone,
+            mask=read_mask(self.mask, max_pixels) if self.mask else None,
+            nodata=self.nodata,
+            region=Region((row, row + height), (column, column + width)) if self.region else None,
+        )
+
+
+filtering_options = as_one(
+    "filtering",
+    Filtering,
+    [
+        origin_option,
+        region_option,
+        click.option(
+            "--alpha", type=Choice(["keep", "filter"]), default="keep", show_default=True,
+            help="Copy the opacity and let it weigh the colours, or filter it like a colour.",
+        ),
+        mask_option,
+        nodata_option,
+        click.option(
+            "--linear", is_flag=True,
+            help="Work in linear light: sRGB decoded before, encoded after.",
+        ),
+        click.option(
+            "--combine", type=Choice(["magnitude", "max", "sum", "mean", "angle"]),
+            help="Make one map of all kernels; angle: of two, in degrees, -180 to 180.",
+        ),
+    ],
+)  # fmt: skip
+"""The command gets ``filtering: Filtering``."""
+
+
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @click.option(
@@ -77,60 +197,10 @@ Examples
     help="Kernels and options that go together; what is given beside them goes before. See "
     "'conv-cli guide presets'.",
 )
-@click.option(
-    "-o",
-    "--output",
-    metavar="PATH",
-    help="A file for one image and one map, a folder for more, - for stdout.",
-)
-@click.option(
-    "--name",
-    default="{stem}.{kernel}{ext}",
-    show_default=True,
-    metavar="TEMPLATE",
-    help="Names of files in the output folder; also {suffix} and {dir} of the image, and {index}, "
-    "which counts the kernels.",
-)
-@click.option(
-    "--show", is_flag=True, help="Draw each image and its map in the terminal; -o may be left out."
-)
+@writing_options
 @sliding_options
-@origin_option
-@region_option
-@click.option(
-    "--alpha",
-    type=Choice(["keep", "filter"]),
-    default="keep",
-    show_default=True,
-    help="Copy the opacity and let it weigh the colours, or filter it like a colour.",
-)
-@mask_option
-@nodata_option
-@click.option(
-    "--linear", is_flag=True, help="Work in linear light: sRGB decoded before, encoded after."
-)
-@click.option(
-    "--combine",
-    type=Choice(["magnitude", "max", "sum", "mean", "angle"]),
-    help="Make one map of all kernels; angle: of two, in degrees, -180 to 180.",
-)
+@filtering_options
 @pixel_options
-@click.option(
-    "--format",
-    "file_format",
-    type=FormatType("same"),
-    help="File format; same: that of the image.  [default: from the file name, else png]",
-)
-@click.option(
-    "--quality",
-    type=IntRange(1, 100),
-    metavar="N",
-    help="Of JPEG, WebP and AVIF, 1 to 100.  [default: of a JPEG from a JPEG its own, else 95; "
-    "WebP without loss]",
-)
-@click.option(
-    "--compress", is_flag=True, help="Take longer for the smallest files (PNG, TIFF, WebP, JPEG)."
-)
 @recursive_option
 @batch_options
 @click.option("--explain", is_flag=True, help="Print the strategy of each result, and why.")
@@ -139,21 +209,10 @@ def apply(
     images: tuple[str, ...],
     kernels: "tuple[list[Kernel], ...]",
     preset: "Preset | None",
-    output: str | None,
-    name: str,
-    show: bool,
+    writing: Writing,
     sliding: Sliding,
-    origin: tuple[int, int] | None,
-    region: tuple[int, int, int, int] | None,
-    alpha: str,
-    mask: str | None,
-    nodata: float | None,
-    linear: bool,
-    combine: "CombineName | None",
+    filtering: Filtering,
     form: PixelForm,
-    file_format: str | None,
-    quality: int | None,
-    compress: bool,
     recursive: bool,
     batch: BatchOptions,
     explain: bool,
@@ -163,90 +222,55 @@ def apply(
 
     IMAGES are files, folders, - for stdin, or matrices such as "0 1 2; 3 4 5".
     """
-    from conv_cli.kernels.learned import manner_of
-    from conv_cli.pipeline.filter import Filter
     from conv_cli.pipeline.filter_task import FilterTask
-    from conv_cli.pipeline.jobs import (
-        SAME,
-        Destination,
-        filter_jobs,
-        is_single,
-        is_table,
-        with_own_formats,
-    )
-    from conv_cli.pipeline.weights import read_mask
+    from conv_cli.pipeline.jobs import SAME, filter_jobs, with_own_formats
 
-    if not kernels:
-        raise click.BadParameter(
-            "missing; give one, as -k sobel-x, or --preset edges", param_hint="--kernel"
-        )
-    refuse_strays(images, kernels)
-    if output is None and not show and not all(map(is_table, images)):
-        raise click.BadParameter(
-            "missing; give a file or folder, as -o edges.png, - for stdout, or look at the results "
-            "with --show",
-            param_hint="--output",
-        )
-    _check(output, form, batch, show)
-    if region is not None:
-        _check_region(sliding)
+    _check(images, kernels, writing, form, batch)
     given = [kernel for several in kernels for kernel in several]
-    manner = manner_of(given)
-    stride = manner.stride if sliding.stride == (1, 1) else sliding.stride
-    rule = Filter(
-        sliding.prepared(given, origin),
-        replace(sliding.params, stride=stride),
-        bias=sliding.bias,
-        gray=sliding.channels == "gray",
-        filter_alpha=alpha == "filter",
-        linear=linear or manner.linear,
-        combine=combine,
-        white=form.white,
-        tone=manner.tone,
-        mask=None if mask is None else read_mask(mask, batch.max_pixels),
-        nodata=nodata,
-        region=None if region is None else _as_region(*region),
-    )
-    if combine == "angle" and len(rule.kernels) != 2:
-        raise click.BadParameter(
-            f"angle is of two maps, x and y, and there are {len(rule.kernels)}; give two kernels, "
-            "as -k sobel",
-            param_hint="--combine",
-        )
+    rule = filtering.rule(given, sliding, form.white, batch.max_pixels)
     maps = rule.maps()
-    to = Destination(
-        output,
-        name=name,
-        format=file_format,
-        depth=form.depth,
-        white=form.white,
-        range=form.range,
-        compress=compress,
-        quality=quality,
-        show=show,
-        force=batch.force,
-        skip_existing=batch.skip_existing,
-        single=is_single(output, images, len(maps)),
-    )
-    inputs = found_inputs(images, recursive, output)
+    to = _destination(images, len(maps), writing, form, batch)
+    inputs = found_inputs(images, recursive, to.output)
     if not inputs:
         return boundary.NOTHING
-    if file_format == SAME:
+    if to.format == SAME:
         inputs = list(with_own_formats(inputs, boundary.binary(sys.stdin)))
     work = filter_jobs(inputs, maps, to)
-    _require_lossy(quality, {output.format for job in work for output in job.outputs})
+    _require_lossy(to.quality, {output.format for job in work for output in job.outputs})
     if explain and preset is not None:
-        aside = output == "-" or batch.as_json
+        aside = to.output == "-" or batch.as_json
         click.echo(boundary.escaped(f"preset {preset.name}: {preset}"), err=aside)
     if not telling.quiet:
         for note in (*row_notes(kernels), *_suffix_note(to)):
             boundary.say(note)
-    advice = {name: _advice(kernels, form) for name, kernels in maps}
+    read = kernel_files(click.get_current_context())
     return run_batch(
         FilterTask(rule, to), to, work, images, batch, telling,
-        read=(*kernel_files(click.get_current_context()), *([mask] if mask else [])),
-        explain=explain, advice=advice,
+        read=(*read, filtering.mask) if filtering.mask else read,
+        explain=explain,
+        advice={name: _advice(several, form) for name, several in maps},
     )  # fmt: skip
+
+
+def _destination(
+    images: Sequence[str], maps: int, writing: Writing, form: PixelForm, batch: BatchOptions
+) -> "Destination":
+    from conv_cli.pipeline.jobs import Destination, is_single
+
+    return Destination(
+        writing.output,
+        name=writing.name,
+        format=writing.file_format,
+        depth=form.depth,
+        white=form.white,
+        range=form.range,
+        compress=writing.compress,
+        quality=writing.quality,
+        show=writing.show,
+        force=batch.force,
+        skip_existing=batch.skip_existing,
+        single=is_single(writing.output, images, maps),
+    )
 
 
 def _suffix_note(to: "Destination") -> tuple[str, ...]:
@@ -279,13 +303,6 @@ def _require_lossy(quality: int | None, formats: set[str]) -> None:
         )
 
 
-def _as_region(row: int, column: int, height: int, width: int) -> "Region":
-    """Return the rows and columns of a window."""
-    from conv_cli.correlation.problem import Region
-
-    return Region((row, row + height), (column, column + width))
-
-
 def _check_region(sliding: Sliding) -> None:
     """Raise BadParameter for a window of a map that is not of the image's size."""
     for name, value, only in (
@@ -299,8 +316,28 @@ def _check_region(sliding: Sliding) -> None:
             )
 
 
-def _check(output: str | None, form: PixelForm, batch: BatchOptions, show: bool) -> None:
-    """Raise for options that contradict each other."""
+def _check(
+    images: Sequence[str],
+    kernels: "Sequence[list[Kernel]]",
+    writing: Writing,
+    form: PixelForm,
+    batch: BatchOptions,
+) -> None:
+    """Raise for what is missing, and for options that contradict each other."""
+    from conv_cli.pipeline.jobs import is_table
+
+    output, show = writing.output, writing.show
+    if not kernels:
+        raise click.BadParameter(
+            "missing; give one, as -k sobel-x, or --preset edges", param_hint="--kernel"
+        )
+    refuse_strays(images, kernels)
+    if output is None and not show and not all(map(is_table, images)):
+        raise click.BadParameter(
+            "missing; give a file or folder, as -o edges.png, - for stdout, or look at the results "
+            "with --show",
+            param_hint="--output",
+        )
     if form.range and form.range.name == "raw" and form.depth in ("8", "16"):
         raise click.BadParameter(
             f"raw makes floats, which --depth {form.depth} cannot hold; use --depth float32, "
