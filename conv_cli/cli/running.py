@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
     from conv_cli.pipeline.jobs import Destination, Input, Job
-    from conv_cli.pipeline.run import Report, Result, Task
+    from conv_cli.pipeline.run import Report, Result, Run, Task
 
 _LONGEST_COMMAND = 300
 _HEIGHT = 24
@@ -75,26 +76,18 @@ def run_batch(
         read=read,
     )
     report = Report()
-    shown = telling.shows_bar and not batch.dry_run
     gc.freeze()
     gc.enable()
     several = len(jobs) > 1 or jobs[0].source.path not in names
-    titled = several or sum(len(job.outputs) for job in jobs) > 1
+    if tell is None:
+        titled = several or sum(len(job.outputs) for job in jobs) > 1
+        tell = partial(
+            _print, batch=batch, telling=telling, explain=explain, piped=piped, titled=titled
+        )
     try:
-        with Progress(len(jobs), shown=shown) as progress:
-            advance = progress.advance if shown else None
-            with closing(run.plan(jobs) if batch.dry_run else run.results(jobs, advance)) as made:
-                for result in made:
-                    report.add(result)
-                    progress.count(result.image, result.pixels)
-                    progress.clear()
-                    if tell is None:
-                        _print(result, batch, telling, explain, piped, titled)
-                    else:
-                        tell(result)
+        _run(run, jobs, batch, telling, report, tell)
     except boundary.Stopped as stop:
-        code = stop.args[0]
-        raise boundary.Stopped(code, *_way_to_go_on(piped or printed)) from None
+        raise boundary.Stopped(stop.args[0], *_way_to_go_on(piped or printed)) from None
     except BrokenPipeError:
         boundary.say(f"Error: stdout: {BROKEN_PIPE}")
         raise
@@ -107,6 +100,26 @@ def run_batch(
     elif several and not batch.dry_run and not (printed and not to.show):
         boundary.say(str(report))
     return report.exit_code
+
+
+def _run(
+    run: "Run",
+    jobs: "Sequence[Job]",
+    batch: BatchOptions,
+    telling: Telling,
+    report: "Report",
+    tell: "Callable[[Result], None]",
+) -> None:
+    """Do the jobs, or plan them, and tell of each result as it comes."""
+    shown = telling.shows_bar and not batch.dry_run
+    with Progress(len(jobs), shown=shown) as progress:
+        advance = progress.advance if shown else None
+        with closing(run.plan(jobs) if batch.dry_run else run.results(jobs, advance)) as results:
+            for result in results:
+                report.add(result)
+                progress.count(result.image, result.pixels)
+                progress.clear()
+                tell(result)
 
 
 def _all(count: int) -> str:
@@ -126,6 +139,7 @@ def _way_to_go_on(lost: bool) -> tuple[str, ...]:
 
 def _print(
     result: "Result",
+    *,
     batch: BatchOptions,
     telling: Telling,
     explain: bool,
