@@ -322,3 +322,16 @@ def test_bad_manner_in_a_file_is_named(tmp_path, member, words):
 def test_curve_goes_on_beyond_its_points():
     tone = Tone("after", np.array([0.0, 10.0, 20.0]), np.array([0.0, 10.0, 40.0]))
     assert tone(np.array([-5.0, 5.0, 15.0, 30.0])).tolist() == [-5, 5, 25, 70]
+
+
+def test_what_follows_no_learned_manner_refuses_it(tmp_path):
+    (tmp_path / "k.json").write_text('{"kernel": [[1, 2]], "stride": [2, 2], "linear": true}')
+    kept = conv_cli("kernels", "convert", "k.json", "--to", "json", cwd=tmp_path)
+    assert json.loads(kept.stdout)["stride"] == [2, 2] and json.loads(kept.stdout)["linear"]
+    for command in (
+        ["explain", "1 2; 3 4", "-k", "k.json", "--at", "0,0"],
+        ["kernels", "convert", "k.json", "--to", "opencv"],
+        ["kernels", "compose", "k.json", "box"],
+        ["net", "info", "k.json | abs", "--input", "1x8x8"],
+    ):
+        assert "which apply alone follows" in one_error_line(conv_cli(*command, cwd=tmp_path), 2)

@@ -77,11 +77,13 @@ def explain(
     beyond the edge of the image: they are the border's.
     """
     from conv_cli.images import read_image
+    from conv_cli.kernels.learned import require_plain
     from conv_cli.pipeline.explain import explain_pixel
     from conv_cli.pipeline.filter import Filter, output_shape
     from conv_cli.pipeline.filter_task import pixels_of
     from conv_cli.pipeline.jobs import STDIO, Destination
 
+    require_plain([_one(kernels)])
     given = _one(kernels).normalized(sliding.normalize)
     opened = boundary.binary(sys.stdin) if image == STDIO else image
     picture = read_image(opened, max_pixels=max_pixels)
@@ -169,13 +171,18 @@ def _sum_line(found: "Explanation", channel: "ChannelSum") -> str:
     total = number_text(channel.value)
     bias = f" + {number_text(channel.bias)}" if channel.bias else ""
     terms = (
-        f"{number_text(pixel)}·{number_text(weight)}"
+        f"{number_text(pixel)}·{_factor(weight)}"
         for pixel, weight in zip(
             channel.window.ravel().tolist(), found.kernel.weights.ravel().tolist(), strict=True
         )
     )
     line = f"{' + '.join(terms)}{bias} = {total}"
     return line if len(line) <= _WIDEST_SUM and channel.opacity is None else f"sum = {total}"
+
+
+def _factor(weight: float) -> str:
+    text = number_text(weight)
+    return f"({text})" if text.startswith("-") else text
 
 
 def _one(kernels: "tuple[list[Kernel], ...]") -> "Kernel":

@@ -246,7 +246,7 @@ class _Files(NamedTuple):
 
     def check(self, inputs: Sequence[str]) -> None:
         """Refuse those that cannot be written, before any work is done."""
-        from conv_cli.io.files import check_target, same_file
+        from conv_cli.io.files import check_target
 
         names = (self.output, self.predict, self.residual, self.report)
         outputs = [name for name in names if name is not None and name != "-"]
@@ -255,9 +255,7 @@ class _Files(NamedTuple):
                 raise click.UsageError(
                     f"{name} is named as more than one output; choose other names"
                 )
-            if any(same_file(name, other) for other in inputs):
-                raise ImageError(f"{name}: is an input; choose another output")
-            check_target(name, force=self.force)
+            check_target(name, force=self.force, inputs=inputs)
 
 
 def _check(

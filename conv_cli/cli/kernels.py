@@ -13,7 +13,6 @@ from conv_cli.cli.command import Command, Group
 from conv_cli.cli.kinds import Choice, KernelType, NumberType, kernel_files
 from conv_cli.cli.options import as_one
 from conv_cli.cli.terminal import hanging, print_lines, terminal_colours, terminal_size
-from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:
     from conv_cli.kernels.kernel import Kernel, Normalization
@@ -133,7 +132,7 @@ def show(
     from conv_cli.report.kernel_text import kernel_lines
 
     shown = changes.made(kernel)
-    _require_no_input(output)
+    _check_output(output, force)
     if output is not None:
         draw(_single(shown, "-o"), output, force=force)
     boundary.require_stdout(True)
@@ -173,9 +172,12 @@ def convert(
     changes: Changes,
 ) -> None:
     """Write a kernel for another tool, so that the same picture comes out of it."""
+    from conv_cli.kernels.learned import require_plain
     from conv_cli.kernels.tools.strings import convert as convert_kernel
 
     single = _single(changes.made(kernel), "--to")
+    if target != "json":
+        require_plain([single])
     converted = convert_kernel(single, target, approximate=approximate)
     _deliver(converted.data, output, force)
     if converted.error is not None:
@@ -223,9 +225,11 @@ def compose(
     several: "tuple[list[Kernel], ...]", changes: Changes, output: str | None, force: bool
 ) -> None:
     """Make one kernel that does what a chain of them does, the first one first."""
+    from conv_cli.kernels.learned import require_plain
     from conv_cli.kernels.operations import composed
 
     chain = [each for kernel in several for each in changes.made(kernel)]
+    require_plain(chain)
     _write(composed(chain), output, force)
 
 
@@ -273,20 +277,19 @@ def _write(kernel: "Kernel", output: str | None, force: bool) -> None:
     _deliver(dump_kernel(kernel, ending), output, force)
 
 
-def _require_no_input(output: str | None) -> None:
-    """Raise ImageError for an output that a kernel was read from, under whatever name."""
-    from conv_cli.io.files import same_file
+def _check_output(output: str | None, force: bool) -> None:
+    """Refuse an output that could not be written, or that a kernel is read from."""
+    from conv_cli.io.files import check_target
 
-    read = kernel_files(click.get_current_context())
-    if output is not None and any(same_file(output, file) for file in read):
-        raise ImageError(f"{output}: is an input and never overwritten; choose another output")
+    if output is not None and output != "-":
+        check_target(output, force=force, inputs=kernel_files(click.get_current_context()))
 
 
 def _deliver(data: bytes, output: str | None, force: bool) -> None:
     if output is not None and output != "-":
         from conv_cli.io.files import write_bytes
 
-        _require_no_input(output)
+        _check_output(output, force)
         write_bytes(output, data, force=force)
         return
     boundary.require_stdout(True)

@@ -11,7 +11,6 @@ from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import Choice, IntRange, NumberType
 from conv_cli.cli.options import as_json_option, force_option, max_pixels_option, quiet_option
-from conv_cli.errors import ImageError
 
 if TYPE_CHECKING:
     from conv_cli.networks.training import Method
@@ -144,13 +143,11 @@ def fit(
 
 def _check_output(output: str, inputs: tuple[str, ...], force: bool) -> None:
     """Refuse an output that could not be written, before the time is spent."""
-    from conv_cli.io.files import check_target, same_file
+    from conv_cli.io.files import check_target
     from conv_cli.networks.model_files import check_ending
 
     check_ending(output)
-    if any(same_file(output, name) for name in inputs):
-        raise ImageError(f"{output}: is an input and never overwritten; choose another output")
-    check_target(output, force=force)
+    check_target(output, force=force, inputs=inputs)
 
 
 def _tell(epoch: int, loss: float) -> None:

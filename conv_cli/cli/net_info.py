@@ -9,8 +9,7 @@ from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import LayerType, PlaceType, ShapeType
 from conv_cli.cli.options import as_json_option, force_option, max_pixels_option
-from conv_cli.errors import ImageError
-from conv_cli.io.files import check_target, same_file
+from conv_cli.io.files import check_target
 
 if TYPE_CHECKING:
     from conv_cli.images import Image
@@ -88,7 +87,7 @@ def info(
 
     _check(shape is not None or image is not None, field is not None, output)
     if output is not None:
-        _check_output(output, (model, *([] if image is None else [image])), force)
+        check_target(output, force=force, inputs=(model, *([image] if image else [])))
     network = Network(model)
     ground = None if image is None else read_image(image, max_pixels=max_pixels)
     boundary.require_stdout(True)
@@ -119,13 +118,6 @@ def _check(sized: bool, field: bool, output: str | None) -> None:
         raise click.BadParameter(
             "draws the window of a pixel; give --field ROW,COL", param_hint="--output"
         )
-
-
-def _check_output(output: str, inputs: tuple[str, ...], force: bool) -> None:
-    """Refuse a drawing that could not be written, before any work is done."""
-    if any(same_file(output, name) for name in inputs):
-        raise ImageError(f"{output}: is an input and never overwritten; choose another output")
-    check_target(output, force=force)
 
 
 def _entering(

@@ -26,7 +26,7 @@ from conv_cli.images.reading import (
     read_image,
     stream_bytes,
 )
-from conv_cli.images.reducing import reduced
+from conv_cli.images.reducing import reduced, resized
 from conv_cli.images.sources import PictureRows
 from conv_cli.images.writing import Sink, encode_image, open_sink, write_image
 
@@ -56,6 +56,7 @@ __all__ = [
     "probe_image",
     "read_image",
     "reduced",
+    "resized",
     "stream_bytes",
     "write_image",
 ]

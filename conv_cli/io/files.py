@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
@@ -100,9 +100,20 @@ def write_atomically(
         raise ImageError(f"{name}: {_reason(error)}") from error
 
 
-def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Raise what `write_atomically` would for this target, before any work is done for it."""
+INPUT = "is an input and never overwritten; choose another output"
+"""What is wrong with an output that something is read from."""
+
+
+def check_target(
+    path: str | os.PathLike[str], *, force: bool = False, inputs: Iterable[str] = ()
+) -> None:
+    """Raise what `write_atomically` would for this target, before any work is done for it.
+
+    inputs : iterable of str. Files that are read: none may be the target, under whatever name.
+    """
     name = os.fsdecode(path)
+    if any(same_file(name, other) for other in inputs):
+        raise ImageError(f"{name}: {INPUT}")
     try:
         target = _checked_target(name, force)
         if not target.parent.is_dir():

@@ -21,7 +21,7 @@ from conv_cli.io.npy import parse_npy
 from conv_cli.io.tables import MAX_BYTES, rectangle, table_text, text_table
 from conv_cli.io.text import decode_text, shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, Size, Weights, named
-from conv_cli.kernels.learned import Manner, Tone, with_manner
+from conv_cli.kernels.learned import LearnedKernel, Manner, Tone, with_manner
 from conv_cli.kernels.tools.vips import read_mat, write_mat
 
 _MAX_BANK_KERNELS = 65_536
@@ -213,8 +213,12 @@ def _read_npz(contents: bytes, label: str) -> list[Kernel]:
 
 
 def _write_json(kernel: Kernel) -> bytes:
-    rows, origin = kernel.weights.tolist(), list(kernel.origin)
-    return f"{json.dumps({'kernel': rows, 'bias': kernel.bias, 'origin': origin})}\n".encode()
+    members = {
+        "kernel": kernel.weights.tolist(), "bias": kernel.bias, "origin": list(kernel.origin),
+    }  # fmt: skip
+    if isinstance(kernel, LearnedKernel):
+        members |= kernel.manner.as_dict()
+    return f"{json.dumps(members)}\n".encode()
 
 
 def _write_npy(kernel: Kernel) -> bytes:

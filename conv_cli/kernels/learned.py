@@ -105,6 +105,16 @@ def manner_of(kernels: Iterable[Kernel]) -> Manner:
     return learned[0].manner
 
 
+def require_plain(kernels: Iterable[Kernel]) -> None:
+    """Raise KernelError for a kernel that is more than what slides."""
+    for kernel in kernels:
+        if manner_of([kernel]) != _PLAIN:
+            raise KernelError(
+                f"kernel {kernel.name}: it was learned with a stride, linear light or a curve, "
+                "which apply alone follows; fit it without, or use apply"
+            )
+
+
 def with_manner(kernel: Kernel, manner: Manner) -> Kernel:
     """Return a kernel that says how it is to be applied; as it is if there is nothing to say."""
     if manner == _PLAIN:

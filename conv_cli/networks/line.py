@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from conv_cli.errors import ModelError
-from conv_cli.io.text import shown
+from conv_cli.io.text import nearest, shown
 from conv_cli.networks.layer import Layer
 from conv_cli.networks.model import as_layer
 from conv_cli.networks.model_files import ENDINGS
@@ -84,11 +84,9 @@ def _layer(words: list[str], maps: int, place: Place) -> Layer:
     try:
         return as_layer(_described(words, maps, place), place)
     except ModelError as error:
-        from difflib import get_close_matches
-
-        near = get_close_matches(words[0].partition(":")[0], _LAYERS, 1) if words else []
+        near = nearest(words[0].partition(":")[0], _LAYERS) if words else ""
         if len(words) == 1 and near and not _kind(words[0]):
-            raise ModelError(f"{error}; or did you mean the layer {near[0]}?") from None
+            raise ModelError(f"{error}; or did you mean the layer {near}?") from None
         raise
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from conv_cli.errors import ConvError, ImageError, PatternError
 from conv_cli.images import Image, ImageInfo, file_format, probe_image, read_image, stream_bytes
-from conv_cli.io.files import discard_drafts, write_atomically
+from conv_cli.io.files import INPUT, discard_drafts, write_atomically
 from conv_cli.io.json import finite_or_none, plain
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
@@ -373,7 +373,7 @@ class Run:
         if self._to.skip_existing and path != STDIO:
             return _result(job, output, skipped=True)
         if self._identity(path, self._stdout_identity) in self._protected:
-            reason = "is an input and never overwritten; choose another output"
+            reason = INPUT
         elif not self._to.force and path != STDIO:
             reason = "exists; use --force to overwrite it or --skip-existing to keep it"
         else:

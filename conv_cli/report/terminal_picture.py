@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.images import resized
 from conv_cli.report.colour_scale import diverging
 from conv_cli.report.kernel_text import Colours, colour_code
 
@@ -48,7 +49,9 @@ def _size(picture: Picture, across: int, height: int) -> tuple[int, int]:
 
 
 def _lines(picture: Picture, across: int, height: int, colours: Colours) -> list[str]:
-    pixels = _means(picture, *_size(picture, across, height))
+    planes = picture.astype(np.float32).reshape(*picture.shape[:2], -1)
+    pixels = resized(planes, *_size(picture, across, height))
+    pixels = pixels if picture.ndim == 3 else pixels[..., 0]
     if not colours:
         shown = np.abs(pixels) if picture.dtype.kind == "f" else pixels
         return list(_shaded(shown, float(shown.max()) if picture.dtype.kind == "f" else 255.0))
@@ -56,21 +59,6 @@ def _lines(picture: Picture, across: int, height: int, colours: Colours) -> list
         return list(_blocks(diverging(pixels), colours))
     colour = pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
     return list(_blocks(np.rint(colour).astype(np.uint8), colours))
-
-
-def _means(picture: Picture, rows: int, columns: int) -> npt.NDArray[np.float64]:
-    """Return a picture of another size, each pixel the mean of those that lie there."""
-    pixels = picture.astype(np.float64)
-    for axis, count in enumerate((rows, columns)):
-        ends = np.linspace(0, pixels.shape[axis], count + 1)
-        first = np.floor(ends[:-1]).astype(int)
-        last = np.maximum(np.ceil(ends[1:] - 1e-9).astype(int), first + 1)
-        below = np.cumsum(np.insert(pixels, 0, 0, axis=axis), axis=axis)
-        total = below.take(last, axis=axis) - below.take(first, axis=axis)
-        shape = [1] * pixels.ndim
-        shape[axis] = count
-        pixels = total / (last - first).reshape(shape)
-    return pixels
 
 
 def _blocks(pixels: npt.NDArray[np.uint8], colours: Colours) -> Iterator[str]:
@@ -83,7 +71,7 @@ def _blocks(pixels: npt.NDArray[np.uint8], colours: Colours) -> Iterator[str]:
         yield "".join(codes) + "\x1b[0m"
 
 
-def _shaded(pixels: npt.NDArray[np.float64], white: float) -> Iterator[str]:
+def _shaded(pixels: npt.NDArray[np.float32], white: float) -> Iterator[str]:
     grey = pixels.mean(axis=2) if pixels.ndim == 3 else pixels
     pairs = (grey[::2] + grey[1::2]) / 2 / (white or 1.0)
     for row in np.clip(pairs * len(_SHADES), 0, len(_SHADES) - 1).astype(int):
