@@ -13,7 +13,7 @@ import numpy.typing as npt
 from conv_cli.borders import PaddedImage
 from conv_cli.correlation import costs
 from conv_cli.correlation.params import Pair
-from conv_cli.correlation.plan import Plan, accumulator, make_plan, tile_shape
+from conv_cli.correlation.plan import CALLS, Plan, accumulator, make_plan, tile_shape
 from conv_cli.correlation.problem import Problem, Tile
 from conv_cli.correlation.program import Group, Tap, groups, passes
 from conv_cli.parallel.scratch import Scratch
@@ -76,7 +76,10 @@ class Direct:
         cost = costs.direct_ns(problem, dtype.itemsize)
         # Its steps take so little time that more of it must be in the cache.
         tile = tile_shape(problem, 3 * per_pixel, cost)
-        return make_plan("direct", problem, dtype, tile, cost, per_pixel * math.prod(tile))
+        return make_plan(
+            "direct", problem, dtype, tile, cost, per_pixel * math.prod(tile),
+            calls=CALLS * problem.params.groups,
+        )  # fmt: skip
 
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""

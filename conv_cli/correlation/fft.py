@@ -33,6 +33,9 @@ _ROUNDING = 26
 """What rounding may add up to anywhere, in units of the last place of the largest pixel times Σ|w|:
 the worst of 10⁸ places, from a sine to single points, from Gaussians to noise, was 14."""
 
+_CALLS = 9
+"""Calls into NumPy for a tile: transforms there and back, and what lies between."""
+
 
 class Fft:
     """Overlap-save of a problem.
@@ -83,7 +86,9 @@ class Fft:
         window = _fft_bytes(problem, dtype, down.size * across.size)
         count = max(1, min(tile_bytes(problem) // window, -(-problem.output[1] // across.block)))
         tile = (down.block, min(across.block * count, problem.output[1]))
-        return make_plan("fft", problem, dtype, tile, cost, count * window, block=across.block)
+        return make_plan(
+            "fft", problem, dtype, tile, cost, count * window, block=across.block, calls=_CALLS
+        )
 
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""

@@ -24,6 +24,7 @@ from conv_cli.correlation import costs
 from conv_cli.correlation.engine import overlapping
 from conv_cli.correlation.plan import (
     BANDS,
+    CALLS,
     LEAST_COLUMNS,
     LEAST_ROWS,
     MOST_BYTES,
@@ -89,7 +90,10 @@ class Gemm:
         scratch = per_pixel * math.prod(tile)
         if scratch > MOST_BYTES:
             return None
-        return make_plan("gemm", problem, dtype, tile, estimates[band], scratch, band=band)
+        return make_plan(
+            "gemm", problem, dtype, tile, estimates[band], scratch,
+            band=band, calls=CALLS * problem.params.groups,
+        )  # fmt: skip
 
     def run(self, image: PaddedImage, tile: Tile, scratch: Scratch, out: Array | None) -> Array:
         """Return the values (N, O, rows, columns) of a tile, in ``out`` if it is given."""

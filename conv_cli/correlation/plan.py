@@ -1,7 +1,7 @@
 """Plans, and what the engines share in making them from shapes and dtypes; no pixel is seen."""
 
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from conv_cli.correlation.params import Pair
 from conv_cli.correlation.problem import Problem
 from conv_cli.errors import ConvError
 
-Strategy = Literal["direct", "gemm", "columns", "separable", "fft"]
-
 BANDS = (1, 2, 4, 8, 16, 32)
 """Output rows that one banded product may cover."""
 _TILE_BYTES = 12 << 20
@@ -21,8 +19,8 @@ lock cost more than the cache saves; more, and it leaves the cache. Half of it w
 copied first: such images shall take little memory."""
 MOST_BYTES = 256 << 20
 """The same where a large kernel leaves no choice."""
-_CALLS: dict[Strategy, int] = {"direct": 4, "gemm": 4, "columns": 4, "separable": 4, "fft": 9}
-"""Calls into NumPy for a tile."""
+CALLS = 4
+"""Calls into NumPy for a tile, mostly."""
 LEAST_ROWS, LEAST_COLUMNS = 64, 256
 """Smaller tiles lose more to calls, and to rows that two of them read, than the cache gives."""
 SMALL_PRODUCT = 1_000_000
@@ -47,13 +45,13 @@ class Plan(NamedTuple):
     reason : str. Why this strategy, in words.
     """
 
-    strategy: Strategy
+    strategy: str
     dtype: np.dtype[Any]
     tile: Pair
     band: int
     block: int
     scratch: int
-    costs: tuple[tuple[Strategy, float], ...]
+    costs: tuple[tuple[str, float], ...]
     reason: str = ""
 
     @property
@@ -63,7 +61,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(
-    strategy: Strategy,
+    strategy: str,
     problem: Problem,
     dtype: np.dtype[Any],
     tile: Pair,
@@ -72,12 +70,15 @@ def make_plan(
     *,
     band: int = 1,
     block: int = 1,
+    calls: int = CALLS,
 ) -> Plan:
-    """Return a plan, its cost an output pixel made one of the whole output."""
+    """Return a plan, its cost an output pixel made one of the whole output.
+
+    calls : int. Into NumPy, for a tile of an image.
+    """
     tiles = math.prod(-(-n // t) for n, t in zip(problem.output, tile, strict=True))
-    loops = problem.params.groups if strategy in ("direct", "gemm") else 1
-    calls = tiles * _CALLS[strategy] * problem.batch * loops
-    total = math.prod(problem.output) * cost / 1e6 + calls * costs.CALL_NS / 1e6
+    python = tiles * calls * problem.batch * costs.CALL_NS
+    total = (math.prod(problem.output) * cost + python) / 1e6
     return Plan(strategy, dtype, tile, band, block, int(scratch), ((strategy, total),))
 
 
