@@ -80,6 +80,10 @@ class KernelType(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> "list[Kernel]":
         """Return the kernels that a name stands for."""
+        from conv_cli.kernels.catalogue import built_in, is_built_in
+
+        if is_built_in(value):  # before what reads files, which takes time to load
+            return built_in(value)
         from conv_cli.kernels.spec import kernel_file, load_kernels
         from conv_cli.pipeline.image_kernel import image_kernel, is_image_kernel
 

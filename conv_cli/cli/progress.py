@@ -1,6 +1,5 @@
 """The progress bar of long work, on stderr."""
 
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -75,6 +74,8 @@ class Progress:
 
     def _told(self) -> str:
         """Return what stands behind the bar, and leave that the room that is left in the line."""
+        import shutil
+
         columns = shutil.get_terminal_size().columns - 1  # the last one makes some terminals wrap
         self._bar.label = "conv-cli" if columns >= _WIDE else ""
         room = columns - len(self._bar.label) - len("  []  ")

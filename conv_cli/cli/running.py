@@ -1,7 +1,6 @@
 """A run over images, told as it goes: data on stdout, words on stderr."""
 
 import gc
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -130,6 +129,8 @@ def _way_to_go_on(lost: bool) -> tuple[str, ...]:
     """Return the command that does the rest, if anything of it was kept."""
     if lost:
         return ()
+    import shlex
+
     words = sys.argv[1:] if "--skip-existing" in sys.argv else [*sys.argv[1:], "--skip-existing"]
     command = shlex.join(["conv-cli", *words])
     if len(command) > _LONGEST_COMMAND:

@@ -6,7 +6,6 @@ whether a format can hold what is to be written.
 """
 
 from conv_cli.images.codecs import jpeg_luma, lossy_codec
-from conv_cli.images.drawing import Frame, draw_frames
 from conv_cli.images.formats import (
     ARRAY_FORMATS,
     FLOAT_FORMATS,
@@ -38,13 +37,11 @@ __all__ = [
     "MAX_PIXELS",
     "READABLE_SUFFIXES",
     "WRITABLE",
-    "Frame",
     "Image",
     "ImageInfo",
     "PictureRows",
     "Sink",
     "can_hold",
-    "draw_frames",
     "encode_image",
     "file_format",
     "format_of",

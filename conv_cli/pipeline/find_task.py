@@ -13,15 +13,8 @@ from conv_cli.finding.find import Found, search
 from conv_cli.finding.pattern import Pattern
 from conv_cli.finding.peaks import Hit
 from conv_cli.finding.scales import variants
-from conv_cli.images import (
-    ARRAY_FORMATS,
-    Frame,
-    Image,
-    ImageInfo,
-    can_hold,
-    draw_frames,
-    encode_image,
-)
+from conv_cli.images import ARRAY_FORMATS, Image, ImageInfo, can_hold, encode_image
+from conv_cli.images.drawing import Frame, draw_frames
 from conv_cli.io.json import finite_or_none
 from conv_cli.parallel.processes import Progress
 from conv_cli.pipeline.feature_map import Range, Statistics, map_to_pixels

@@ -1,7 +1,6 @@
 """Which images are read, and what each result is called."""
 
 import glob
-import hashlib
 import os
 import re
 import sys
@@ -195,6 +194,8 @@ def with_own_formats(inputs: Iterable[Input], stdin: BinaryIO) -> Iterator[Input
 
 def _typed_stem(text: str) -> str:
     """Return a typed matrix as part of a file name; a long one by a digest."""
+    import hashlib
+
     name = file_name_part(text)
     digest = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
     return name if len(name) <= _LONGEST_TYPED else f"matrix-{digest}"
