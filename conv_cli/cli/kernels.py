@@ -1,9 +1,9 @@
 """conv-cli kernels: look at kernels, make new ones, and carry them to other tools."""
 
-import os
 import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -273,7 +273,7 @@ def _write(kernel: "Kernel", output: str | None, force: bool) -> None:
     """Write a kernel in the format of its file's name, as JSON to stdout."""
     from conv_cli.kernels.formats import dump_kernel
 
-    ending = ".json" if output in (None, "-") else os.path.splitext(str(output))[1]  # noqa: PTH122
+    ending = ".json" if output in (None, "-") else Path(str(output)).suffix
     _deliver(dump_kernel(kernel, ending), output, force)
 
 

@@ -91,5 +91,4 @@ def _text(words: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-    sys.stdout.write(man_page())
+    sys.stdout.buffer.write(man_page().encode())

@@ -137,36 +137,29 @@ def _by_place(
 
 def _splits(pairs: Sequence[Pair]) -> Iterator[tuple[tuple[str, str], list[list[Pair]]]]:
     """Yield what two parts of a picture are called, and pairs in which only that part counts."""
-    halves = (
-        (("the left half", "the right half"), lambda row, column: column < 0.5),
-        (("the top half", "the bottom half"), lambda row, column: row < 0.5),
-    )
-    for names, first in halves:
-        yield names, _parted(pairs, lambda y, first=first: first(*_where(y)))  # type: ignore[misc]
-    yield (
-        ("every second row", "the other rows"),
-        _parted(pairs, lambda y: np.indices(y.shape[1:])[0] % 2 == 1),
-    )
-    yield (
-        ("every second column", "the other columns"),
-        _parted(pairs, lambda y: np.indices(y.shape[1:])[1] % 2 == 1),
-    )
+    yield ("the left half", "the right half"), _parted(pairs, 1, _is_early)
+    yield ("the top half", "the bottom half"), _parted(pairs, 0, _is_early)
+    yield ("every second row", "the other rows"), _parted(pairs, 0, _is_odd)
+    yield ("every second column", "the other columns"), _parted(pairs, 1, _is_odd)
 
 
-def _where(target: Array) -> tuple[Array, Array]:
-    """Return row and column of each pixel, 0..1."""
-    height, width = target.shape[1:]
-    rows, columns = np.indices((height, width))
-    return rows / height, columns / width
+def _is_early(places: Array) -> Array:
+    return places < places.size / 2
 
 
-def _parted(pairs: Sequence[Pair], first: Callable[[Array], Array]) -> list[list[Pair]]:
-    inside = [first(pair.y) for pair in pairs]
+def _is_odd(places: Array) -> Array:
+    return places % 2 == 1
+
+
+def _parted(pairs: Sequence[Pair], axis: int, first: Callable[[Array], Array]) -> list[list[Pair]]:
+    """Return the pairs twice: with the first rows (axis 0) or columns alone, and with the rest."""
+
+    def inside(pair: Pair) -> Array:
+        count = pair.y.shape[1 + axis]
+        return first(np.arange(count).reshape((-1, 1) if axis == 0 else (1, -1)))
+
     return [
-        [
-            pair._replace(usable=pair.usable & (mask == wanted))
-            for pair, mask in zip(pairs, inside, strict=True)
-        ]
+        [pair._replace(usable=pair.usable & (inside(pair) == wanted)) for pair in pairs]
         for wanted in (True, False)
     ]
 
