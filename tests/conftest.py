@@ -15,10 +15,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def pytest_addoption(parser):
     parser.addoption("--all", action="store_true", help="also run what mostly repeats other tests")
+    parser.addoption("--rest", action="store_true", help="run what mostly repeats, and no more")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what takes long and repeats much; `--all` runs everything."""
+    """Leave out what takes long and repeats much; `--all` runs everything, `--rest` that alone."""
     if config.getoption("all"):
         return
     cases = Counter()
@@ -29,6 +30,8 @@ def pytest_collection_modifyitems(config, items):
         repeats = share is not None and cases[of] % share.args[0] != 0
         cases[of] += 1
         (left if repeats or item.get_closest_marker("slow") else chosen).append(item)
+    if config.getoption("rest"):
+        chosen, left = left, chosen
     items[:] = chosen
     if left:
         config.hook.pytest_deselected(items=left)
