@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from conv_cli import find_pattern
-from conv_cli.images import Frame, draw_frames
+from conv_cli.images.drawing import Frame, draw_frames
 
 from .painting import Array, noise, uniform
 
