@@ -19,7 +19,7 @@ from conv_cli.fitting.curved import curved_fit
 from conv_cli.fitting.files import coded as coded_files
 from conv_cli.fitting.files import is_file, opened, recoding
 from conv_cli.fitting.judging import verdict_of
-from conv_cli.fitting.misfit import misfit
+from conv_cli.fitting.misfit import Misfit, linear, misfit
 from conv_cli.fitting.pairs import Pair, Size, level_of, prepared, stride_between
 from conv_cli.fitting.quantised import Coded
 from conv_cli.fitting.result import Fit, Method
@@ -268,10 +268,10 @@ def _fitted(
     if settings.linear or settings.tone:
         return curved_fit(task, before, target, len(planes))
     found = search(task, coder and coder(planes))
-    verdict, reason = verdict_of(found, settings)
+    verdict, reason, left = verdict_of(found, settings)
     fit = told(found, settings, verdict, reason, len(planes))
     if verdict == "poor" and settings.causes:
-        fit = _with_cause(fit, found, _unit(target.dtype))
+        fit = _with_cause(fit, found, left, _unit(target.dtype))
     peak = _unit(target.dtype) if whole else spread
     fit = replace(fit, psnr=decibels(peak, fit.rmse))
     if settings.method == "exact":
@@ -292,7 +292,7 @@ def _fitted(
     )
 
 
-def _with_cause(fit: Fit, found: Found, top: float) -> Fit:
+def _with_cause(fit: Fit, found: Found, left: Misfit | None, top: float) -> Fit:
     """Return a poor fit that says what explains the pair instead."""
     if found.curved:
         return replace(fit, cause="tone", remedy=("--tone",))
@@ -301,13 +301,18 @@ def _with_cause(fit: Fit, found: Found, top: float) -> Fit:
     window = found.best.window
     middle = window.top + (window.rows - 1) // 2, window.left + (window.columns - 1) // 2
     centre = middle if max(map(abs, middle)) > _FAR else (0, 0)
-    cause = cause_of(found.given, found.floor, top, centre)
+    model = linear(found.pairs[0], window, found.best.solution)
+    left = left or misfit(found.pairs, window, model)
+    cause = cause_of(found.given, found.floor, top, left, centre)
     if cause is None:
-        left = misfit(found.pairs, window, found.best.solution)
-        by_detail = found.cleaned or left.group == "neighbours"
-        return replace(fit, cause="neighbours") if by_detail else fit
+        group = "neighbours" if found.cleaned else left.group
+        return replace(fit, cause=_BY_GROUP.get(group or ""))
     reason = f"{fit.reason}; {cause.words}"
     return replace(fit, cause=cause.name, remedy=cause.options, flip=cause.flip, reason=reason)
+
+
+_BY_GROUP = {"tone": "tone", "neighbours": "neighbours", "position": "position"}
+"""What a poor pair is due to where no model that is tried explains it, by what predicts the rest."""
 
 
 def _unit(dtype: np.dtype[Any]) -> float:

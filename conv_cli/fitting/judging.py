@@ -3,7 +3,7 @@
 import numpy as np
 
 from conv_cli.fitting.diagnosis import explained_shares, follows_a_rule
-from conv_cli.fitting.misfit import misfit
+from conv_cli.fitting.misfit import Misfit, linear, misfit
 from conv_cli.fitting.search import Found, Settings, certainty_of
 from conv_cli.fitting.telling import lost_share, noise_of
 from conv_cli.fitting.verdict import LEFT, Verdict, graded, lacking, unexplained
@@ -27,37 +27,42 @@ _NOTED = 0.001
 """A verdict says so if more pixels than this share are left out."""
 
 
-def verdict_of(found: Found, settings: Settings) -> tuple[Verdict, str]:
-    """Return the verdict and its reason."""
+def verdict_of(found: Found, settings: Settings) -> tuple[Verdict, str, Misfit | None]:
+    """Return the verdict, its reason, and what predicts the rest, where that was asked."""
     best = found.best
     least = 1 if settings.size or found.valid else _LEAST_SIDE
     sure = certainty_of(found, best.around, settings)
     lack = lacking(best.around, sure, found.floor, bias=settings.bias, least=least)
     if lack:
-        return "underdetermined", lack
+        return "underdetermined", lack, None
     if found.curved:
-        return "poor", f"{_CURVED}; {_words('poor', best.r2)}"
+        return "poor", f"{_CURVED}; {_words('poor', best.r2)}", None
     verdict = graded(best.rmse, found.floor)
     if verdict == "poor":
         return _noise_or_misfit(found)
     against = unexplained(found.given, found.pairs, best.window, best.solution, found.floor)
     if against := against or _no_stray_pixels(found):
-        return "poor", against
+        return "poor", against, None
     lost = lost_share(found, best.window)
     left_out = f"; {lost * 100:.3g} % of the pixels are left out, which no kernel made"
-    return verdict, _words(verdict, best.r2) + (left_out if lost > _NOTED else "")
+    return verdict, _words(verdict, best.r2) + (left_out if lost > _NOTED else ""), None
 
 
-def _noise_or_misfit(found: Found) -> tuple[Verdict, str]:
+def _noise_or_misfit(found: Found) -> tuple[Verdict, str, Misfit]:
     """Return "noisy" where nothing in the picture predicts what is left, or "poor"."""
     best = found.best
-    left = misfit(found.pairs, best.window, best.solution)
+    left = misfit(found.pairs, best.window, linear(found.pairs[0], best.window, best.solution))
     if not left.is_noise(best.r2):
         why = _MISFITS.get(left.group or "", "")
-        return "poor", _words("poor", best.r2) + why
-    return "noisy", (
+        return "poor", _words("poor", best.r2) + why, left
+    return "noisy", noisy_words(noise_of(found)), left
+
+
+def noisy_words(noise: float) -> str:
+    """Return why a fit is called noisy."""
+    return (
         f"nothing in the picture predicts what is left: noise with a standard deviation of "
-        f"{noise_of(found):.3g} in the target"
+        f"{noise:.3g} in the target"
     )
 
 

@@ -160,7 +160,12 @@ def decibels(peak: float, rmse: float) -> float:
 
 def noise_of(found: Found) -> float:
     """Return the standard deviation of what is in the target besides its own error."""
-    return math.sqrt(max(found.best.rmse**2 - found.floor**2, 0.0))
+    return noise_beyond(found.floor, found.best.rmse)
+
+
+def noise_beyond(floor: float, rmse: float) -> float:
+    """Return the standard deviation of what an error holds besides the target's own."""
+    return math.sqrt(max(rmse**2 - floor**2, 0.0))
 
 
 def usable_count(pairs: Sequence[Pair]) -> int:
