@@ -38,6 +38,8 @@ _ROUNDING = 1 / math.sqrt(12)
 _FLOAT_FLOOR = 1e-6
 _FAR = 8
 """Rows or columns that pictures are moved by, and not the kernel wide."""
+_TRIED_ROWS = 320
+"""Rows and columns of the middle on which other ways are tried."""
 _OTHER_WAYS: dict[Channels, int] = {"each": 17, "mix": 9}
 """How else the channels of a poor pair may go together, and the largest side that is tried: time
 grows with the sixth power of it, and a pair that nothing explains pays all of it."""
@@ -163,6 +165,8 @@ def _fit(
             for before, after, name in zip(befores, afters, names, strict=True)
         ]
         _check_alike(planes, [np.asarray(after).dtype for after in afters], way)
+        if settings.most is not None:
+            planes = [[pair.middle(settings.most) for pair in pairs] for pairs in planes]
         if way == "each":
             return _each(planes, settings, before, target, level, coder), len(planes[0])
         return _fitted(planes, settings, before, target, level, coder), min(map(len, planes))
@@ -179,7 +183,9 @@ def _with_other_ways(
 ) -> Fit:
     """Return a poor fit that says whether channels that go together otherwise explain the pair."""
     for way, side in _OTHER_WAYS.items():
-        quick = settings._replace(method="exact", watch=None, largest=side, causes=False)
+        quick = settings._replace(
+            method="exact", watch=None, largest=side, causes=False, most=_TRIED_ROWS
+        )
         try:
             other, _ = fitted(way, quick)
         except FitError:  # pairs that do not go together so
@@ -312,7 +318,7 @@ def _with_cause(fit: Fit, found: Found, left: Misfit | None, top: float) -> Fit:
 
 
 _BY_GROUP = {"tone": "tone", "neighbours": "neighbours", "position": "position"}
-"""What a poor pair is due to where no model that is tried explains it, by what predicts the rest."""
+"""What a poor pair is due to where no model explains it, by what predicts the rest."""
 
 
 def _unit(dtype: np.dtype[Any]) -> float:

@@ -17,7 +17,7 @@ from conv_cli.layers import conv2d
 
 Array = npt.NDArray[Any]
 Model = Callable[[Array, tuple[int, int]], Array]
-"""Makes targets (n, D, h', w') of the input (n, C, h, w) that their windows cover, with a stride."""
+"""Makes targets (n, D, h', w') of the input (n, C, h, w) under their windows, with a stride."""
 
 _BLOCK = 8
 _BLOCKS = 480

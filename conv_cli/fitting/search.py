@@ -44,7 +44,7 @@ class Settings(NamedTuple):
     """How to learn: as `fit_kernel` says.
 
     ``largest`` is the largest side where none is given; ``causes`` asks for what explains a poor
-    pair instead.
+    pair instead; of ``most`` rows and columns, if that is given, the middle is learned from.
     """
 
     size: Size | None
@@ -59,6 +59,7 @@ class Settings(NamedTuple):
     causes: bool = True
     linear: bool = False
     tone: bool = False
+    most: int | None = None
 
 
 class Learned(NamedTuple):
