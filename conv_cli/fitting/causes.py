@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from conv_cli.fitting import reading
 from conv_cli.fitting.curves import Curved, best_curved, likeliest
+from conv_cli.fitting.geometry import placed
 from conv_cli.fitting.misfit import Misfit, misfit
 from conv_cli.fitting.pairs import Pair, Size
 from conv_cli.fitting.shift import estimated_shift
@@ -30,8 +31,16 @@ _RANKS = {"median": 0.5, "minimum": 0.0, "maximum": 1.0}
 _RANK_SIDES = 3, 5, 7
 _STRAIGHT = 0.2
 """Ranks whose error goes to one side by more than this share of it do not make the target."""
+_NOISE_LIKE = 0.5
+"""Half of the pixels are off by more than this share of the error where that is noise."""
 _ROUGH_SIZE, _NEARER = (5, 5), 0.7
 """How the input lies is tried with this size first, which must leave less of the error."""
+
+
+_MUCH_NEARER = 0.5
+"""A picture that lies otherwise leaves no more of the error than this once it is laid right."""
+_LEAST_ANGLE, _LEAST_SCALE = 0.02, 3e-4
+"""Degrees, and share, below which a picture is not turned or scaled to speak of."""
 
 
 class Cause(NamedTuple):
@@ -101,6 +110,7 @@ def cause_of(
         lambda: _rank(pairs[0], scale),
         lambda: _by_place(pairs, scale, centre),
         lambda: _flipped(pairs, scale),
+        lambda: _turned(pairs, scale),
     )
     return next((cause for attempt in tried if (cause := attempt()) is not None), None)
 
@@ -149,7 +159,8 @@ def _rank(pair: Pair, scale: _Scale) -> Cause | None:
             makes = f"the {name} of {side}x{side} pixels makes"
             if same >= _ALIKE:
                 return Cause("neighbours", f"{makes} {same * 100:.4g} % of the pixels")
-            if scale.better(error) and abs(float(off.mean())) < _STRAIGHT * error:
+            even = float(np.median(np.abs(off))) > _NOISE_LIKE * error
+            if even and scale.better(error) and abs(float(off.mean())) < _STRAIGHT * error:
                 return Cause("neighbours", f"{makes} the target but for {error:.3g} levels")
     return None
 
@@ -237,3 +248,25 @@ def _flipped(pairs: Sequence[Pair], scale: _Scale) -> Cause | None:
                 (), number,
             )  # fmt: skip
     return None
+
+
+def _turned(pairs: Sequence[Pair], scale: _Scale) -> Cause | None:
+    """Return by what angle and scale the input was laid on the target.
+
+    Between pixels tools interpolate in ways of their own, so that a kernel makes most, not all.
+    """
+    found = placed(pairs[0])
+    if found is None:
+        return None
+    near = best_curved([found.pair], "plain", scale.top, scale.floor)
+    if near is None or not near.rmse < _MUCH_NEARER * scale.plain:
+        return None
+    how = [f"turned by {abs(found.angle):.3g}° to the {'left' if found.angle > 0 else 'right'}"]
+    how = how if abs(found.angle) >= _LEAST_ANGLE else []
+    if abs(found.scale - 1) >= _LEAST_SCALE:
+        how.append(f"scaled by {found.scale:.4g}")
+    laid = " and ".join(how) or "moved by a part of a pixel, or bent"
+    return Cause(
+        "geometry",
+        f"the target is the input {laid}, which leaves {near.rmse:.3g} levels of {scale.plain:.3g}",
+    )
