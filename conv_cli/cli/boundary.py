@@ -202,6 +202,7 @@ _EXAMPLES = {
     "DIR": "maps/",
     "FILE.html": "fit.html",
     "FORMAT": "png",
+    "HxW": "8x10",
     "IMAGE": "photo.jpg",
     "IMAGES...": "photo.jpg",
     "INPUT TARGET...": "before.png after.png",

@@ -10,6 +10,7 @@ from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import LayerType, PlaceType, ShapeType
 from conv_cli.cli.models import read_network
 from conv_cli.cli.options import as_json_option, force_option, max_pixels_option
+from conv_cli.cli.terminal import table
 from conv_cli.io.files import check_target
 
 if TYPE_CHECKING:
@@ -149,11 +150,8 @@ def _print_layers(layers: "list[LayerInfo]", as_json: bool) -> None:
             click.echo(json.dumps(layer._asdict()))
         return
     titles = ("layer", "kind", "output", "params", "mul-adds", "field", "jump", "start", "dense")
-    rows = [titles, *(_cells(layer) for layer in layers)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells))
+    for line in table([titles, *(_cells(layer) for layer in layers)]):
+        click.echo(line)
 
 
 def _cells(layer: "LayerInfo") -> tuple[str, ...]:

@@ -176,6 +176,22 @@ progress_option = click.option(
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
 
 
+def sliding_params(
+    padding: "str | tuple[int, int]",
+    border: "Border",
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> "ConvParams":
+    """Return how kernels slide, as the options say it."""
+    from conv_cli.correlation.params import ConvParams
+
+    sides: Any = padding
+    if not isinstance(padding, str):
+        rows, columns = padding
+        sides = (rows, rows), (columns, columns)
+    return ConvParams(padding=sides, border=border, stride=stride, dilation=dilation)
+
+
 class Sliding(NamedTuple):
     """What the options say of how a kernel slides, and over what."""
 
@@ -203,15 +219,7 @@ class Sliding(NamedTuple):
     @property
     def params(self) -> "ConvParams":
         """How they slide."""
-        from conv_cli.correlation.params import ConvParams
-
-        padding: Any = self.padding
-        if not isinstance(padding, str):
-            rows, columns = padding
-            padding = (rows, rows), (columns, columns)
-        return ConvParams(
-            padding=padding, border=self.border, stride=self.stride, dilation=self.dilation
-        )
+        return sliding_params(self.padding, self.border, self.stride, self.dilation)
 
 
 class PixelForm(NamedTuple):
