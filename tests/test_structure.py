@@ -103,7 +103,8 @@ def test_no_module_imports_itself_by_a_detour_lazy_or_not():
 
 
 @pytest.mark.parametrize(
-    ("library", "home"), [("click", "cli"), ("PIL", "images"), ("tifffile", "images")]
+    ("library", "home"),
+    [("click", "cli"), ("PIL", "images"), ("tifffile", "images"), ("onnx", "networks")],
 )
 def test_library_has_one_importer(library, home):
     importers = {
@@ -129,7 +130,8 @@ def test_engines_do_not_know_each_other():
     [["--help"], ["--version"], ["apply", "--help"], ["kernels", "--help"]]
     + [["kernels", name, "--help"] for name in ("list", "show", "convert", "compose", "rotate")]
     + [["explain", "--help"], ["find", "--help"], ["guide", "--help"]]
-    + [["net", "--help"], ["net", "fit", "--help"]],
+    + [["net", "--help"], ["net", "fit", "--help"]]
+    + [["net", "audit", "--help"], ["kernels", "dense", "--help"]],
 )
 def test_help_does_not_wait_for_numpy_and_pillow(arguments):
     code = (

@@ -64,8 +64,11 @@ def read_bounded(file: Path, limit: int, what: str) -> bytes:
     kind `what` ("kernel") needs to be.
     """
     with opened(file, what) as (stream, size):
-        contents = b"" if size > limit else stream.read(limit + 1)
-    if max(size, len(contents)) > limit:  # it grew, or did not tell its size
+        # As many bytes as are asked for are allocated, however few there are.
+        contents = b"" if size > limit else stream.read(size + 1)
+        if len(contents) > size:  # it grew, or did not tell its size
+            contents += stream.read(limit)
+    if max(size, len(contents)) > limit:
         raise ConvError(f"larger than {limit:,} bytes, which no {what} needs")
     return contents
 
