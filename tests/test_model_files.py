@@ -512,6 +512,7 @@ BROKEN_ONNX = {
     "empty": (b"", "neither nodes nor tensors"),
     "text": (b"hello, world", "no ONNX model"),
     "a length beyond the file": (b"\x3a\xff\xff\xff\xff\x07", "no ONNX model"),
+    "a name in no UTF-8": (edited(same).replace(b"Conv", b"Co\xffv"), "names are no text"),
     "cut short": (edited(same)[:-20], "no ONNX model"),
     "names twice": (edited(twice), "two tensors called .w."),
     "raw too short": (edited(initializer(raw_data=b"1234")), "cut short"),

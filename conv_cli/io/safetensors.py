@@ -166,7 +166,8 @@ def decoded(raw: bytes, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
     flat = np.frombuffer(raw, NUMBERS[dtype])
     if dtype == "BF16":  # the upper half of a float32
         flat = (flat.astype(np.uint32) << 16).view(np.float32)
-    return flat.astype(read_as(dtype), copy=False).reshape(shape)
+    with np.errstate(invalid="ignore"):  # of NaN, which is for others to refuse
+        return flat.astype(read_as(dtype), copy=False).reshape(shape)
 
 
 def read_as(dtype: str) -> np.dtype[Any]:

@@ -4,6 +4,7 @@ Tensors that lie in a file beside the model are read from its own folder alone, 
 that leads out of it.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class OnnxFile:
         except Exception as error:  # of the parser, whatever its kind
             words = json_shown(" ".join(str(error).split()))
             raise ConvError(f"no ONNX model, or damaged ({words}); save it again") from None
+        if not all(isinstance(name, str) for name in _names(self.graph)):
+            raise ConvError("its names are no text, so it is damaged; save it again")
         if not self.graph.node and not self.graph.initializer:
             raise ConvError("no ONNX model: it has neither nodes nor tensors")
         self._tensors: dict[str, Any] = {}
@@ -132,6 +135,24 @@ class OnnxFile:
                 )
             stream.seek(offset)
             return stream.read(length)
+
+
+def _names(graph: Any) -> Iterator[Any]:
+    """Yield every name in a graph; those that are no UTF-8 come as bytes."""
+    for value in (*graph.input, *graph.initializer):
+        yield value.name
+    for node in graph.node:
+        yield from (node.op_type, node.name, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
+            yield from _pairs(attribute.t)
+    for tensor in graph.initializer:
+        yield from _pairs(tensor)
+
+
+def _pairs(tensor: Any) -> Iterator[Any]:
+    for entry in tensor.external_data:
+        yield from (entry.key, entry.value)
 
 
 def _library() -> Any:

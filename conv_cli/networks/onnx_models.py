@@ -97,7 +97,9 @@ def _append(found: list[_Made], node: Any, value: str, file: OnnxFile, place: Pl
     if kind == "Mul" and list(node.input) == [value, value]:
         found.append(_Made({"square": {}}, _name(node)))
     elif kind == "BatchNormalization":
-        _fold(found, list(_constants(node, value, file, place)), attributes, _name(node), place)
+        arrays = list(_constants(node, value, file, place))
+        with np.errstate(all="ignore"):  # what is not finite is refused
+            _fold(found, arrays, attributes, _name(node), place)
     elif kind in _POINTWISE:
         found.append(_Made({_POINTWISE[kind]: {}}, _name(node)))
     elif kind in _READERS:
