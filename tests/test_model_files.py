@@ -375,6 +375,19 @@ class TestOnnxLayers:
         x = random(2, 9, 11)
         np.testing.assert_allclose(made(tmp_path, model)(x), truths(model, x)[1], atol=1e-4)
 
+    def test_normalizations_after_a_bias_are_folded_into_it(self, tmp_path):
+        tensors = {name: random(2) for name in ("b", "g", "s", "m")} | {"v": random(2) ** 2}
+        model = chained(
+            node("Conv", "x w b", "c"),
+            node("BatchNormalization", "c g s m v", "n"),
+            node("BatchNormalization", "n s m b v", "n2", epsilon=0.5),
+            w=random(2, 2, 3, 3), **tensors,
+        )  # fmt: skip
+        x = random(2, 9, 11)
+        network = made(tmp_path, model)
+        assert len(network.layers) == 1
+        np.testing.assert_allclose(network(x), truths(model, x)[2], atol=1e-3, rtol=1e-5)
+
     def test_weights_may_be_constants_in_the_graph(self, tmp_path):
         weight = random(1, 2, 2, 2)
         constant = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(weight))
