@@ -307,8 +307,8 @@ def flipped(subject: Subject) -> Step:
             "networks compute. Mathematical <em>convolution</em> turns the kernel by 180° first."
         )
         + formula(
-            row(sign("("), name("X"), sign("⋆"), name("K"), sign(")"),
-                below("", row(name("i"), sign(","), name("j"))), sign("="),
+            row(below(row(sign("("), name("X"), sign("⋆"), name("K"), sign(")")),
+                      row(name("i"), sign(","), name("j"))), sign("="),
                 total(row(name("a"), sign(","), name("b")),
                       row(indexed("K", "a", "b"), indexed("X", "i+a", "j+b")))),
             "X correlated with K, at i j, is the sum over a and b of K a b times X i plus a, j "
