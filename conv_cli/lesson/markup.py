@@ -110,8 +110,8 @@ def table(caption: str, titles: Sequence[str], rows: Iterable[Sequence[object]])
         for first, *rest in rows
     )
     return (
-        f'<div class="wide" tabindex="0"><table><caption>{caption}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="wide" tabindex="0"><table><caption>{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 

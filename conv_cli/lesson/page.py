@@ -36,7 +36,8 @@ code { font-family: ui-monospace, monospace; font-size: .92em; }
 figure { margin: 0; max-width: 100%; } figcaption { font-size: .9rem; color: #444; }
 figure img { max-width: 100%; height: auto; border: 1px solid #bbb; }
 figure.small img { width: 12rem; image-rendering: pixelated; }
-.wide { overflow-x: auto; } table { overflow-wrap: normal; border-collapse: collapse; margin: .5rem 0; }
+.wide { overflow-x: auto; }
+table { overflow-wrap: normal; border-collapse: collapse; margin: .5rem 0; }
 caption { text-align: left; font-size: .9rem; color: #444; padding: .2rem 0; }
 th, td { padding: .3rem .8rem; text-align: right; border: 1px solid #ccc;
          font-variant-numeric: tabular-nums; }
