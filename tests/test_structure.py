@@ -32,8 +32,11 @@ ALLOWED = {
     "report": {
         "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
     },
+    "lesson": {
+        "borders", "correlation", "errors", "filtering", "finding", "fitting", "images", "kernels", "layers", "networks", "pipeline", "report",
+    },
     "cli": {
-        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
+        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "lesson", "networks", "pipeline", "report",
     },
     "__main__": {"cli"},
     "__init__": {"filtering", "finding", "fitting", "images", "kernels", "layers", "networks"},
