@@ -33,7 +33,7 @@ ALLOWED = {
         "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
     },
     "cli": {
-        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
+        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "parallel", "pipeline", "report",
     },
     "__main__": {"cli"},
     "__init__": {"filtering", "finding", "fitting", "images", "kernels", "layers", "networks"},
@@ -103,7 +103,8 @@ def test_no_module_imports_itself_by_a_detour_lazy_or_not():
 
 
 @pytest.mark.parametrize(
-    ("library", "home"), [("click", "cli"), ("PIL", "images"), ("tifffile", "images")]
+    ("library", "home"),
+    [("click", "cli"), ("PIL", "images"), ("tifffile", "images"), ("distributed", "parallel")],
 )
 def test_library_has_one_importer(library, home):
     importers = {

@@ -5,10 +5,11 @@ import os
 import stat
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 import numpy.typing as npt
 
@@ -19,8 +20,12 @@ from conv_cli.io.json import finite_or_none, plain
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads, limited_threads
+from conv_cli.pipeline.elsewhere import Errand, Errander, Errands, Known, as_typed
 from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
+
+if TYPE_CHECKING:
+    from conv_cli.parallel.cluster import Cluster
 
 Pixels = npt.NDArray[Any]
 BROKEN_PIPE = "broken pipe: what reads it has ended before the end; let it take everything"
@@ -184,6 +189,7 @@ class Run:
     max_pixels : int. Larger images are refused.
     stdin, stdout : BinaryIO. For images named "-".
     read : sequence of str. Files that are read besides the images, and as little overwritten.
+    cluster : Cluster, optional. Does the work in place of processes here.
     """
 
     def __init__(
@@ -196,7 +202,9 @@ class Run:
         stdin: BinaryIO,
         stdout: BinaryIO,
         read: Sequence[str] = (),
+        cluster: "Cluster | None" = None,
     ) -> None:
+        self._cluster = cluster
         self._read_besides = tuple(read)
         self._task, self._to = task, destination
         self._threads = threads or available_threads()
@@ -224,6 +232,12 @@ class Run:
         exception in it, stops the work.
         """
         self._prepare(jobs)
+        if self._cluster is not None:
+            errands = Errands(jobs, self._known)
+            work = Errander(self._remote())
+            for results in self._cluster.answers(work, errands, progress, self._lost_elsewhere):
+                yield from results
+            return
         if len(jobs) == 1 and self._is_plain(jobs[0]):
             yield from self._run(jobs[0], progress or _ignore)
             return
@@ -268,12 +282,22 @@ class Run:
             return _failure(job, output, error)
         return _result(job, output, shape=shape, dtype=dtype, planned=True)
 
-    def _run(self, job: Job, progress: Progress) -> list[Result]:
-        """Make the maps of one image that may be written; the others are not worth reading it."""
+    def _remote(self) -> Callable[[Job, Progress, Known | None], list[Result]]:
+        """Return what does a job on another machine, with one thread and what it needs alone."""
+        remote = copy(self)
+        remote._cluster, remote._stdout, remote._protected = None, -1, set()
+        remote._threads = remote._processes = 1
+        return remote._run
+
+    def _run(self, job: Job, progress: Progress, known: Known | None = None) -> list[Result]:
+        """Make the maps of one image that may be written; the others are not worth reading it.
+
+        known : dict, optional. By output, its result where that is known already.
+        """
         try:
             self._check_source(job)
             outputs = self._task.outputs(job, lambda: self._probe(job))
-            results = {output: self._known(job, output) for output in outputs}
+            results = known or {output: self._known(job, output) for output in outputs}
             if any(known is not None and known.error for known in results.values()):
                 self._probe(job)  # what is wrong with the image is to be said before
             missing = [output for output, known in results.items() if known is None]
@@ -386,6 +410,9 @@ class Run:
             return piped if path == STDIO else _if_regular(Path(path).stat())
         except (OSError, ValueError):
             return None
+
+    def _lost_elsewhere(self, errand: Errand, process: int, how: str) -> list[Result]:
+        return [as_typed(each, errand.typed) for each in self._lost(errand.job, process, how)]
 
     def _lost(self, job: Job, process: int, how: str) -> list[Result]:
         """Return the result of an image whose process died, and remove what that was writing."""
