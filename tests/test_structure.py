@@ -15,7 +15,7 @@ ALLOWED = {
     "borders": {"errors"},
     "colors": {"errors"},
     "io": {"errors"},
-    "parallel": {"errors"},
+    "parallel": {"errors", "io"},
     "kernels": {"errors", "io"},
     "correlation": {"errors", "borders", "parallel"},
     "layers": {"errors", "borders", "correlation"},

@@ -4,6 +4,7 @@ Batches of about two seconds travel, as a scheduler takes far longer for ten tho
 a hundred; and only names, options and kernels do: workers open and write the files themselves.
 """
 
+import json
 import logging
 import os
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from conv_cli.errors import ConvError
+from conv_cli.io.files import read_bounded
 from conv_cli.parallel.processes import Progress, Work
 from conv_cli.parallel.threads import available_threads
 
@@ -26,6 +28,7 @@ LOCAL = "local"
 """The address that means a cluster of this run's own, on this machine."""
 _PACKAGES = ("conv-cli", "numpy", "pillow")
 """What workers must have in the same version: else their pixels may differ."""
+_MOST_BYTES = 1 << 20
 _CONNECT_SECONDS = 5
 _WORKERS_SECONDS = 2
 _BATCH_SECONDS = 2.0
@@ -58,8 +61,7 @@ def connected(address: str, workers: int | None = None) -> Iterator["Cluster"]:
         from distributed import Client, LocalCluster
     except ImportError:
         raise ClusterError("--cluster: needs dask; run pip install 'conv-cli[dask]'") from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    logging.getLogger("tornado").setLevel(logging.CRITICAL)
+    logging.disable(logging.CRITICAL)  # what matters of it is said in our own words
     own: Any = None
     client: Any = None
     dask.config.set({"distributed.comm.timeouts.connect": f"{_CONNECT_SECONDS}s"})
@@ -73,9 +75,9 @@ def connected(address: str, workers: int | None = None) -> Iterator["Cluster"]:
             )
             client = Client(own, set_as_default=False)
         else:
-            where = {"scheduler_file": address} if Path(address).is_file() else {"address": address}
             try:
-                client = Client(**where, timeout=_CONNECT_SECONDS, set_as_default=False)
+                where = _address_in(address)
+                client = Client(where, timeout=_CONNECT_SECONDS, set_as_default=False)
             except (OSError, ValueError, TimeoutError):
                 raise ClusterError(
                     f"--cluster {address}: no scheduler answers there; check the address, start "
@@ -88,6 +90,20 @@ def connected(address: str, workers: int | None = None) -> Iterator["Cluster"]:
                 client.close(timeout=1)
             if own is not None:
                 own.close(timeout=1)
+        logging.disable(logging.NOTSET)
+
+
+def _address_in(name: str) -> str:
+    """Return the address that a scheduler's file holds; a name of no file is one itself.
+
+    Raises ValueError for a file of anything else.
+    """
+    if not Path(name).is_file():
+        return name
+    found = json.loads(read_bounded(Path(name), _MOST_BYTES, "scheduler file"))
+    if not isinstance(found, dict) or not isinstance(found.get("address"), str):
+        raise ValueError(name)
+    return str(found["address"])
 
 
 class _Batch(NamedTuple):

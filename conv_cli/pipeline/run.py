@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Pixels = npt.NDArray[Any]
 BROKEN_PIPE = "broken pipe: what reads it has ended before the end; let it take everything"
+_EXISTS = "exists; use --force to overwrite it or --skip-existing to keep it"
 _NOTED = 0.01
 """The share of clipped values from which on a person is told."""
 _SMALL = 16 << 20  # bytes that are not worth asking for
@@ -214,6 +215,7 @@ class Run:
         self._stdout = _descriptor(stdout)
         self._read_stdin: Callable[[], bytes] | None = lambda: stream_bytes(stdin)
         self._piped = b""
+        self._is_elsewhere = False
         self._processes = 1
         self._protected: set[tuple[int, int]] = set()
 
@@ -286,6 +288,7 @@ class Run:
         """Return what does a job on another machine, with one thread and what it needs alone."""
         remote = copy(self)
         remote._cluster, remote._stdout, remote._protected = None, -1, set()
+        remote._is_elsewhere = True
         remote._threads = remote._processes = 1
         return remote._run
 
@@ -357,6 +360,8 @@ class Run:
                 return write(stream)
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
+        if self._is_elsewhere and not self._to.force and os.path.lexists(output.path):
+            return _made_before(output.path, write)
         return write_atomically(output.path, write, force=self._to.force)
 
     def _check_source(self, job: Job) -> None:
@@ -398,8 +403,8 @@ class Run:
             return _result(job, output, skipped=True)
         if self._identity(path, self._stdout_identity) in self._protected:
             reason = INPUT
-        elif not self._to.force and path != STDIO:
-            reason = "exists; use --force to overwrite it or --skip-existing to keep it"
+        elif not (self._to.force or self._is_elsewhere or path == STDIO):
+            reason = _EXISTS
         else:
             return None
         return _result(job, output, error=f"{path}: {reason}")
@@ -425,6 +430,18 @@ class Run:
             "short: try it alone"
         )
         return [Result(name, error=error)]
+
+
+def _made_before(path: str, write: Write) -> Made:
+    """Return a map whose file is there, made by a worker that died before it could say so.
+
+    Raises ImageError if the file holds anything else.
+    """
+    stream = BytesIO()
+    made = write(stream)
+    if Path(path).read_bytes() != stream.getvalue():
+        raise ImageError(f"{path}: {_EXISTS}")
+    return made
 
 
 def _result(job: Job, output: Output, **fields: Any) -> Result:
