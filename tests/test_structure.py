@@ -15,7 +15,7 @@ ALLOWED = {
     "borders": {"errors"},
     "colors": {"errors"},
     "io": {"errors"},
-    "parallel": {"errors"},
+    "parallel": {"errors", "io"},
     "kernels": {"errors", "io"},
     "correlation": {"errors", "borders", "parallel"},
     "layers": {"errors", "borders", "correlation"},
@@ -36,7 +36,7 @@ ALLOWED = {
         "borders", "correlation", "errors", "filtering", "finding", "fitting", "images", "kernels", "layers", "networks", "pipeline", "report",
     },
     "cli": {
-        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "lesson", "networks", "pipeline", "report",
+        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "lesson", "networks", "parallel", "pipeline", "report",
     },
     "__main__": {"cli"},
     "__init__": {"filtering", "finding", "fitting", "images", "kernels", "layers", "networks"},
@@ -107,7 +107,13 @@ def test_no_module_imports_itself_by_a_detour_lazy_or_not():
 
 @pytest.mark.parametrize(
     ("library", "home"),
-    [("click", "cli"), ("PIL", "images"), ("tifffile", "images"), ("onnx", "networks")],
+    [
+        ("click", "cli"),
+        ("PIL", "images"),
+        ("tifffile", "images"),
+        ("onnx", "networks"),
+        ("distributed", "parallel"),
+    ],
 )
 def test_library_has_one_importer(library, home):
     importers = {

@@ -198,6 +198,7 @@ _EXAMPLES = {
     "T": "0.8",
     "B": "128",
     "CxHxW": "3x480x640",
+    "ADDRESS": "tcp://host:8786",
     "ANGLE": "45",
     "DIR": "maps/",
     "FILE.html": "fit.html",

@@ -161,6 +161,12 @@ jobs_option = click.option(
     metavar="N",
     help="Threads in all; the pixels are the same for every N.  [default: all cores]",
 )
+cluster_option = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Run on a Dask cluster whose machines see the same files: tcp://host:8786, the "
+    "scheduler's file, or local for one that is started here.",
+)
 skip_existing_option = click.option(
     "--skip-existing", is_flag=True, help="Leave out results whose file is there."
 )
@@ -234,6 +240,7 @@ class BatchOptions(NamedTuple):
     """What the options say of many images and their files."""
 
     jobs: int | None
+    cluster: str | None
     max_pixels: int
     force: bool
     skip_existing: bool
@@ -290,7 +297,7 @@ batch_options = as_one(
     "batch",
     BatchOptions,
     [
-        jobs_option, max_pixels_option, force_option,
+        jobs_option, cluster_option, max_pixels_option, force_option,
         skip_existing_option, dry_run_option, as_json_option,
     ],
 )  # fmt: skip
