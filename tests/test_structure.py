@@ -13,6 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ALLOWED = {
     "errors": set(),
     "borders": {"errors"},
+    "colormaps": set(),
     "colors": {"errors"},
     "io": {"errors"},
     "parallel": {"errors"},
@@ -23,14 +24,14 @@ ALLOWED = {
     "images": {"errors", "io", "parallel"},
     "networks": {"borders", "correlation", "errors", "io", "kernels", "layers"},
     "pipeline": {
-        "borders", "colors", "correlation", "errors", "finding", "images", "io", "kernels", "networks", "parallel",
+        "borders", "colormaps", "colors", "correlation", "errors", "finding", "images", "io", "kernels", "networks", "parallel",
     },
     "filtering": {"borders", "correlation", "errors", "images", "kernels", "layers", "pipeline"},
     "fitting": {
         "borders", "colors", "correlation", "errors", "images", "io", "kernels", "layers", "parallel",
     },
     "report": {
-        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
+        "borders", "colormaps", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
     },
     "cli": {
         "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",

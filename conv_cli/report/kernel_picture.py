@@ -8,7 +8,7 @@ import numpy.typing as npt
 from conv_cli.errors import KernelError
 from conv_cli.images.drawing import text_coverage
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.report.colour_scale import diverging, ink
+from conv_cli.colormaps import diverging, ink
 from conv_cli.report.kernel_text import number_texts
 
 Pixels = npt.NDArray[np.uint8]

@@ -4,7 +4,7 @@ import html
 
 from conv_cli.errors import KernelError
 from conv_cli.kernels.kernel import Weights
-from conv_cli.report.colour_scale import Colour, diverging, ink
+from conv_cli.colormaps import Colour, diverging, hexadecimal, ink
 from conv_cli.report.kernel_text import number_texts
 
 _MOST_CELLS = 10_000
@@ -63,10 +63,6 @@ def kernel_page(weights: Weights, *, origin: tuple[int, int], caption: str) -> s
 
 
 def _cell(text: str, *, title: str, colour: Colour, framed: bool) -> str:
-    style = f"background:{_hex(colour)};color:{_hex(ink(colour))}"
+    style = f"background:{hexadecimal(colour)};color:{hexadecimal(ink(colour))}"
     kind = ' class="origin"' if framed else ""
     return f'<td{kind} style="{style}" title="{title}">{text}</td>'
-
-
-def _hex(colour: Colour) -> str:
-    return "#" + "".join(f"{int(channel):02x}" for channel in colour)
