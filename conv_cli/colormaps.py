@@ -54,7 +54,8 @@ def along(colormap: ColormapName, share: npt.ArrayLike) -> npt.NDArray[np.uint8]
     """Return the colours (..., 3) at shares of the way along a map, 0..1; beyond, the ends."""
     stops = _STOPS[colormap]
     places = np.linspace(0, 1, len(stops))
-    channels = [np.interp(share, places, stops[:, channel]) for channel in range(3)]
+    along_it = np.asarray(share, np.float64)
+    channels = [np.interp(along_it, places, stops[:, channel]) for channel in range(3)]
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 

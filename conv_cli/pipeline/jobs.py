@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from conv_cli.colormaps import ColormapName
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import (
     FORMATS,
@@ -75,7 +76,8 @@ class Destination(NamedTuple):
     """Where results go and in which form; the options that concern files.
 
     ``output`` is None where results are shown or printed alone; ``single`` says that it is one file
-    and no folder; ``show`` that results are to be looked at too.
+    and no folder; ``show`` that results are to be looked at too; ``look_side`` how many rows and
+    columns a picture of each has on a sheet, 0 without one.
     """
 
     output: str | None
@@ -84,9 +86,11 @@ class Destination(NamedTuple):
     depth: str | None = None
     white: float | None = None
     range: Range | None = None
+    colormap: ColormapName | None = None
     compress: bool = False
     quality: int | None = None
     show: bool = False
+    look_side: int = 0
     force: bool = False
     skip_existing: bool = False
     single: bool = False

@@ -2,9 +2,9 @@
 
 import html
 
+from conv_cli.colormaps import Colour, diverging, hexadecimal, ink
 from conv_cli.errors import KernelError
 from conv_cli.kernels.kernel import Weights
-from conv_cli.colormaps import Colour, diverging, hexadecimal, ink
 from conv_cli.report.kernel_text import number_texts
 
 _MOST_CELLS = 10_000

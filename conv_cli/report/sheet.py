@@ -1,0 +1,111 @@
+"""A sheet: pictures side by side, each with its name and range. What is on it, and where."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from conv_cli.pipeline.looks import Look
+
+MOST_CELLS = 1200
+"""Pictures of a sheet; it would be no help to look at more."""
+MOST_MAPS = 64
+"""Maps of one layer of a network."""
+_MOST_VALUES = 4 << 20
+"""Of all pictures of a page together, so that it stays below some ten megabytes."""
+_BOXES = ((6, 480), (12, 360), (30, 256), (100, 200))
+"""Up to so many pictures, the pixels of the side of each."""
+_LEAST_BOX, _LARGEST = 160, 512
+_ASPECT = 1.5
+"""Of a sheet: its width by its height, about."""
+
+
+class Group(NamedTuple):
+    """What belongs together on a sheet: an image and its maps, the maps of a layer, a bank.
+
+    title : str, "" without one. Stands above.
+    looks : the pictures, in order.
+    """
+
+    title: str
+    looks: tuple[Look, ...]
+
+
+class Sheet(NamedTuple):
+    """What is on a sheet.
+
+    title : str
+    groups : each begins a line of its own.
+    """
+
+    title: str
+    groups: tuple[Group, ...]
+
+    @property
+    def size(self) -> int:
+        """How many pictures it has."""
+        return sum(len(group.looks) for group in self.groups)
+
+
+def box_side(count: int) -> int:
+    """Return the side of the square that each of so many pictures fits into, in a picture."""
+    return next((side for most, side in _BOXES if count <= most), _LEAST_BOX)
+
+
+def look_side(count: int, path: str) -> int:
+    """Return the rows and columns that each of so many pictures of a sheet keeps at most.
+
+    path : str. Of the sheet: a page has room for more, as its pictures can be enlarged.
+    """
+    count = max(1, min(count, MOST_CELLS))
+    if not path.lower().endswith(".html"):
+        return box_side(count)
+    return min(_LARGEST, math.isqrt(_MOST_VALUES // count))
+
+
+def columns_of(sheet: Sheet) -> int:
+    """Return how many pictures stand side by side, for a sheet of a pleasant shape.
+
+    That is the number for which width by height comes nearest to 3 by 2; of two equally near the
+    one that leaves fewer places empty.
+    """
+    sizes = [len(group.looks) for group in sheet.groups]
+
+    def strangeness(columns: int) -> tuple[float, int]:
+        lines = sum(-(-size // columns) for size in sizes)
+        empty = lines * columns - sum(sizes)
+        # Captions make a cell higher than wide.
+        return abs(math.log(columns / (1.15 * lines) / _ASPECT)) + empty / (4 * columns), empty
+
+    return min(range(1, max(sizes) + 1), key=strangeness)
+
+
+def lines_of(looks: Sequence[Look], columns: int) -> Iterator[Sequence[Look]]:
+    """Yield pictures by the line that they stand in."""
+    for start in range(0, len(looks), columns):
+        yield looks[start : start + columns]
+
+
+def number(value: float) -> str:
+    """Return a value as captions write it: in four digits, whole numbers in full."""
+    if value.is_integer() and abs(value) < 1e7:
+        return f"{int(value)}"
+    return f"{value:.4g}"
+
+
+def range_words(look: Look) -> str:
+    """Return the least and the greatest value of a picture."""
+    if math.isnan(look.low):
+        return "no values"
+    return f"{number(look.low)} to {number(look.high)}"
+
+
+def colour_words(look: Look) -> str:
+    """Return what its colours mean."""
+    if look.values.ndim == 3:
+        return "in its own colours"
+    ends = {
+        "diverging": ("blue", "red"), "viridis": ("dark blue", "yellow"), "grey": ("black", "white")
+    }[look.scale.colormap]  # fmt: skip
+    middle = ", white 0" if look.scale.colormap == "diverging" else ""
+    low, high = number(look.scale.low), number(look.scale.high)
+    return f"from {ends[0]} {low} to {ends[1]} {high}{middle}"
