@@ -1,9 +1,9 @@
 """--sheet: one picture of all that a run looks at, written when it is done."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conv_cli.pipeline.run import Result
     from conv_cli.report.sheet import Group, Sheet
 
+F = TypeVar("F", bound=Callable[..., Any])
 _ENDINGS = (".png", ".jpg", ".jpeg", ".html")
 _MOST_IMAGES = 100
 
@@ -35,7 +36,7 @@ class SheetType(click.ParamType):
         return str(value)
 
 
-def sheet_option(what: str) -> Any:
+def sheet_option(what: str) -> Callable[[F], F]:
     """Return the option, whose help says what is on the sheet."""
     return click.option(
         "--sheet",
@@ -70,7 +71,7 @@ class SheetFile:
         self._batch, self._images = batch, images
         self._looks: dict[str, list[Look]] = {}
         self._totals: dict[tuple[str, int | None], int] = {}
-        self._skipped = 0
+        self._skipped = self._count = self._seen = 0
 
     @property
     def is_wanted(self) -> bool:
@@ -103,8 +104,13 @@ class SheetFile:
         self._skipped += result.skipped
         if not result.looks:
             return
-        looks = self._looks.setdefault(result.image, [result.looks[0]])
-        looks += result.looks[1:]
+        from conv_cli.report.sheet import MOST_CELLS
+
+        new = result.looks[result.image in self._looks :]
+        self._seen += len(new)
+        room = MOST_CELLS - self._count
+        self._count += len(new[:room])
+        self._looks.setdefault(result.image, []).extend(new[:room])
         maps = (result.shape or (1,))[0] if result.channel is None else 1
         key = result.image, result.layer
         self._totals[key] = self._totals.get(key, 0) + maps
@@ -123,29 +129,28 @@ class SheetFile:
     @property
     def notes(self) -> Iterable[str]:
         """What a person has to know of it."""
+        if self._seen > self._count:
+            yield f"{self.path}: shows the first {self._count:,} of {self._seen:,} pictures"
         if self._skipped and self._looks:
             yield f"{self.path}: lacks the {self._skipped:,} results that were there already"
         if not self._looks and self._skipped and self.is_wanted:
             yield f"{self.path}: not made, as all results were there already; use --force"
 
     def _sheet(self, title: str) -> "Sheet":
-        from conv_cli.report.sheet import MOST_CELLS, Group, Sheet
+        from conv_cli.report.sheet import Group, Sheet
 
-        names = _short_names(list(self._looks))
+        shown = {image: looks for image, looks in self._looks.items() if looks}
+        names = _short_names(list(shown))
         groups: list[Group] = []
-        for image, looks in self._looks.items():
+        for image, looks in shown.items():
             name = names[image]
             if looks[-1].layer is None:
                 groups.append(Group(name if self._images > 1 else "", tuple(looks)))
             else:
                 groups += self._layers(image, name, looks)
-        room, kept = MOST_CELLS, []
-        for group in groups:
-            kept.append(group._replace(looks=group.looks[:room]))
-            room -= len(kept[-1].looks)
         single = next(iter(names.values()))
         title = title or (single if self._images == 1 else f"{self._images} images")
-        return Sheet(title, tuple(group for group in kept if group.looks))
+        return Sheet(title, tuple(groups))
 
     def _layers(self, image: str, name: str, looks: "Sequence[Look]") -> "list[Group]":
         """Return the maps of an image by their layers, the image itself first."""
@@ -163,6 +168,7 @@ class SheetFile:
 
 def write_sheet(path: str, sheet: "Sheet", *, force: bool) -> None:
     """Write a sheet as its name says. Raises ImageError if the file cannot be made."""
+    sheet = sheet.fitting(path)
     if path.lower().endswith(".html"):
         from conv_cli.io.files import write_bytes
         from conv_cli.report.sheet_page import sheet_page

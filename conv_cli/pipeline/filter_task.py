@@ -33,7 +33,7 @@ from conv_cli.pipeline.feature_map import (
 )
 from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, nodata_of, output_shape
 from conv_cli.pipeline.jobs import Destination, Job, Output
-from conv_cli.pipeline.looks import Reduced, image_look, map_look, seen, signed
+from conv_cli.pipeline.looks import Look, Reduced, image_look, map_look, seen, signed
 from conv_cli.pipeline.run import Made, Write
 
 Array = npt.NDArray[Any]
@@ -159,8 +159,11 @@ class FilterTask(NamedTuple):
         self, image: Image, outputs: Sequence[Output], progress: Progress
     ) -> Iterator[tuple[Output, Write]]:
         """Yield what filters an image into each of its maps."""
+        side = self.to.look_side
+        window = self._pictured(image)
+        pictured = image_look("input", window, side, self.to.white) if side else None
         for output in outputs:
-            yield output, partial(self._filtered, image, output, progress)
+            yield output, partial(self._made, image, output, progress, pictured)
 
     def _form(self, image: Image | ImageInfo, output: Output) -> Form:
         """Return the form of a map, in colours where those are asked for and it holds no floats."""
@@ -196,12 +199,28 @@ class FilterTask(NamedTuple):
             )
         return self.rule._replace(gray=True) if colours == 3 else self.rule
 
+    def _made(
+        self,
+        image: Image,
+        output: Output,
+        progress: Progress,
+        pictured: Look | None,
+        stream: BinaryIO | None,
+    ) -> Made:
+        """Filter an image into a stream, if there is one, and look at its map for a sheet."""
+        if pictured is None:
+            return self._filtered(image, output, progress, stream)
+        if stream is None and not self.to.show:
+            made, look = self._looked_at(image, output, progress)
+        else:
+            made = self._filtered(image, output, lambda share: progress(share / 2), stream)
+            _, look = self._looked_at(image, output, lambda share: progress(share / 2))
+        return made._replace(looks=(pictured, look))
+
     def _filtered(
         self, image: Image, output: Output, progress: Progress, stream: BinaryIO | None
     ) -> Made:
         """Filter an image into a stream, whose rows are written while the next are computed."""
-        if stream is None and self.to.look_side and not self.to.show:
-            return self._looked_at(image, output, progress)
         form = self._form(image, output)
         described = replace(image, pixels=np.broadcast_to(np.zeros((), form.dtype), form.shape))
         if form.scale is not None:
@@ -230,11 +249,10 @@ class FilterTask(NamedTuple):
             form.shape, form.dtype.name, statistics, notes, plan.strategy, plan.reason,
             values=None if self.to.show else values,
             pictures=self._pictures(image, output, statistics) if self.to.show else (),
-            looks=self._looked_at(image, output).looks if self.to.look_side else (),
         )  # fmt: skip
 
-    def _looked_at(self, image: Image, output: Output, progress: Progress | None = None) -> Made:
-        """Return an image and its map as a sheet shows them, and nothing besides."""
+    def _looked_at(self, image: Image, output: Output, progress: Progress) -> tuple[Made, Look]:
+        """Return a map that is not written, and how a sheet shows it."""
         to = self.to
         rule = self._grey(image) if to.colormap else self.rule
         shape = output_shape(image, rule, output.kernels[0])
@@ -242,19 +260,16 @@ class FilterTask(NamedTuple):
         percentile = to.range.percentile if to.range else 100.0
         small = Reduced((*shape[:2], colours if colours == 3 else 1), to.look_side, percentile)
         real = np.dtype(np.float32)
-        made = filter_strips(
+        done = filter_strips(
             image, rule, output.kernels, real, Range("raw"), small, progress=progress
         )
-        looks = (
-            image_look("input", self._pictured(image), to.look_side, to.white),
-            map_look(
-                str(output.kernel), small, image.dtype, mode=to.range, top=to.white,
-                colormap=to.colormap, signed=all(k.is_zero_sum for k in output.kernels),
-            ),
+        look = map_look(
+            str(output.kernel), small, image.dtype, mode=to.range, top=to.white,
+            colormap=to.colormap, signed=all(k.is_zero_sum for k in output.kernels),
         )  # fmt: skip
-        plan = made.plan
         form = shape[:2] if shape[2] == 1 else shape
-        return Made(form, real.name, made.statistics, (), plan.strategy, plan.reason, looks=looks)
+        plan = done.plan
+        return Made(form, real.name, done.statistics, (), plan.strategy, plan.reason), look
 
     def _pictured(self, image: Image) -> Image:
         """Return what of an image is looked at: that of which its map is."""

@@ -128,7 +128,7 @@ class Job(NamedTuple):
 
     source : Input
     outputs : tuple of Output. Empty where they depend on the image.
-    stem : str. How the paths of its results begin then.
+    stem : str. How the paths of its results begin then, "" if they are not written.
     """
 
     source: Input
@@ -282,6 +282,8 @@ def network_jobs(inputs: Sequence[Input], to: Destination) -> list[Job]:
 
     Raises ConvError if the output is no folder, or two images would give maps of the same names.
     """
+    if to.output is None:
+        return [Job(source) for source in inputs]
     if to.output == STDIO:
         raise ConvError("-o -: maps are several files; give the name of a folder")
     _require_folder(to, 1, "")
@@ -294,7 +296,8 @@ def network_jobs(inputs: Sequence[Input], to: Destination) -> list[Job]:
 def layer_output(job: Job, layer: int, channel: int | None, format: str) -> Output:
     """Return the map of a layer, of one channel or, without, of all in one array."""
     number = "" if channel is None else f".{channel}"
-    return Output(f"{job.stem}.{layer}{number}.{format}", format, layer=layer, channel=channel)
+    path = f"{job.stem}.{layer}{number}.{format}" if job.stem else None
+    return Output(path, format, layer=layer, channel=channel)
 
 
 def find_jobs(

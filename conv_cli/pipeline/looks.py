@@ -15,6 +15,8 @@ from conv_cli.pipeline.percentiles import Tally
 Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[Any]
 
+MOST_MAPS = 64
+"""Maps of one layer of a network that are looked at."""
 _SIDE = 512
 """Rows and columns that are kept at most; terminals show fewer."""
 _STRIP = 256
@@ -35,6 +37,7 @@ class Look(NamedTuple):
     size : (rows, columns) before it was reduced.
     scale : Scale
     layer : int or None. Of a network, counted from 1.
+    note : str. What else is to be said of the values, behind their range.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Look(NamedTuple):
     size: tuple[int, int]
     scale: Scale
     layer: int | None = None
+    note: str = ""
 
     @property
     def pixels(self) -> Pixels:
@@ -190,13 +194,18 @@ def map_look(
     chosen = mode or Range("raw" if units.kind == "f" and not top else "clip")
     if colormap is None and signed and low < 0 and chosen.name in ("clip", "raw"):
         colormap, chosen = "diverging", Range("signed")
-    if colormap == "diverging" or values.shape[2] != 3:
-        values = values.mean(axis=2)
+    note, ends = "", (low, high)
+    if colormap is not None and values.shape[2] > 1:
+        # Colours stand for one value, so these are of the mean, whose ends are others.
+        note, values = ", in colours their mean", values.mean(axis=2, keepdims=True)
+        ends = float(np.nanmin(values)), float(np.nanmax(values))
+    if values.shape[2] != 3:
+        values = values[..., 0]
     scale, found = colour_scale(colormap or "grey", chosen, units, top)
     if found.needs_extremes and low <= high:
-        ends = _ends(found, low, high, small.tally)
-        scale = scale._replace(low=ends[0], high=ends[1])
-    return Look(name, values, low, high, small.shape[:2], scale, layer)
+        first, last = _ends(found, *ends, small.tally)
+        scale = scale._replace(low=first, high=last)
+    return Look(name, values, low, high, small.shape[:2], scale, layer, note)
 
 
 def _ends(mode: Range, low: float, high: float, tally: Tally | None) -> tuple[float, float]:

@@ -8,13 +8,13 @@ from conv_cli.pipeline.looks import Look
 
 MOST_CELLS = 1200
 """Pictures of a sheet; it would be no help to look at more."""
-MOST_MAPS = 64
-"""Maps of one layer of a network."""
 _MOST_VALUES = 4 << 20
 """Of all pictures of a page together, so that it stays below some ten megabytes."""
-_BOXES = ((6, 480), (12, 360), (30, 256), (100, 200))
+_BOXES = ((6, 440), (12, 340), (30, 256), (100, 200))
 """Up to so many pictures, the pixels of the side of each."""
 _LEAST_BOX, _LARGEST = 160, 512
+_CAPTION = 0.25
+"""Of the width of a picture, about."""
 _ASPECT = 1.5
 """Of a sheet: its width by its height, about."""
 
@@ -45,6 +45,15 @@ class Sheet(NamedTuple):
         """How many pictures it has."""
         return sum(len(group.looks) for group in self.groups)
 
+    def fitting(self, path: str) -> "Sheet":
+        """Return it with every picture reduced to what a file of that name has room for."""
+        side = look_side(self.size, path)
+        groups = (
+            group._replace(looks=tuple(look.within(side) for look in group.looks))
+            for group in self.groups
+        )
+        return self._replace(groups=tuple(groups))
+
 
 def box_side(count: int) -> int:
     """Return the side of the square that each of so many pictures fits into, in a picture."""
@@ -63,18 +72,19 @@ def look_side(count: int, path: str) -> int:
 
 
 def columns_of(sheet: Sheet) -> int:
-    """Return how many pictures stand side by side, for a sheet of a pleasant shape.
+    """Return how many pictures stand side by side, for a sheet that is about 3 wide and 2 high.
 
-    That is the number for which width by height comes nearest to 3 by 2; of two equally near the
-    one that leaves fewer places empty.
+    Of two numbers that make it so, the one that leaves fewer places empty.
     """
     sizes = [len(group.looks) for group in sheet.groups]
+    shapes = [look.size for group in sheet.groups for look in group.looks]
+    height = sum(min(rows / columns, 2.0) for rows, columns in shapes) / len(shapes) + _CAPTION
 
-    def strangeness(columns: int) -> tuple[float, int]:
+    def strangeness(columns: int) -> float:
         lines = sum(-(-size // columns) for size in sizes)
         empty = lines * columns - sum(sizes)
-        # Captions make a cell higher than wide.
-        return abs(math.log(columns / (1.15 * lines) / _ASPECT)) + empty / (4 * columns), empty
+        shape = columns / (lines * height)
+        return abs(math.log(shape / _ASPECT)) + empty / (2 * lines * columns)
 
     return min(range(1, max(sizes) + 1), key=strangeness)
 
@@ -96,7 +106,7 @@ def range_words(look: Look) -> str:
     """Return the least and the greatest value of a picture."""
     if math.isnan(look.low):
         return "no values"
-    return f"{number(look.low)} to {number(look.high)}"
+    return f"{number(look.low)} to {number(look.high)}{look.note}"
 
 
 def colour_words(look: Look) -> str:

@@ -26,15 +26,14 @@ h1 { font-size: 1.4rem; margin: .2rem 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.1rem; margin: 1.6rem 0 .6rem; overflow-wrap: anywhere; }
 p { margin: .3rem 0; color: #444; }
 kbd { border: 1px solid #888; border-radius: .2rem; padding: 0 .25em; font: inherit; }
-.grid { display: grid; gap: 1rem;
-        grid-template-columns: repeat(auto-fill, minmax(min(var(--cell), 46%), 1fr)); }
-figure { margin: 0; min-width: 0; }
-.open { display: block; width: 100%; max-width: var(--cell); padding: 0; border: 1px solid #bbb;
+.grid { display: flex; flex-wrap: wrap; gap: 1rem; margin-top: 1rem; }
+figure { margin: 0; width: min(var(--cell), calc(50% - .5rem)); }
+.open { display: block; width: 100%; padding: 0; border: 1px solid #bbb;
         background: #f6f6f6; cursor: zoom-in; }
 .open img { display: block; width: 100%; image-rendering: pixelated; }
 .open:focus-visible, .view:focus-visible, nav button:focus-visible
      { outline: 3px solid #0b57d0; outline-offset: 2px; }
-figcaption { font-size: .9rem; max-width: var(--cell); }
+figcaption { font-size: .9rem; }
 figcaption b { display: block; overflow-wrap: anywhere; }
 .range { display: block; color: #444; }
 .bar { display: block; height: .6rem; border: 1px solid #999; margin-top: .25rem; }
