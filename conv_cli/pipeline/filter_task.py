@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.colormaps import Scale
+from conv_cli.colors import white as white_of
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import (
     ARRAY_FORMATS,
@@ -256,9 +257,9 @@ class FilterTask(NamedTuple):
         to = self.to
         rule = self._grey(image) if to.colormap else self.rule
         shape = output_shape(image, rule, output.kernels[0])
-        colours = shape[2] - image.alpha
         percentile = to.range.percentile if to.range else 100.0
-        small = Reduced((*shape[:2], colours if colours == 3 else 1), to.look_side, percentile)
+        opaque = white_of(image.dtype) if image.alpha else None
+        small = Reduced(shape, to.look_side, percentile, opaque)
         real = np.dtype(np.float32)
         done = filter_strips(
             image, rule, output.kernels, real, Range("raw"), small, progress=progress

@@ -38,6 +38,7 @@ class Look(NamedTuple):
     scale : Scale
     layer : int or None. Of a network, counted from 1.
     note : str. What else is to be said of the values, behind their range.
+    opacity : ndarray, float32, (h, w), 0..1, or None. What is transparent shows white paper.
     """
 
     name: str
@@ -48,10 +49,18 @@ class Look(NamedTuple):
     scale: Scale
     layer: int | None = None
     note: str = ""
+    opacity: npt.NDArray[np.float32] | None = None
 
     @property
     def pixels(self) -> Pixels:
         """The picture, (h, w, 3); values that are not finite are grey."""
+        colours = self._opaque_pixels()
+        if self.opacity is not None:
+            share = self.opacity[..., None]
+            colours = np.rint(255 + share * (colours.astype(np.float32) - 255)).astype(np.uint8)
+        return colours
+
+    def _opaque_pixels(self) -> Pixels:
         finite = np.isfinite(self.values)
         if self.values.ndim == 2:
             colours = self.scale.colours(np.where(finite, self.values, 0))
@@ -66,10 +75,13 @@ class Look(NamedTuple):
         if max(self.values.shape[:2]) <= side:
             return self
         planes = self.values.reshape(*self.values.shape[:2], -1)
-        small = Reduced(planes.shape, side)
+        if self.opacity is not None:
+            planes = np.concatenate([planes, self.opacity[..., None]], axis=2)
+        small = Reduced(planes.shape, side, opaque=None if self.opacity is None else 1.0)
         small.put(0, planes)
         values = small.values(_LINES if self.values.ndim == 2 else _DRAWING)
-        return self._replace(values=values.reshape(*values.shape[:2], *self.values.shape[2:]))
+        values = values.reshape(*values.shape[:2], *self.values.shape[2:])
+        return self._replace(values=values, opacity=small.opacity)
 
 
 class Reduced:
@@ -81,11 +93,19 @@ class Reduced:
     shape : (rows, columns, channels). Of the rows to come; channels beyond are left out.
     side : int. The most rows and columns of what is made.
     percentile : float. What is left out of the ends of a scale, as of `Range`.
+    opaque : float or None. The last channel is opacity, and this is it in full.
     """
 
-    def __init__(self, shape: tuple[int, int, int], side: int, percentile: float = 100.0) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        side: int,
+        percentile: float = 100.0,
+        opaque: float | None = None,
+    ) -> None:
         self.strip_rows = 1
-        self.shape = shape
+        self.shape, self._opaque = shape, opaque
+        self._colours = slice(shape[2] - (opaque is not None))
         factor = max(1.0, max(shape[:2]) / side)
         self._small = tuple(max(1, round(n / factor)) for n in shape[:2])
         self._starts = [
@@ -123,51 +143,63 @@ class Reduced:
             self._counts[own] += counts
             self._first[first:stop][begins] = wide[starts[begins]][:, across]
             if self.tally is not None:
-                self.tally.add(planes)
+                self.tally.add(planes[..., self._colours])
 
     @property
     def extremes(self) -> tuple[float, float]:
         """The least and the greatest value; NaN where there is none."""
-        low, high = float(self._least.min()), float(self._most.max())
+        own = self._colours
+        low, high = float(self._least[..., own].min()), float(self._most[..., own].max())
         return (low, high) if low <= high else (np.nan, np.nan)
 
+    @property
+    def opacity(self) -> npt.NDArray[np.float32] | None:
+        """How opaque each pixel is, (h, w), 0..1, where that is known."""
+        if self._opaque is None:
+            return None
+        mean = self._sums[..., -1] / np.maximum(self._counts[..., -1], 1)
+        return (mean / self._opaque).astype(np.float32)
+
     def values(self, lines: float = _LINES) -> npt.NDArray[np.float32]:
-        """Return the small picture, (h, w, C)."""
-        with np.errstate(invalid="ignore"):
-            means = self._sums / np.where(self._counts > 0, self._counts, np.nan)
-        sample = self._first[np.isfinite(self._first).all(axis=2)]
+        """Return the small picture, (h, w, C), without opacity.
+
+        lines : float. How closely half of the values must lie together for the others to be lines.
+        """
+        least, most, sums, counts, first = (
+            each[..., self._colours]
+            for each in (self._least, self._most, self._sums, self._counts, self._first)
+        )
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan).astype(np.float32)
+        sample = first[np.isfinite(first).all(axis=2)]
         if not sample.size:
-            return means.astype(np.float32)
-        quarter, middle, third = np.percentile(sample, (25, 50, 75), axis=0)
-        spread = self._most.max(axis=(0, 1)) - self._least.min(axis=(0, 1))
-        if not (third - quarter <= lines * spread).all():
-            return means.astype(np.float32)
-        above, below = self._most - middle, middle - self._least
-        standing = np.where(above >= below, self._most, self._least)
-        return np.where(self._counts > 0, standing, np.nan).astype(np.float32)
+            return means
+        lower, middle, upper = np.percentile(sample, (25, 50, 75), axis=0)
+        spread = most.max(axis=(0, 1)) - least.min(axis=(0, 1))
+        if not (upper - lower <= lines * spread).all():
+            return means
+        standing = np.where(most - middle >= middle - least, most, least)
+        return np.where(counts > 0, standing, np.nan).astype(np.float32)
 
 
 def image_look(name: str, image: Image, side: int, top: float | None = None) -> Look:
-    """Return an image as it is looked at, on white where it is transparent.
+    """Return an image as it is looked at.
 
     top : float, optional. White in floats; by default they go from the least to the greatest.
     """
-    planes = image.colours
-    planes = planes if len(planes) == 3 else planes[:1]
-    small = Reduced((*planes.shape[1:], len(planes)), side)
+    count = 3 if len(image.colours) == 3 else 1
+    planes = image.planes
+    chosen = [*range(count), *([len(planes) - 1] if image.alpha else [])]
     full = top if top and image.dtype.kind == "f" else white(image.dtype)
+    shape = (*planes.shape[1:], len(chosen))
+    small = Reduced(shape, side, opaque=white(image.dtype) if image.alpha else None)
     for row in range(0, planes.shape[1], _STRIP):
-        rows = np.moveaxis(planes[:, row : row + _STRIP], 0, -1)
-        if image.alpha:
-            share = np.asarray(image.planes[-1][row : row + _STRIP, :, None]) / white(image.dtype)
-            rows = full + share * (rows - full)
-        small.put(row, rows)
+        small.put(row, np.moveaxis(planes[chosen, row : row + _STRIP], 0, -1))
     low, high = small.extremes
     scaled = image.dtype.kind != "f" or top
     scale = Scale("grey", 0.0, full) if scaled else Scale("grey", low, high)
     values = small.values(_DRAWING)
-    size = (planes.shape[1], planes.shape[2])
-    return Look(name, values if len(planes) == 3 else values[..., 0], low, high, size, scale)
+    values = values if count == 3 else values[..., 0]
+    return Look(name, values, low, high, shape[:2], scale, opacity=small.opacity)
 
 
 def map_look(
@@ -197,15 +229,15 @@ def map_look(
     note, ends = "", (low, high)
     if colormap is not None and values.shape[2] > 1:
         # Colours stand for one value, so these are of the mean, whose ends are others.
-        note, values = ", in colours their mean", values.mean(axis=2, keepdims=True)
+        note, values = ", mean shown", values.mean(axis=2, keepdims=True)
         ends = float(np.nanmin(values)), float(np.nanmax(values))
-    if values.shape[2] != 3:
+    if values.shape[2] != 3:  # the first of bands that are no colours
         values = values[..., 0]
     scale, found = colour_scale(colormap or "grey", chosen, units, top)
     if found.needs_extremes and low <= high:
         first, last = _ends(found, *ends, small.tally)
         scale = scale._replace(low=first, high=last)
-    return Look(name, values, low, high, small.shape[:2], scale, layer, note)
+    return Look(name, values, low, high, small.shape[:2], scale, layer, note, small.opacity)
 
 
 def _ends(mode: Range, low: float, high: float, tally: Tally | None) -> tuple[float, float]:

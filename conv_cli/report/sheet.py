@@ -13,6 +13,8 @@ _MOST_VALUES = 4 << 20
 _BOXES = ((6, 440), (12, 340), (30, 256), (100, 200))
 """Up to so many pictures, the pixels of the side of each."""
 _LEAST_BOX, _LARGEST = 160, 512
+_ENLARGED = 16
+"""Pixels of the side of one that is enlarged, or more where that leaves a picture tiny."""
 _CAPTION = 0.25
 """Of the width of a picture, about."""
 _ASPECT = 1.5
@@ -55,8 +57,13 @@ class Sheet(NamedTuple):
         return self._replace(groups=tuple(groups))
 
 
-def box_side(count: int) -> int:
-    """Return the side of the square that each of so many pictures fits into, in a picture."""
+def box_side(sheet: Sheet) -> int:
+    """Return the side of the square that its pictures fit into, less for small ones."""
+    largest = max(max(look.values.shape[:2]) for group in sheet.groups for look in group.looks)
+    return min(_box_side(sheet.size), max(_LEAST_BOX, _ENLARGED * largest))
+
+
+def _box_side(count: int) -> int:
     return next((side for most, side in _BOXES if count <= most), _LEAST_BOX)
 
 
@@ -67,7 +74,7 @@ def look_side(count: int, path: str) -> int:
     """
     count = max(1, min(count, MOST_CELLS))
     if not path.lower().endswith(".html"):
-        return box_side(count)
+        return _box_side(count)
     return min(_LARGEST, math.isqrt(_MOST_VALUES // count))
 
 
@@ -82,7 +89,7 @@ def columns_of(sheet: Sheet) -> int:
 
     def strangeness(columns: int) -> float:
         lines = sum(-(-size // columns) for size in sizes)
-        empty = lines * columns - sum(sizes)
+        empty = sum(-size % columns for size in sizes if size > columns)
         shape = columns / (lines * height)
         return abs(math.log(shape / _ASPECT)) + empty / (2 * lines * columns)
 
@@ -96,9 +103,9 @@ def lines_of(looks: Sequence[Look], columns: int) -> Iterator[Sequence[Look]]:
 
 
 def number(value: float) -> str:
-    """Return a value as captions write it: in four digits, whole numbers in full."""
-    if value.is_integer() and abs(value) < 1e7:
-        return f"{int(value)}"
+    """Return a value as captions write it: in four digits, what is large to the next whole."""
+    if (value.is_integer() or abs(value) >= 1000) and abs(value) < 1e7:
+        return f"{value:.0f}"
     return f"{value:.4g}"
 
 

@@ -169,7 +169,7 @@ values"><img src="data:," alt=""><span class="mark"></span></div>
 def sheet_page(sheet: Sheet) -> str:
     """Return a sheet as HTML that refers to nothing outside of it."""
     title = html.escape(sheet.title)
-    cell = box_side(sheet.size)
+    cell = box_side(sheet)
     sections = (_section(group, cell) for group in sheet.groups)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
@@ -192,7 +192,7 @@ def _section(group: Group, cell: int) -> str:
 def _figure(look: Look, cell: int) -> str:
     """Return a picture with its caption, its values behind it."""
     rows, columns = look.size
-    words = f"{columns}×{rows}, {range_words(look)}"
+    words = f"{rows}×{columns}, {range_words(look)}"
     alt = html.escape(f"{look.name}: {words}, {colour_words(look)}")
     own = data_uri(look.pixels)
     reduced = max(look.values.shape[:2]) > _SMALLER * cell

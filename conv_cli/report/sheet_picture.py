@@ -29,7 +29,7 @@ class _Measures:
 
 def sheet_picture(sheet: Sheet) -> Pixels:
     """Return a sheet as a picture, (H, W, 3): groups below each other, captions below pictures."""
-    sizes = _Measures(box_side(sheet.size))
+    sizes = _Measures(box_side(sheet))
     columns = columns_of(sheet)
     width = columns * sizes.cell[0] + _GAP
     titled = len(sheet.groups) > 1 or sheet.title
@@ -51,24 +51,32 @@ def _group(
         strip = np.full((height + sizes.caption + _GAP, width, 3), _PAPER, np.uint8)
         for place, (look, pixels) in enumerate(zip(looks, drawn, strict=True)):
             left = _GAP + place * sizes.cell[0]
-            _draw(strip[_GAP:, left : left + sizes.box], look, pixels, height, sizes)
+            across = slice(left, left + sizes.box)
+            _draw(strip, (height - len(pixels) + _GAP, left), pixels, sizes.box)
+            _caption(strip[_GAP + height + 6 :, across], look, sizes)
         strips.append(strip)
     return strips
 
 
-def _draw(cell: Pixels, look: Look, pixels: Pixels, height: int, sizes: _Measures) -> None:
-    """Draw a picture into its cell, its name, range and colours below it."""
+def _draw(strip: Pixels, place: tuple[int, int], pixels: Pixels, box: int) -> None:
+    """Draw a picture into its box, which begins at a row and a column, with a line around it."""
     rows, columns = pixels.shape[:2]
-    top, left = height - rows, (sizes.box - columns) // 2
-    cell[max(top - 1, 0) : top + rows + 1, max(left - 1, 0) : left + columns + 1] = _EDGE
-    cell[top : top + rows, left : left + columns] = pixels
-    row = height + 6
-    _write(cell, look.name, row, sizes.font, _INK)
-    rows_of, columns_of_it = look.size
-    words = f"{columns_of_it}x{rows_of}, {range_words(look)}"
-    _write(cell, words, row + sizes.line, sizes.font, _FAINT)
+    top, left = place[0], place[1] + (box - columns) // 2
+    strip[top - 1 : top + rows + 1, left - 1 : left + columns + 1] = _EDGE
+    strip[top : top + rows, left : left + columns] = pixels
+
+
+def _caption(cell: Pixels, look: Look, sizes: _Measures) -> None:
+    """Write the name and the range of a picture, and draw its colours."""
+    rows, columns = look.size
+    _write(cell, look.name, 0, sizes.font, _INK)
+    words = range_words(look)
+    sized = f"{rows}x{columns}, {words}"
+    if _ink(sized, sizes.font).shape[1] <= sizes.box:
+        words = sized
+    _write(cell, words, sizes.line, sizes.font, _FAINT)
     if look.values.ndim == 2:
-        _draw_bar(cell, look, row + 2 * sizes.line + 2, sizes)
+        _draw_bar(cell, look, 2 * sizes.line + 2, sizes)
 
 
 def _draw_bar(cell: Pixels, look: Look, row: int, sizes: _Measures) -> None:
