@@ -48,7 +48,7 @@ def fit_page(
     title = html.escape(f"{before} to {after}")
     sections = [
         f"<h1>{title}</h1>",
-        f'<p class="verdict {fit.verdict}">{fit.verdict}: {html.escape(fit.reason)}</p>',
+        _verdict(fit),
         _facts(fit),
         "<h2>Kernel</h2>",
         *_kernels(fit),
@@ -63,6 +63,15 @@ def fit_page(
         + "\n".join(sections)
         + "\n</body></html>\n"
     )
+
+
+def fit_summary(fit: Fit) -> str:
+    """Return the verdict, what is known of the kernel, and its weights, as a part of a page."""
+    return "\n".join((_verdict(fit), _facts(fit), *_kernels(fit)))
+
+
+def _verdict(fit: Fit) -> str:
+    return f'<p class="verdict {fit.verdict}">{fit.verdict}: {html.escape(fit.reason)}</p>'
 
 
 def _facts(fit: Fit) -> str:

@@ -3,7 +3,6 @@
 import base64
 import html
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,6 +14,8 @@ from conv_cli.report.sheet import Group, Sheet, box_side, colour_words, number, 
 _MISSING = 65535
 """The level of a value that is not finite; the others are 0 to one less."""
 _BAR_STOPS = 9
+_BAR = "display:block;height:10px;border:1px solid #999;margin-top:4px"
+_ENDS = "display:flex;justify-content:space-between;font-size:.8rem"
 _SMALLER = 1.25
 """How much larger than its place a picture has to be for a small one to stand there."""
 
@@ -36,8 +37,6 @@ figure { margin: 0; width: min(var(--cell), calc(50% - .5rem)); }
 figcaption { font-size: .9rem; }
 figcaption b { display: block; overflow-wrap: anywhere; }
 .range { display: block; color: #444; }
-.bar { display: block; height: .6rem; border: 1px solid #999; margin-top: .25rem; }
-.ends { display: flex; justify-content: space-between; font-size: .8rem; color: #444; }
 output { display: block; min-height: 1.4em; font-variant-numeric: tabular-nums; color: #1a1a1a; }
 figcaption output { font-size: .8rem; }
 dialog { border: 1px solid #666; padding: .8rem; max-width: 96vw; max-height: 96vh; color: #1a1a1a;
@@ -204,7 +203,7 @@ def _figure(look: Look, cell: int) -> str:
         f'<button class="open" type="button" aria-haspopup="dialog">'
         f'<img src="{shown}" alt="{alt}"></button>'
         f'<figcaption><b>{html.escape(look.name)}</b><span class="range">{words}</span>'
-        f"{''.join(_bar(look))}<output></output></figcaption>"
+        f"{colour_bar(look)}<output></output></figcaption>"
         f'<script type="application/octet-stream">{values}</script></figure>'
     )
 
@@ -230,14 +229,16 @@ def _values(look: Look) -> tuple[str, str]:
     )
 
 
-def _bar(look: Look) -> Iterator[str]:
-    """Yield the colours of a scale, and what its ends mean."""
+def colour_bar(look: Look) -> str:
+    """Return the colours of a scale, and what its ends mean, as HTML; nothing of a coloured one."""
     if look.values.ndim == 3:
-        return
+        return ""
     scale = look.scale
     shares = np.linspace(0, 1, _BAR_STOPS)
     stops = ", ".join(hexadecimal(colour) for colour in along(scale.colormap, shares))
-    yield f'<span class="bar" style="background:linear-gradient(to right, {stops})"></span>'
     middle = "<span>0</span>" if scale.colormap == "diverging" else ""
     low, high = number(scale.low), number(scale.high)
-    yield f'<span class="ends"><span>{low}</span>{middle}<span>{high}</span></span>'
+    return (
+        f'<span style="{_BAR};background:linear-gradient(to right, {stops})"></span>'
+        f'<span style="{_ENDS}"><span>{low}</span>{middle}<span>{high}</span></span>'
+    )
