@@ -17,12 +17,14 @@ _STOPS: dict[ColormapName, npt.NDArray[np.float64]] = {
         [(33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178, 24, 43)],
         np.float64,
     ),
-    # Every eighth of the scale of S. van der Walt and N. Smith (Matplotlib 1.5, 2015), which grows
-    # lighter in even steps for every kind of sight.
+    # Every sixteenth of the scale of S. van der Walt and N. Smith (Matplotlib 1.5, 2015), which
+    # grows lighter in even steps for every kind of sight.
     "viridis": np.array(
         [
-            (68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140),
-            (40, 174, 128), (94, 201, 98), (173, 220, 48), (253, 231, 37),
+            (68, 1, 84), (72, 24, 106), (71, 45, 123), (66, 64, 134), (59, 82, 139), (51, 99, 141),
+            (44, 114, 142), (38, 130, 142), (33, 145, 140), (31, 159, 136), (39, 173, 129),
+            (61, 188, 116), (92, 200, 99), (129, 211, 77), (170, 220, 50), (213, 226, 26),
+            (253, 231, 37),
         ],
         np.float64,
     ),

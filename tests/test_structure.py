@@ -35,7 +35,7 @@ ALLOWED = {
         "borders", "colormaps", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
     },
     "cli": {
-        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
+        "borders", "colormaps", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
     },
     "__main__": {"cli"},
     "__init__": {"filtering", "finding", "fitting", "images", "kernels", "layers", "networks"},

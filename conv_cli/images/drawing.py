@@ -1,6 +1,7 @@
 """Text and frames as pixels, for pictures that have words in them."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ def text_coverage(text: str, size: float, *, aligned: bool = False) -> npt.NDArr
         Cut to the ink; (1, 1) of 0 for a text without any. ``aligned``: as high as any text of
         that size, so that lines stand level.
     """
-    font = ImageFont.load_default(size)
+    font = _font(size)
     left, top, right, bottom = font.getbbox(text)
     if aligned:
         _, top, _, bottom = font.getbbox("Ajg|")
@@ -29,6 +30,12 @@ def text_coverage(text: str, size: float, *, aligned: bool = False) -> npt.NDArr
     canvas = PilImage.new("L", (width, height))
     ImageDraw.Draw(canvas).text((-left, -top), text, fill=255, font=font)
     return np.asarray(canvas, np.float32) / np.float32(255)
+
+
+@cache
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font, which takes a while to be unpacked."""
+    return ImageFont.load_default(size)
 
 
 def lay(

@@ -89,10 +89,10 @@ def _(fit: Fit) -> bytes:
 
 def _look(image: Image) -> Look:
     """Return an image as it is looked at: floats around 0 in the colours of their sign."""
-    if image.dtype.kind == "f":
-        colours = image.channels - image.alpha
-        if colours == 1 and np.nanmin(image.colours) < 0 < np.nanmax(image.colours):
-            small = Reduced((image.shape[0], image.shape[1], 1), _SIDE)
-            small.put(0, np.moveaxis(image.colours, 0, -1))
+    if image.dtype.kind == "f" and image.channels - image.alpha == 1:
+        small = Reduced((image.shape[0], image.shape[1], 1), _SIDE)
+        small.put(0, np.moveaxis(image.colours, 0, -1))
+        low, high = small.extremes
+        if low < 0 < high:
             return map_look("map", small, image.dtype, mode=Range("raw"), signed=True)
     return image_look("image", image, _SIDE)

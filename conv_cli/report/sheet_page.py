@@ -13,7 +13,7 @@ from conv_cli.report.sheet import Group, Sheet, box_side, colour_words, number, 
 
 _MISSING = 65535
 """The level of a value that is not finite; the others are 0 to one less."""
-_BAR_STOPS = 9
+_BAR_STOPS = 17
 _BAR = "display:block;height:10px;border:1px solid #999;margin-top:4px"
 _ENDS = "display:flex;justify-content:space-between;font-size:.8rem"
 _SMALLER = 1.25
