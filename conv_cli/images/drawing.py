@@ -25,7 +25,7 @@ def text_coverage(text: str, size: float, *, aligned: bool = False) -> npt.NDArr
     font = _font(size)
     left, top, right, bottom = font.getbbox(text)
     if aligned:
-        _, top, _, bottom = font.getbbox("Ajg|")
+        top, bottom = _level(size)
     width, height = (max(1, round(end - start)) for start, end in ((left, right), (top, bottom)))
     canvas = PilImage.new("L", (width, height))
     ImageDraw.Draw(canvas).text((-left, -top), text, fill=255, font=font)
@@ -36,6 +36,13 @@ def text_coverage(text: str, size: float, *, aligned: bool = False) -> npt.NDArr
 def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return Pillow's own font, which takes a while to be unpacked."""
     return ImageFont.load_default(size)
+
+
+@cache
+def _level(size: float) -> tuple[float, float]:
+    """Return where the highest letters begin, and the lowest end."""
+    _, top, _, bottom = _font(size).getbbox("Ajg|")
+    return top, bottom
 
 
 def lay(

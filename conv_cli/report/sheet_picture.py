@@ -1,5 +1,7 @@
 """A sheet as one picture, with its captions drawn."""
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -124,6 +126,7 @@ def _fitting(text: str, size: float, width: int) -> npt.NDArray[np.float32]:
     return ink
 
 
+@lru_cache(4096)
 def _ink(text: str, size: float) -> npt.NDArray[np.float32]:
     """Return the ink of a line of text; what the font lacks is a question mark."""
     return text_coverage(text.encode("ascii", "replace").decode(), size, aligned=True)
