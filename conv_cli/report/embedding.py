@@ -12,7 +12,7 @@ from conv_cli.images import encode_image
 def png_bytes(pixels: npt.NDArray[Any]) -> bytes:
     """Return pixels (H, W) or (H, W, 3), uint8 or uint16, as a PNG file."""
     stream = io.BytesIO()
-    encode_image(stream, pixels, "png", compress=True)
+    encode_image(stream, pixels, "png")
     return stream.getvalue()
 
 

@@ -221,7 +221,7 @@ def _values(look: Look) -> tuple[str, str]:
     places = np.where(finite, look.values, low).astype(np.float64)
     levels = np.where(finite, np.rint((places - low) / step), _MISSING).astype("<u2")
     shape = ",".join(str(n) for n in (*look.values.shape, 1)[:3])
-    packed = base64.b64encode(zlib.compress(levels.tobytes(), 9)).decode()
+    packed = base64.b64encode(zlib.compress(levels.tobytes())).decode()
     digits = 15 if whole else 5
     return (
         f'data-shape="{shape}" data-low="{low!r}" data-step="{step!r}" data-digits="{digits}"',
