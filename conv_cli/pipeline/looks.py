@@ -124,16 +124,24 @@ class Reduced:
         down, across = self._starts
         first, stop = np.searchsorted(down, (top, top + len(planes) - 1), side="right") - (1, 0)
         starts = np.maximum(down[first:stop], top) - top
-        finite = np.isfinite(planes)
-        wide = planes.astype(np.float64)
 
-        def blocks(how: np.ufunc, values: Values) -> Values:
-            made: Values = how.reduceat(how.reduceat(values, starts, axis=0), across, axis=1)
-            return made
+        def blocks(how: np.ufunc, values: Values, dtype: type[np.generic] | None = None) -> Values:
+            made: Values = how.reduceat(values, starts, axis=0, dtype=dtype)
+            return how.reduceat(made, across, axis=1, dtype=dtype).astype(np.float64)
 
-        least = blocks(np.minimum, np.where(finite, wide, np.inf))
-        most = blocks(np.maximum, np.where(finite, wide, -np.inf))
-        sums, counts = blocks(np.add, np.where(finite, wide, 0)), blocks(np.add, finite * 1.0)
+        real = planes.dtype.kind == "f"
+        finite = np.isfinite(planes) if real else None
+        if finite is None or finite.all():
+            least, most = blocks(np.minimum, planes), blocks(np.maximum, planes)
+            sums = blocks(np.add, planes, np.float64)
+            height = np.diff(starts, append=len(planes))
+            width = np.diff(across, append=planes.shape[1])
+            counts = (height[:, None] * width)[..., None]
+        else:
+            least = blocks(np.minimum, np.where(finite, planes, np.inf))
+            most = blocks(np.maximum, np.where(finite, planes, -np.inf))
+            sums = blocks(np.add, np.where(finite, planes, 0), np.float64)
+            counts = blocks(np.add, finite, np.float64)
         own = slice(first, stop)
         begins = down[first:stop] >= top
         with self._lock:
@@ -141,7 +149,7 @@ class Reduced:
             np.maximum(self._most[own], most, out=self._most[own])
             self._sums[own] += sums
             self._counts[own] += counts
-            self._first[first:stop][begins] = wide[starts[begins]][:, across]
+            self._first[first:stop][begins] = planes[starts[begins]][:, across]
             if self.tally is not None:
                 self.tally.add(planes[..., self._colours])
 
