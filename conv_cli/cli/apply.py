@@ -244,7 +244,7 @@ def apply(
     if to.format == SAME:
         inputs = list(with_own_formats(inputs, boundary.binary(sys.stdin)))
     sheet = SheetFile(writing.sheet, batch, len(inputs), len(maps)) if writing.sheet else None
-    if sheet is not None and sheet.is_wanted:
+    if sheet is not None and sheet.is_looked_at:
         to = to._replace(look_side=sheet.look_side)
     work = filter_jobs(inputs, maps, to)
     _require_lossy(to.quality, {output.format for job in work for output in job.outputs})

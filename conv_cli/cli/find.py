@@ -198,7 +198,7 @@ def find(
     to = given[0] if given else Destination(None, force=batch.force)
     to = to._replace(single=all(each.single for each in given))
     page = SheetFile(sheet, batch, len(inputs), 1) if sheet is not None else None
-    if page is not None and page.is_wanted:
+    if page is not None and page.is_looked_at:
         to = to._replace(look_side=page.look_side)
     told = _Told(batch, telling, output == "-")
     read = [name for name in (pattern, mask) if name is not None]

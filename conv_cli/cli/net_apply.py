@@ -104,7 +104,7 @@ def apply(
     if not inputs:
         return boundary.NOTHING
     page = SheetFile(sheet, batch, len(inputs), 1) if sheet is not None else None
-    if page is not None and page.is_wanted:
+    if page is not None and page.is_looked_at:
         to = to._replace(look_side=page.look_side)
     task = NetworkTask(network, to, layer)
     jobs = network_jobs(inputs, to)

@@ -74,10 +74,14 @@ class SheetFile:
         self._skipped = self._count = self._seen = 0
 
     @property
+    def is_looked_at(self) -> bool:
+        """Whether results are to bring their pictures: not if it is kept by --skip-existing."""
+        return not (self._batch.skip_existing and os.path.lexists(self.path))
+
+    @property
     def is_wanted(self) -> bool:
-        """Whether it is to be made, and not there already, with --skip-existing."""
-        kept = self._batch.skip_existing and os.path.lexists(self.path)
-        return not (self.failed or kept or self._batch.dry_run)
+        """Whether it is to be made."""
+        return self.is_looked_at and not (self.failed or self._batch.dry_run)
 
     def check(self, inputs: Iterable[str], outputs: Iterable[str]) -> None:
         """Say what speaks against the file, before any work is done for it.
@@ -91,13 +95,16 @@ class SheetFile:
             raise click.BadParameter(
                 f"{self.path}: is the name of a map too; choose another", param_hint="--sheet"
             )
-        if not self.is_wanted and not self._batch.dry_run:
+        if not self.is_looked_at:
             return
         try:
             check_target(self.path, force=self._batch.force, inputs=inputs)
         except ImageError as error:
             self.failed = True
             boundary.say(f"Error: {error}")
+            return
+        if self._batch.dry_run and not self._batch.as_json:
+            click.echo(boundary.escaped(f"{self.path}  a sheet"))
 
     def add(self, result: "Result") -> None:
         """Take what is looked at of a map."""

@@ -52,6 +52,11 @@ class Look(NamedTuple):
     opacity: npt.NDArray[np.float32] | None = None
 
     @property
+    def has_scale(self) -> bool:
+        """Whether its colours stand for values: not if they are its own, or it has none."""
+        return self.values.ndim == 2 and self.low <= self.high
+
+    @property
     def pixels(self) -> Pixels:
         """The picture, (h, w, 3); values that are not finite are grey."""
         colours = self._opaque_pixels()

@@ -118,8 +118,8 @@ def range_words(look: Look) -> str:
 
 def colour_words(look: Look) -> str:
     """Return what its colours mean."""
-    if look.values.ndim == 3:
-        return "in its own colours"
+    if not look.has_scale:
+        return "in its own colours" if look.values.ndim == 3 else "all grey"
     ends = {
         "diverging": ("blue", "red"), "viridis": ("dark blue", "yellow"), "grey": ("black", "white")
     }[look.scale.colormap]  # fmt: skip

@@ -230,8 +230,8 @@ def _values(look: Look) -> tuple[str, str]:
 
 
 def colour_bar(look: Look) -> str:
-    """Return the colours of a scale, and what its ends mean, as HTML; nothing of a coloured one."""
-    if look.values.ndim == 3:
+    """Return the colours of a scale, and what its ends mean, as HTML; if it has one."""
+    if not look.has_scale:
         return ""
     scale = look.scale
     shares = np.linspace(0, 1, _BAR_STOPS)

@@ -77,7 +77,7 @@ def _caption(cell: Pixels, look: Look, sizes: _Measures) -> None:
     if _ink(sized, sizes.font).shape[1] <= sizes.box:
         words = sized
     _write(cell, words, sizes.line, sizes.font, _FAINT)
-    if look.values.ndim == 2:
+    if look.has_scale:
         _draw_bar(cell, look, 2 * sizes.line + 2, sizes)
 
 
