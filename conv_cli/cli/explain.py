@@ -48,7 +48,7 @@ _WIDEST_SUM = 100
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("image")
 @click.option(
-    "-k", "--kernel", "kernels", type=KernelType(), required=True, multiple=True, metavar="KERNEL",
+    "-k", "--kernel", "kernels", type=KernelType(by_channel=True), required=True, multiple=True, metavar="KERNEL",
     help="One kernel, named as for apply.",
 )  # fmt: skip
 @click.option(

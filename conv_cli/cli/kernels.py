@@ -2,7 +2,6 @@
 
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,6 +54,9 @@ class Signed(Command):
 _NUMBERS = re.compile(r"-[0-9.][0-9.,;/eE+\s-]*")
 
 one_kernel = click.argument("kernel", type=KernelType(), metavar="KERNEL")
+kernel_by_channel = click.argument(
+    "kernel", type=KernelType(by_channel=True), metavar="KERNEL"
+)
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 output_option = click.option(
     "-o", "--output", metavar="FILE", help="Write there instead of to stdout."
@@ -74,7 +76,7 @@ class Changes(NamedTuple):
         kernels = [kernel.normalized(self.normalize) for kernel in kernels]
         if self.convolve:
             kernels = [kernel.flipped() for kernel in kernels]
-        return [kernel if self.bias is None else replace(kernel, bias=self.bias)
+        return [kernel if self.bias is None else kernel.with_bias(self.bias)
                 for kernel in kernels]  # fmt: skip
 
 
@@ -117,7 +119,7 @@ def list_kernels(as_json: bool) -> None:
 @kernels.command(
     cls=Signed, epilog=_examples("show gaussian:2", 'show "1 0 -1; 2 0 -2; 1 0 -1" -o kernel.png')
 )
-@one_kernel
+@kernel_by_channel
 @change_options
 @json_flag
 @click.option(
@@ -152,7 +154,7 @@ def show(
         "convert sobel-x --to imagemagick", "convert gaussian:1 --to ffmpeg --approximate"
     ),
 )
-@one_kernel
+@kernel_by_channel
 @click.option("--to", "target", type=Choice(TARGETS), required=True, help="Which tool.")
 @change_options
 @click.option(
