@@ -62,7 +62,8 @@ def filter_image(
     Returns
     -------
     ndarray, float32, of the image's rank
-        (h, w) or (h, w, C), or with the channels that a kernel of several makes of them: real values in the image's units, neither rounded nor limited.
+        (h, w) or (h, w, C), or of the channels that a mix makes: real values in the image's units,
+        neither rounded nor limited.
 
     Raises ConvError if an argument is none of these, or the kernel is larger than the image.
 

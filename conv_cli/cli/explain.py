@@ -48,8 +48,8 @@ _WIDEST_SUM = 100
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("image")
 @click.option(
-    "-k", "--kernel", "kernels", type=KernelType(by_channel=True), required=True, multiple=True, metavar="KERNEL",
-    help="One kernel, named as for apply.",
+    "-k", "--kernel", "kernels", type=KernelType(by_channel=True), required=True, multiple=True,
+    metavar="KERNEL", help="One kernel, named as for apply.",
 )  # fmt: skip
 @click.option(
     "--at",

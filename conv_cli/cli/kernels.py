@@ -54,9 +54,7 @@ class Signed(Command):
 _NUMBERS = re.compile(r"-[0-9.][0-9.,;/eE+\s-]*")
 
 one_kernel = click.argument("kernel", type=KernelType(), metavar="KERNEL")
-kernel_by_channel = click.argument(
-    "kernel", type=KernelType(by_channel=True), metavar="KERNEL"
-)
+kernel_by_channel = click.argument("kernel", type=KernelType(by_channel=True), metavar="KERNEL")
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 output_option = click.option(
     "-o", "--output", metavar="FILE", help="Write there instead of to stdout."

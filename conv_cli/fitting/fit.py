@@ -168,10 +168,17 @@ def _fit(
         return _fitted(planes, settings, before, target, level, coder), min(map(len, planes))
 
     fit, planes = fitted(channels, settings)
+    fit = replace(fit, grey=fit.weights.ndim < 4 and _is_made_grey(befores[0], afters[0]))
     found_out = fit.cause is not None and (fit.remedy or fit.flip is not None)
     if channels != "shared" or fit.verdict != "poor" or planes < 2 or found_out:
         return fit
     return _with_other_ways(fit, fitted, settings)
+
+
+def _is_made_grey(before: Any, after: Any) -> bool:
+    """Tell whether a picture in colour is fitted to one in grey."""
+    counts = [shape[2] if len(shape := np.shape(image)) > 2 else 1 for image in (before, after)]
+    return counts[0] in (3, 4) and counts[1] < 3
 
 
 def _with_other_ways(
@@ -210,7 +217,7 @@ def _each(
     if len({fit.window for fit in fits}) > 1:
         rows, columns = (max(fit.size[axis] for fit in fits) for axis in (0, 1))
         fits = each(settings._replace(size=(rows, columns)))
-    return together(fits)
+    return together(fits, planes[0])
 
 
 def _several(images: Any) -> bool:
@@ -266,7 +273,7 @@ def _fitted(
     if not any(pair.varies() for pair in task.pairs):
         return flat(task, len(planes))
     if settings.linear or settings.tone:
-        return curved_fit(task, before, target, len(planes))
+        return curved_fit(task, len(planes))
     found = search(task, coder and coder(planes))
     verdict, reason = verdict_of(found, settings)
     fit = told(found, settings, verdict, reason, len(planes))

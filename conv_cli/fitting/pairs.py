@@ -59,6 +59,13 @@ class Window(NamedTuple):
         right = min(self.left + self.columns, other.left + other.columns)
         return Window(top, left, bottom - top, right - left)
 
+    def with_all_of(self, other: "Window") -> "Window":
+        """Return the least window that holds both."""
+        top, left = min(self.top, other.top), min(self.left, other.left)
+        bottom = max(self.top + self.rows, other.top + other.rows)
+        right = max(self.left + self.columns, other.left + other.columns)
+        return Window(top, left, bottom - top, right - left)
+
     def within(self, other: "Window") -> Place:
         """Return where this window lies in a larger one."""
         top, left = self.top - other.top, self.left - other.left

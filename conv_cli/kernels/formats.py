@@ -96,7 +96,9 @@ def dump_kernel(kernel: Kernel, ending: str) -> bytes:
                 f"use {', '.join(_WRITERS)}"
             )
         if isinstance(kernel, ChannelKernel) and ending.lower() != ".json":
-            raise ConvError(f"it is {kernel.kind}, and {ending} files hold one for all; write .json")
+            raise ConvError(
+                f"it is {kernel.kind}, and {ending} files hold one for all; write .json"
+            )
         return _WRITERS[ending.lower()](kernel)
 
 
@@ -185,9 +187,13 @@ def _json_biases(value: object, count: int) -> tuple[float, ...]:
     """Return a bias for each channel of a result."""
     biases = [value] * count if isinstance(value, float) else value
     match biases:
-        case [*numbers] if len(numbers) == count and all(isinstance(n, float) for n in numbers):
-            return tuple(numbers)
-    raise ConvError(f"its bias is {json_shown(value)}, expected a number for each of {count} kernels")
+        case [*numbers] if len(numbers) == count:
+            told = tuple(number for number in numbers if isinstance(number, float))
+            if len(told) == count:
+                return told
+    raise ConvError(
+        f"its bias is {json_shown(value)}, expected a number for each of {count} kernels"
+    )
 
 
 def _json_rows(value: object) -> list[list[float]]:

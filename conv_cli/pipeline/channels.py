@@ -88,7 +88,7 @@ class ChannelWeights:
         """
         if not self.mixes:
             return colours, untold
-        asked = self.weights.any(axis=(2, 3)).T[..., None, None]
+        asked = (self.weights != 0).max(axis=(2, 3)).T[..., None, None]
         return colours.sum(axis=0)[:, None], (untold & asked).any(axis=0)[:, None]
 
     def _by_channel(self, weights: Array) -> Array:
@@ -114,10 +114,7 @@ def joined(source: Source) -> Source:
     """Return a source (C, 1, H, W) as one image of C channels."""
     load = source.load
     pixels = source.pixels
-    if isinstance(pixels, np.ndarray):
-        pixels = pixels.swapaxes(0, 1)
-    else:
-        pixels = _Joined(pixels)
+    pixels = pixels.swapaxes(0, 1) if isinstance(pixels, np.ndarray) else _Joined(pixels)
     constant = None if source.constant is None else source.constant.swapaxes(0, 1)
     if load is None:
         return Source.of(pixels, constant=constant)

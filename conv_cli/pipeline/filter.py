@@ -269,9 +269,9 @@ class _Correlation:
         is what any of the kernels cannot tell.
         """
         channels = self._channels
-        count, colours = channels.count, channels.inputs or self._colours
+        count, several = channels.count, channels.inputs or self._colours
         made = [
-            unweigh(values[:, k], values[:, k - count], colours, *channels.sums(k, values.dtype))
+            unweigh(values[:, k], values[:, k - count], several, *channels.sums(k, values.dtype))
             for k in range(count)
         ]
         colours = np.stack([each.values for each in made], axis=1)
@@ -292,11 +292,9 @@ class _Correlation:
         dtype = image.dtype if source.load is None else source.dtype
         window = np.empty((*source.shape[:2], *tile.window), dtype)
         image.read(*tile.input, window)
-        out = np.empty_like(like)
+        out = np.empty(like.shape, like.dtype)
         channels = self._channels
-        params = replace(
-            self._sliding, padding=NO_PADDING, groups=channels.groups(weighed=False)
-        )
+        params = replace(self._sliding, padding=NO_PADDING, groups=channels.groups(weighed=False))
         place = out.reshape(1, -1, *out.shape[2:]) if channels.apart else out
         correlate(Source.of(window), channels.plain(), params, out=place, threads=1)
         return out
