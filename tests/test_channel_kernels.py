@@ -223,3 +223,69 @@ def test_code_for_pytorch_takes_batches():
     got = run_code(ChannelKernel(MIX).to("pytorch"), torch.as_tensor(x).permute(0, 3, 1, 2))
     wanted = [filter_image(each, ChannelKernel(MIX)) for each in x]
     np.testing.assert_allclose(got.transpose(0, 2, 3, 1), wanted, atol=1e-2)
+
+
+@pytest.mark.parametrize("weights", [EACH, MIX], ids=["each", "mix"])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("words", [[], ["--convolve"], ["--bias", "7"]])
+def test_explained_products_make_the_pixel_that_apply_writes(tmp_path, weights, alpha, words):
+    rng = np.random.default_rng(8)
+    pixels = rng.integers(0, 256, (12, 14, 4 if alpha else 3), np.uint8)
+    write_image(tmp_path / "x.png", Image(pixels, alpha=alpha))
+    biases = list(range(3, 3 + len(weights)))
+    kernel = saved(tmp_path / "k.json", weights, bias=biases, origin=[0, 1])
+    done = call("apply", tmp_path / "x.png", "-k", kernel, *words, "-o", tmp_path / "y.npy")
+    assert done.returncode == 0, done.stderr
+    told = call("explain", tmp_path / "x.png", "-k", kernel, *words, "--at", "0,3", "--json")
+    channels = json.loads(told.stdout)["channels"]
+    assert [each["channel"] for each in channels] == ["R", "G", "B"] if len(weights) == 3 else "12"
+    for number, each in enumerate(channels):
+        products, window = np.array(each["products"]), np.array(each["window"])
+        assert products.shape == weights.shape[1:]
+        assert each["bias"] == (7 if words[:1] == ["--bias"] else biases[number])
+        assert products.sum() + each["bias"] == pytest.approx(each["value"])
+        assert each["value"] == pytest.approx(np.load(tmp_path / "y.npy")[0, 3, number], abs=1e-3)
+        if not alpha:
+            turned = weights[number][..., ::-1, ::-1] if words[:1] == ["--convolve"] else None
+            np.testing.assert_allclose(
+                products, window * (weights[number] if turned is None else turned)
+            )
+
+
+def test_explanation_of_a_mix_is_drawn_channel_by_channel(tmp_path):
+    write_image(tmp_path / "x.npy", np.arange(18, dtype=np.float32).reshape(3, 3, 2))
+    kernel = saved(tmp_path / "k.json", [[[[1, 2]], [[3, 4]]]], bias=[1])
+    text = call("explain", tmp_path / "x.npy", "-k", kernel, "--at", "0,1").stdout.decode()
+    assert [line.rstrip() for line in text.splitlines()[3:]] == [
+        "from 1:",
+        "pixels   weights   products",
+        "2  4     1  2      2  8",
+        "sum 10",
+        "from 2:",
+        "pixels   weights   products",
+        "3  5     3  4      9  20",
+        "sum 29",
+        "sum                    39",
+        "bias                    1",
+        "value                  40",
+        "pixel (raw, float32)   40",
+    ]
+
+
+def test_show_draws_every_kernel_with_its_channels(tmp_path):
+    path = saved(tmp_path / "k.json", MIX, bias=[5, 6], stride=[2, 2])
+    shown = [
+        json.loads(line) for line in call("kernels", "show", path, "--json").stdout.splitlines()
+    ]
+    assert [(each["channel"], each["input"]) for each in shown] == [
+        (result, source) for result in (1, 2) for source in (1, 2, 3)
+    ]
+    np.testing.assert_array_equal([each["weights"] for each in shown], MIX.reshape(6, 2, 3))
+    assert [each["bias"] for each in shown] == [5, 0, 0, 6, 0, 0]
+    assert {tuple(each["stride"]) for each in shown} == {(2, 2)}
+    text = call("kernels", "show", path).stdout.decode()
+    assert text.startswith("k: one from each of 3 channels to each of 2, applied a stride of 2x2")
+    assert all(f"k {o} from {i}\n" in text for o in (1, 2) for i in "RGB")
+    assert "one for all is needed" in error_line(
+        call("kernels", "show", path, "-o", tmp_path / "k.png"), 2
+    )

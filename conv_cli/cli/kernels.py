@@ -128,22 +128,24 @@ def show(
     kernel: "list[Kernel]", changes: Changes, as_json: bool, output: str | None, force: bool
 ) -> None:
     """Show a kernel: its matrix, sums, symmetry, rank, frequency response and cost."""
-    from conv_cli.report.kernel_show import draw, facts_of, told_lines
+    from conv_cli.report.kernel_show import draw, facts_of, matrices, told_lines
     from conv_cli.report.kernel_text import kernel_lines
 
     shown = changes.made(kernel)
     _check_output(output, force)
     if output is not None:
         draw(_single(shown, "-o"), output, force=force)
+    drawings = [drawn for each in shown for drawn in matrices(each)]
     boundary.require_stdout(True)
     if as_json:
-        _print_json(*map(facts_of, shown))
+        _print_json(*(facts_of(drawn.kernel) | drawn.members for drawn in drawings))
         return
     width, height = terminal_size()
-    for number, each in enumerate(shown):
+    for number, (title, each, _) in enumerate(drawings):
         drawing = kernel_lines(each.weights, width=width, height=height, colours=terminal_colours())
         told = [line for each_line in told_lines(each) for line in hanging(each_line, _INDENT)]
-        print_lines(*[""][:number], *drawing, "", *map(boundary.escaped, told))
+        lead = [boundary.escaped(title), ""] if title else []
+        print_lines(*[""][:number], *lead, *drawing, "", *map(boundary.escaped, told))
 
 
 @kernels.command(

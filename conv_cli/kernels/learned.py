@@ -68,6 +68,14 @@ class Manner(NamedTuple):
     linear: bool = False
     tone: Tone | None = None
 
+    @property
+    def words(self) -> str:
+        """What it is, in words; "" if there is nothing to say."""
+        stride = f"a stride of {self.stride[0]}x{self.stride[1]}" if self.stride != (1, 1) else ""
+        light = "in linear light" if self.linear else ""
+        tone = f"with a curve of {len(self.tone.x)} points {self.tone.where}" if self.tone else ""
+        return ", ".join(filter(None, (stride, light, tone)))
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as a JSON file holds it."""
         return {**self._asdict(), "tone": self.tone and self.tone.as_dict()}
