@@ -265,10 +265,10 @@ def test_explanation_of_a_mix_is_drawn_channel_by_channel(tmp_path):
         "pixels   weights   products",
         "3  5     3  4      9  20",
         "sum 29",
-        "sum                    39",
-        "bias                    1",
-        "value                  40",
-        "pixel (raw, float32)   40",
+        "sum                   39",
+        "bias                   1",
+        "value                 40",
+        "pixel (raw, float32)  40",
     ]
 
 
@@ -284,7 +284,9 @@ def test_show_draws_every_kernel_with_its_channels(tmp_path):
     assert [each["bias"] for each in shown] == [5, 0, 0, 6, 0, 0]
     assert {tuple(each["stride"]) for each in shown} == {(2, 2)}
     text = call("kernels", "show", path).stdout.decode()
-    assert text.startswith("k: one from each of 3 channels to each of 2, applied a stride of 2x2")
+    assert text.startswith(
+        "k: one from each of 3 channels to each of 2, applied with a stride of 2x2"
+    )
     assert all(f"k {o} from {i}\n" in text for o in (1, 2) for i in "RGB")
     assert "one for all is needed" in error_line(
         call("kernels", "show", path, "-o", tmp_path / "k.png"), 2

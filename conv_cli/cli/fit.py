@@ -12,7 +12,7 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
-from conv_cli.cli.kinds import Choice, IntRange, NumberType, PairType, RegionType
+from conv_cli.cli.kinds import Choice, IntRange, NodataType, NumberType, PairType, RegionType
 from conv_cli.cli.options import (
     Telling,
     as_json_option,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conv_cli.fitting.fit import Channels
+    from conv_cli.fitting.left_out import Marked
     from conv_cli.fitting.result import Fit, Method
     from conv_cli.images import Image
 
@@ -129,6 +130,19 @@ Examples
     metavar="ROW,COL,HxW",
     help="Fit that window of both pictures alone.",
 )
+@click.option(
+    "--mask",
+    metavar="FILE",
+    help="An image as large as every INPUT: where it is black, pixels are left out, and so are "
+    "those of TARGET that a kernel makes of them.",
+)
+@click.option(
+    "--nodata",
+    type=NodataType(example="-9999, or nan"),
+    metavar="V|nan",
+    help="Pixels of that value have none, and are left out in the same way.  [default: what a "
+    "GeoTIFF says itself]",
+)
 @click.option("--predict", metavar="FILE", help="Write what the kernel makes of the first input.")
 @click.option(
     "--residual",
@@ -157,6 +171,8 @@ def fit(
     linear: bool,
     tone: bool,
     region: "tuple[int, int, int, int] | None",
+    mask: str | None,
+    nodata: float | None,
     predict: str | None,
     residual: str | None,
     report: str | None,
@@ -181,7 +197,8 @@ def fit(
         return boundary.NOTHING
     names, targets = [name for pair in pairs for name in pair], [target for _, target in pairs]
     with boundary.inputs_first(names):
-        files.check(names)
+        files.check([*names, mask] if mask else names)
+    marked = _marked(mask, region, max_pixels) if mask else None
     boundary.require_stdout(output == "-" or not telling.quiet or as_json)
     gc.freeze()
     gc.enable()
@@ -199,7 +216,7 @@ def fit(
             found = fit_kernel(
                 befores, afters, size,
                 bias=bias, method=method, channels=channels, ridge=ridge,
-                stride=stride, linear=linear, tone=tone,
+                stride=stride, linear=linear, tone=tone, mask=marked, nodata=nodata,
                 epochs=epochs or EPOCHS, lr=lr, seed=seed,
                 names=[f"{before}, {after}" for before, after in pairs],
                 recode=recoding(targets),
@@ -213,6 +230,19 @@ def fit(
         raise
     _print(found, pairs[0], output, as_json, telling.quiet, len(pairs))
     return boundary.DONE if _is_sure(found) else boundary.NOTHING
+
+
+def _marked(name: str, region: tuple[int, int, int, int] | None, max_pixels: int) -> "Marked":
+    """Return what a mask leaves out, of a region of the pictures if there is one."""
+    from conv_cli.fitting.left_out import Marked
+    from conv_cli.pipeline.weights import read_mask
+
+    mask = read_mask(name, max_pixels)
+    pixels = mask.pixels
+    if region is not None:
+        row, column, height, width = region
+        pixels = pixels[row : row + height, column : column + width]
+    return Marked(name, pixels < mask.white / 2)
 
 
 def _require_alike(

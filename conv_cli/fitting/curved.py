@@ -42,7 +42,7 @@ def curved_fit(task: Task, images: int) -> Fit:
         fit.weights, fit.stderr, unmoved, found.bias, max(2 * task.floor, _BIAS * fit.top)
     )
     first = task.pairs[0]
-    border = rim_border(fit, first.x[0], first.y[0], first.limits, NAMES)
+    border = rim_border(fit, first.x[0], first.y[0], first, NAMES)
     return replace(fit, border=border, match=match, turned_match=flipped)
 
 

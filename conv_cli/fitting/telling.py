@@ -124,6 +124,7 @@ def flat(task: Task, images: int) -> Fit:
         pairs=images,
         pixels=usable_count(given),
         method=settings.method,
+        window=Window(0, 0, *size),
     )
 
 
@@ -180,7 +181,7 @@ def _with_border(fit: Fit, fits: Sequence[Fit], first: Sequence[Pair]) -> Fit:
         np.stack(planes, axis=-1) for planes in zip(*((p.x[0], p.y[0]) for p in first), strict=True)
     )
     others = [each.border for each in fits if each.border not in (None, *NAMES)]
-    return replace(fit, border=rim_border(fit, before, target, first[0].limits, [*NAMES, *others]))
+    return replace(fit, border=rim_border(fit, before, target, first[0], [*NAMES, *others]))
 
 
 def _stacked(several: Sequence[Array], windows: Sequence[Window], frame: Window) -> Array:
@@ -192,13 +193,13 @@ def _stacked(several: Sequence[Array], windows: Sequence[Window], frame: Window)
 
 
 def rim_border(
-    fit: Fit, before: Array, target: Array, limits: tuple[float, float], modes: Sequence[str]
+    fit: Fit, before: Array, target: Array, pair: Pair, modes: Sequence[str]
 ) -> str | None:
     """Return the first of some borders by which the fit makes the rim of the target, or None.
 
     before, target : ndarray, shape (H, W) or (H, W, C). In the units of the target, without
         opacity.
-    limits : (float, float). What the target is clipped to.
+    pair : Pair. Says what the target is clipped to, and which of its pixels count.
     """
     extent = with_own_place(fit.window)
     down = -(-max(-extent.top, extent.top + extent.rows - 1) // fit.stride[0])
@@ -206,11 +207,12 @@ def rim_border(
     height, width = target.shape[:2]
     rim: Array = np.ones((height, width), bool)
     rim[down : height - down, across : width - across] = False
+    rim &= pair.usable | pair.ends
     if not rim.any():
         return modes[0]
     limit = 4 * max(fit.noise_floor, fit.rmse)
     for mode in modes:
-        made = np.clip(fit.predict(before, mode)[:height, :width], *limits)
+        made = np.clip(fit.predict(before, mode)[:height, :width], *pair.limits)
         if float((np.abs(made - target)[rim] <= limit).mean()) >= _RIM:
             return mode
     return None

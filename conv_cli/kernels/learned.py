@@ -71,7 +71,9 @@ class Manner(NamedTuple):
     @property
     def words(self) -> str:
         """What it is, in words; "" if there is nothing to say."""
-        stride = f"a stride of {self.stride[0]}x{self.stride[1]}" if self.stride != (1, 1) else ""
+        stride = (
+            f"with a stride of {self.stride[0]}x{self.stride[1]}" if self.stride != (1, 1) else ""
+        )
         light = "in linear light" if self.linear else ""
         tone = f"with a curve of {len(self.tone.x)} points {self.tone.where}" if self.tone else ""
         return ", ".join(filter(None, (stride, light, tone)))
