@@ -213,14 +213,16 @@ def _fit(
         if not any(outs):
             return apart(way, settings, 0)
         own = _own_places(before, target, stride)
-        quick = settings._replace(method="exact", watch=None, causes=False)
+        descends = settings.method == "gd"
+        chosen = settings._replace(method="exact", watch=None) if descends else settings
         reach = first_reach(outs, settings.size)
         for _ in range(_ROUNDS):
-            needed = _reach(apart(way, quick, reach)[0].window, own)
+            found = apart(way, chosen, reach)
+            needed = _reach(found[0].window, own)
             if needed <= reach:
                 break
             reach = needed + 1
-        return apart(way, settings, reach)
+        return apart(way, settings, reach) if descends else found
 
     fit, planes = fitted(channels, settings)
     fit = replace(fit, grey=fit.weights.ndim < 4 and _is_made_grey(befores[0], afters[0]))
