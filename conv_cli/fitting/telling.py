@@ -112,7 +112,7 @@ def flat(task: Task, images: int) -> Fit:
     return Fit(
         weights=np.zeros(size),
         bias=values[0] if values and settings.bias else 0.0,
-        origin=(0, 0),
+        origin=((size[0] - 1) // 2, (size[1] - 1) // 2),
         rmse=0.0,
         r2=math.nan,
         noise_floor=task.floor,
@@ -124,7 +124,7 @@ def flat(task: Task, images: int) -> Fit:
         pairs=images,
         pixels=usable_count(given),
         method=settings.method,
-        window=Window(0, 0, *size),
+        window=Window(0, 0, *size) if task.valid else Window.around(size),
     )
 
 
