@@ -7,6 +7,7 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import LayerType
+from conv_cli.cli.models import read_network
 from conv_cli.cli.options import (
     BatchOptions,
     PixelForm,
@@ -74,12 +75,11 @@ def apply(
 ) -> int:
     """Write the feature maps that a MODEL makes of IMAGES.
 
-    MODEL is a file, .json or .npz, or one line of layers; net --help says how.
+    MODEL is a file, .json, .npz or .onnx, or one line of layers; net --help says how.
 
     Pictures are called STEM.LAYER.CHANNEL, one for each channel; with --format npy or npz there is
     one array (channels, rows, columns) for each layer, STEM.LAYER.npy.
     """
-    from conv_cli.networks.network import Network
     from conv_cli.pipeline.jobs import Destination, network_jobs
     from conv_cli.pipeline.network_task import NetworkTask
 
@@ -88,7 +88,7 @@ def apply(
             "missing; give a folder, as -o maps/, or look at the maps by --sheet sheet.png",
             param_hint="--output",
         )
-    network = Network(model)
+    network = read_network(model, quiet=telling.quiet)
     with boundary.named(model):
         network.require_weights()
     to = Destination(
@@ -108,4 +108,5 @@ def apply(
         to = to._replace(look_side=page.look_side)
     task = NetworkTask(network, to, layer)
     jobs = network_jobs(inputs, to)
-    return run_batch(task, to, jobs, images, batch, telling, read=[model], sheet=page)
+    read = [model, *network.files]
+    return run_batch(task, to, jobs, images, batch, telling, read=read, sheet=page)

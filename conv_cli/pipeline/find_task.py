@@ -152,7 +152,7 @@ def _looks(image: Image, found: Found, side: int) -> tuple[Look, ...]:
     look = image_look(words, Image(_shown(image)), side)
     # What is drawn is not reduced, so that it can be read.
     pixels = look.values.astype(np.uint8)
-    draw_frames(pixels, _frames(found, pixels.shape[0] / image.shape[0]))
+    draw_frames(pixels, _frames(found.hits, pixels.shape[0] / image.shape[0]))
     return look._replace(values=pixels.astype(np.float32)), scores
 
 
@@ -182,19 +182,18 @@ def _record(hit: Hit) -> dict[str, Any]:
     return known
 
 
-def _framed(image: Image, found: Found, output: Output, stream: BinaryIO | None) -> Made:
-    """Write the image, in 8 bits, with every hit framed, numbered from 1."""
-    return _written(_drawn(image, found), output, stream)
-
-
-def _drawn(image: Image, found: Found) -> Array:
-    """Return the image, in 8 bits, with every hit framed, numbered from 1."""
+def framed(image: Image, hits: Sequence[Hit]) -> Array:
+    """Return an image (H, W, 3) in 8 bits with every hit framed, numbered from 1."""
     pixels = _shown(image)
-    draw_frames(pixels, _frames(found))
+    draw_frames(pixels, _frames(hits))
     return pixels
 
 
-def _frames(found: Found, scale: float = 1.0) -> list[Frame]:
+def _framed(image: Image, found: Found, output: Output, stream: BinaryIO | None) -> Made:
+    return _written(framed(image, found.hits), output, stream)
+
+
+def _frames(hits: Sequence[Hit], scale: float = 1.0) -> list[Frame]:
     """Return a frame for each hit, in a picture of a scale."""
     return [
         Frame(
@@ -202,7 +201,7 @@ def _frames(found: Found, scale: float = 1.0) -> list[Frame]:
             (round(hit.height * scale), round(hit.width * scale)),
             f"{number} {hit.score:.2f}",
         )
-        for number, hit in enumerate(found.hits, 1)
+        for number, hit in enumerate(hits, 1)
     ]
 
 
