@@ -95,8 +95,8 @@ def info(
     sized = shape is not None or image is not None
     _check(sized or sheet is not None, field is not None, output)
     network = read_network(model)
-    read = (model, *network.files, *([image] if image else []))
     for file in filter(None, (output, sheet)):
+        read = (model, *network.files, *([image] if image else []))
         check_target(file, force=force, inputs=read)
     if sheet is not None:
         _write_kernels(network, layer, sheet, force=force)

@@ -99,7 +99,8 @@ def run_batch(
                 read=read,
                 cluster=cluster,
             )
-            _run(run, jobs, batch, telling, report, partial(_told_twice, tell, sheet), cluster)
+            told = partial(_told_twice, tell, sheet)
+            _run(run, jobs, batch, telling, report, told, cluster)
         if sheet is not None and sheet.is_wanted:
             sheet.write()
     except boundary.Stopped as stop:

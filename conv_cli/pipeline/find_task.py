@@ -182,15 +182,15 @@ def _record(hit: Hit) -> dict[str, Any]:
     return known
 
 
+def _framed(image: Image, found: Found, output: Output, stream: BinaryIO | None) -> Made:
+    return _written(framed(image, found.hits), output, stream)
+
+
 def framed(image: Image, hits: Sequence[Hit]) -> Array:
     """Return an image (H, W, 3) in 8 bits with every hit framed, numbered from 1."""
     pixels = _shown(image)
     draw_frames(pixels, _frames(hits))
     return pixels
-
-
-def _framed(image: Image, found: Found, output: Output, stream: BinaryIO | None) -> Made:
-    return _written(framed(image, found.hits), output, stream)
 
 
 def _frames(hits: Sequence[Hit], scale: float = 1.0) -> list[Frame]:
