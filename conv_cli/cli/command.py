@@ -12,7 +12,7 @@ _SECTIONS = {
     "Input and output": (
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
         "show", "predict", "residual", "report", "layer", "input", "field", "image",
-        "heatmap", "crop", "mask",
+        "heatmap", "crop", "mask", "frames",
     ),
     "Window": (
         "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",

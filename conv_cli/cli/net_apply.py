@@ -13,13 +13,15 @@ from conv_cli.cli.options import (
     Telling,
     batch_options,
     file_format_option,
+    frames_option,
     pixel_options,
     recursive_option,
     telling_options,
 )
-from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
 
 if TYPE_CHECKING:
+    from conv_cli.images import FrameChoice
     from conv_cli.pipeline.network_task import LayerChoice
 
 EPILOG = """\b
@@ -50,6 +52,7 @@ Examples
 )
 @pixel_options
 @file_format_option
+@frames_option
 @recursive_option
 @batch_options
 @telling_options
@@ -60,6 +63,7 @@ def apply(
     layer: "LayerChoice",
     form: PixelForm,
     file_format: str | None,
+    frames: "FrameChoice | None",
     recursive: bool,
     batch: BatchOptions,
     telling: Telling,
@@ -69,7 +73,8 @@ def apply(
     MODEL is a file, .json or .npz, or one line of layers; net --help says how.
 
     Pictures are called STEM.LAYER.CHANNEL, one for each channel; with --format npy or npz there is
-    one array (channels, rows, columns) for each layer, STEM.LAYER.npy.
+    one array (channels, rows, columns) for each layer, STEM.LAYER.npy. With --frames STEM is
+    followed by the number of the frame: STEM.FRAME.LAYER.CHANNEL.
     """
     from conv_cli.networks.network import Network
     from conv_cli.pipeline.jobs import Destination, network_jobs
@@ -91,5 +96,8 @@ def apply(
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
+    piped = None
+    if frames is not None:
+        inputs, piped = inputs_with_frames(inputs, frames, batch.max_pixels)
     jobs = network_jobs(inputs, to)
-    return run_batch(task, to, jobs, images, batch, telling, read=[model])
+    return run_batch(task, to, jobs, images, batch, telling, read=[model], stdin=piped)

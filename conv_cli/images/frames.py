@@ -23,7 +23,7 @@ from conv_cli.images.reading import (
     shown_name,
     stream_of,
 )
-from conv_cli.images.tables import TYPED, is_typed_image, open_typed, table_ending
+from conv_cli.images.tables import is_typed_image, open_typed, table_ending
 from conv_cli.io import npy
 
 FrameChoice = Literal["all"] | tuple[int, ...]
@@ -60,10 +60,11 @@ class Frames:
         if choice == "all":
             return range(1, self.count + 1)
         if max(choice) > self.count:
-            one = self.kind.removesuffix("s") if self.count == 1 else self.kind
+            has, way = f"{self.count:,} {self.kind}", f"choose from 1 to {self.count}"
+            if self.count == 1:
+                has, way = f"one {self.kind.removesuffix('s')}", "choose 1"
             raise ImageError(
-                f"{self.name}: has {self.count:,} {one}, and no number {max(choice)}; choose from "
-                f"1 to {self.count}, or --frames all"
+                f"{self.name}: has {has}, and no number {max(choice)}; {way}, or --frames all"
             )
         return choice
 
@@ -255,12 +256,14 @@ class _Animation:
         if format == "gif":
             screen = headers.gif_screen(stream)
             self._sizes = screen.sizes
-            check_size(*self._sizes[-1], max_pixels)
+            for width, height in self._sizes[-1:]:
+                check_size(width, height, max_pixels)
             channels = 4 if screen.clear else 3
         self._described = replace(described, alpha=channels in (2, 4))
         self._channels, self._format, self._picture = channels, format, picture
-        self._pillow: Any = open_with(format, stream)
-        self.count = self._pillow.n_frames if format != "gif" else len(self._sizes)
+        self._pillow = open_with(format, stream)
+        frames: int = getattr(self._pillow, "n_frames", 1)
+        self.count = len(self._sizes) or frames
         self._plays = self._loops()
         self._seen = 0
 

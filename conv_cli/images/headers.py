@@ -88,7 +88,7 @@ def check_png_frames(stream: BinaryIO) -> None:
     while kind != b"IEND":
         head = stream.read(8)
         length, kind = struct.unpack(">I4s", head.ljust(8, b"\0"))
-        frame += kind == b"fcTL" and frame > 0 or kind == b"IDAT" and frame == 0
+        frame += kind == (b"fcTL" if frame else b"IDAT")
         data = stream.read(length)
         checksum = zlib.crc32(kind + data).to_bytes(4, "big")
         if len(head) < 8 or len(data) < length or stream.read(4) != checksum:

@@ -40,6 +40,7 @@ class Joined(Protocol):
 
 _TIFF_HEAD = 8
 _SHORT = 3
+_RATIONALS, _RATIONAL_BYTES = (5, 10), 8
 _BELOW = (34665, 34853, 40965)  # directories of EXIF, GPS and interoperability
 _PLACES = (273, 324, *_BELOW)  # StripOffsets and TileOffsets
 
@@ -50,12 +51,7 @@ class _Effort(NamedTuple):
 
 
 def open_joined(
-    stream: BinaryIO,
-    format: str,
-    count: int,
-    *,
-    compress: bool = False,
-    quality: int | None = None,
+    stream: BinaryIO, format: str, count: int, *, compress: bool = False, quality: int | None = None
 ) -> Joined:
     """Begin a file of several pictures; the stream need not be seekable.
 
@@ -63,18 +59,16 @@ def open_joined(
     count : int. How many will come.
     compress, quality. As for `write_image`.
     """
-    make: Callable[[BinaryIO, int, _Effort], Joined] = {
+    makers: dict[str, Callable[[BinaryIO, int, _Effort], Joined]] = {
         "tiff": _Tiff, "png": _Png, "gif": _Gif, "webp": _WebP,
-    }[format]  # fmt: skip
-    return make(stream, count, _Effort(compress, quality))
+    }  # fmt: skip
+    return makers[format](stream, count, _Effort(compress, quality))
 
 
 def _alone(image: Image, format: str, effort: _Effort) -> tuple[bytes, tuple[str, ...]]:
     """Return a file of one picture, and what must be said."""
     buffer = BytesIO()
-    notes = encode_image(
-        buffer, image, format, compress=effort.compress, quality=effort.quality
-    )
+    notes = encode_image(buffer, image, format, compress=effort.compress, quality=effort.quality)
     return buffer.getvalue(), notes
 
 
@@ -181,20 +175,20 @@ class _Gif:
         indices, colours, exact, clear = _with_palette(image)
         picture = PilImage.fromarray(indices, "P")
         picture.putpalette(colours.tobytes())
-        blocks = getdata(
-            picture,
-            duration=10 * min(round(_milliseconds(image, 10 * _MOST_GIF_CS) / 10), _MOST_GIF_CS),
-            disposal=2 if image.alpha else 1,  # what is clear must not show the frame before
-            include_color_table=True,
-            **({} if clear is None else {"transparency": clear}),
-        )
-        for block in blocks:
+        options: dict[str, Any] = {
+            "duration": 10 * round(_milliseconds(image, 10 * _MOST_GIF_CS) / 10),
+            "disposal": 2 if image.alpha else 1,  # what is clear must not show the frame before
+            "include_color_table": True,
+        }
+        if clear is not None:
+            options["transparency"] = clear
+        for block in getdata(picture, **options):
             self._stream.write(block)
         dropped = image.icc is not None or image.exif is not None or image.xmp is not None
-        notes = ("dropped: what describes it, which GIF does not hold",) if dropped else ()
+        notes = ["dropped: what describes it, which GIF does not hold"] if dropped else []
         if not exact:
-            notes += (f"its colours became {_COLOURS} a frame, as GIF holds no more",)
-        return notes
+            notes.append(f"its colours became {_COLOURS} a frame, as GIF holds no more")
+        return tuple(notes)
 
     def finish(self) -> None:
         self._stream.write(b";")
@@ -232,11 +226,16 @@ def _with_palette(image: Image) -> tuple[NDArray[Any], NDArray[Any], bool, int |
     if len(found) <= _COLOURS:
         table = np.stack([found >> 16 & 255, found >> 8 & 255, found & 255], -1)
         where = len(found) - 1 if clear is not None else None
-        return indices.reshape(packed.shape).astype(np.uint8), table.astype(np.uint8), not soft, where
+        return (
+            indices.reshape(packed.shape).astype(np.uint8),
+            table.astype(np.uint8),
+            not soft,
+            where,
+        )
     room = _COLOURS - (clear is not None)
     reduced = PilImage.fromarray(colours).quantize(room, PilImage.Quantize.MEDIANCUT, kmeans=1)
     indices = np.array(reduced)
-    table = np.array(reduced.getpalette()[: 3 * room], np.uint8).reshape(-1, 3)
+    table = np.array((reduced.getpalette() or [])[: 3 * room], np.uint8).reshape(-1, 3)
     if clear is None:
         return indices, table, False, None
     indices[clear] = len(table)
@@ -352,7 +351,8 @@ def _move(page: bytearray, order: str, directory: int, shift: int) -> int:
     for at in range(directory + 2, directory + 2 + 12 * count, 12):
         tag, kind, numbers, value = struct.unpack_from(f"{order}HHII", page, at)
         where = at + 8
-        if item_bytes(kind) * numbers > 4:
+        size = _RATIONAL_BYTES if kind in _RATIONALS else item_bytes(kind)
+        if size * numbers > 4:
             struct.pack_into(f"{order}I", page, where, value + shift)
             where = value
         if tag in _BELOW:

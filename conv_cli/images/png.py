@@ -195,6 +195,7 @@ def _check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG file: its length, its kind, its data, and their checksum."""
     checksum = zlib.crc32(data, zlib.crc32(kind))
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))
 

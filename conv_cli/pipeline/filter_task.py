@@ -1,7 +1,7 @@
 """Filters as a task of a run, and the pixels that a map has."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -19,6 +19,7 @@ from conv_cli.images import (
     Sink,
     can_hold,
     not_srgb,
+    open_joined,
     open_sink,
 )
 from conv_cli.parallel.processes import Progress
@@ -40,6 +41,8 @@ def pixels_of(
     format: str,
     to: Destination,
     values: Array | None = None,
+    *,
+    joined: bool = False,
 ) -> tuple[np.dtype[Any], Range]:
     """Return the dtype of a map's pixels and the range that makes them.
 
@@ -47,6 +50,7 @@ def pixels_of(
     channels, alpha : int, bool. Of the map.
     format : str. Of the output.
     values : ndarray, optional. Tell, in an error, what white may be.
+    joined : bool. The map is one frame of several in a file.
 
     Raises ImageError if the format does not hold them, or floats need to be told what white is.
     """
@@ -65,7 +69,7 @@ def pixels_of(
     mode = chosen or Range("raw" if made.kind == "f" else "clip")
     whole = made if format in FLOAT_FORMATS or to.depth else np.dtype(np.uint8)
     require_white(units, whole, mode, to.white, values)
-    can_hold(format, made, channels, alpha)
+    can_hold(format, made, channels, alpha, joined=joined)
     return made, mode
 
 
@@ -128,7 +132,10 @@ class FilterTask(NamedTuple):
         """Return the shape of a map, its dtype, and the range."""
         shape = output_shape(image, self.rule, output.kernels[0])
         values = image.pixels if isinstance(image, Image) else None
-        dtype, mode = pixels_of(image.dtype, shape[2], image.alpha, output.format, self.to, values)
+        dtype, mode = pixels_of(
+            image.dtype, shape[2], image.alpha, output.format, self.to, values,
+            joined=output.joined,
+        )  # fmt: skip
         return (shape[:2] if shape[2] == 1 else shape), dtype, mode
 
     def _filtered(
@@ -136,9 +143,7 @@ class FilterTask(NamedTuple):
     ) -> Made:
         """Filter an image into a stream, whose rows are written while the next are computed."""
         shape, dtype, mode = self._form(image, output)
-        described = replace(image, pixels=np.broadcast_to(np.zeros((), dtype), shape))
-        if (nodata := nodata_of(image, self.rule)) is not None:
-            described = described.with_nodata(float(value_in(dtype, nodata)))
+        described = self._described(image, np.broadcast_to(np.zeros((), dtype), shape))
         sink: Sink | ArraySink
         notes: tuple[str, ...]
         if stream is None:
@@ -157,6 +162,39 @@ class FilterTask(NamedTuple):
             values=None if self.to.show else values,
             pictures=self._pictures(image, output, statistics) if self.to.show else (),
         )  # fmt: skip
+
+    def _described(self, image: Image, pixels: Array) -> Image:
+        """Return the pixels of a map with what describes the image."""
+        described = replace(image, pixels=pixels)
+        if (nodata := nodata_of(image, self.rule)) is not None:
+            described = described.with_nodata(float(value_in(pixels.dtype, nodata)))
+        return described
+
+    def joined(
+        self, images: Iterable[tuple[int, Image]], count: int, output: Output, stream: BinaryIO
+    ) -> list[Made]:
+        """Filter frames, each with its number, into one file; one is in memory at a time."""
+        to, made = self.to, []
+        file = open_joined(stream, output.format, count, compress=to.compress, quality=to.quality)
+        for number, image in images:
+            try:
+                shape, dtype, mode = self._form(image, output)
+                rows = ArraySink(shape[0])
+                result = filter_strips(image, self.rule, output.kernels, dtype, mode, rows)
+                notes = file.add(self._described(image, rows.pixels))
+            except ConvError as error:
+                raise ImageError(f"frame {number}: {error}") from error
+            statistics, plan = result
+            made.append(
+                Made(
+                    shape, dtype.name, statistics,
+                    (*image.notes, *self.notes(image), *notes), plan.strategy, plan.reason,
+                    pictures=self._pictures(image, output, statistics) if to.show else (),
+                    frame=number,
+                )
+            )  # fmt: skip
+        file.finish()
+        return made
 
     def _pictures(self, image: Image, output: Output, statistics: Statistics) -> tuple[Array, ...]:
         """Return an image and its map as they are looked at; a signed one in colours."""
