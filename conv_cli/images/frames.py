@@ -233,9 +233,13 @@ class _Pages:
 
     def open(self, number: int) -> Opened:
         from conv_cli.images.tiff import open_page
+        from conv_cli.images.tiff_alone import page_alone
         from conv_cli.images.tiff_pages import page_at
 
-        page = page_at(self._stream, self._places[number - 1], self._turns[number - 1])
+        at = self._places[number - 1]
+        page = page_at(self._stream, at, self._turns[number - 1])
+        if (alone := page_alone(self._stream, at)) is not None:
+            return open_page(alone, page._replace(is_first=True), self._max_pixels)
         return open_page(self._stream, page, self._max_pixels)
 
 
