@@ -112,12 +112,14 @@ def gif_screen(stream: BinaryIO) -> GifScreen:
     width, height, flags = struct.unpack("<HHc2x", stream.read(7).ljust(7, b"\0"))
     stream.seek(_gif_palette_bytes(flags), io.SEEK_CUR)
     found = GifScreen([], False)
-    while (kind := stream.read(1)) in (b"!", b","):
+    while (kind := stream.read(1)) not in (b"", b";"):
         if kind == b"!":
             control = stream.read(3)
-            clear = control[:2] == b"\xf9\x04" and bool(control[2] & 1)
+            clear = control[:2] == b"\xf9\x04" and bool(control[-1] & 1)
             found = found._replace(clear=found.clear or clear)
             stream.seek(-len(control), io.SEEK_CUR)
+        elif kind != b",":
+            continue  # as Pillow passes over it
         else:
             left, top, across, down = struct.unpack("<4H", stream.read(8).ljust(8, b"\0"))
             width, height = max(width, left + across), max(height, top + down)

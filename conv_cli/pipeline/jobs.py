@@ -235,10 +235,14 @@ def with_frames(
 
 
 def has_several_files(inputs: Sequence[Input], to: Destination) -> bool:
-    """Tell whether the frames of a single image do not go to one file."""
-    if not to.single or len(inputs) != 1 or len(inputs[0].frames or ()) < 2:
+    """Tell whether the frames of a single image go to files of their own, as their names say."""
+    if not to.single or to.output in (None, STDIO):
         return False
-    return not _is_joined(inputs[0], _located(inputs[0], "", 1, to)[1], to)
+    if "{frame" in to.name and not is_image_name(str(to.output)):
+        return True
+    source = inputs[0]
+    several = source.frames is not None and len(source.frames) > 1
+    return several and not _is_joined(source, _located(source, "", 1, to)[1], to)
 
 
 def _is_joined(source: Input, format: str, to: Destination) -> bool:
