@@ -36,7 +36,7 @@ def call(*arguments):
 
 
 DURATIONS = [50, 100, 150, 200, 50, 100, 150, 200, 50, 100, 150, 200]
-BLUR = "1 2 1; 2 4 2; 1 2 3 / 17"
+BLUR = "1 2 1; 2 4 2; 1 2 3 / 18"
 
 
 def pictures(count, mode, seed=0):

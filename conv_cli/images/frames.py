@@ -248,6 +248,10 @@ class _Animation:
 
     def __init__(self, stream: BinaryIO, format: str, max_pixels: int) -> None:
         self._sizes: list[tuple[int, int]] = []
+        clear, self._max_pixels = False, max_pixels
+        if format == "gif":
+            self._sizes, clear = headers.gif_screen(stream)
+            check_size(*self._sizes[0], max_pixels)
         picture = open_picture(stream, format, max_pixels)
         if picture.info.dtype != np.uint8:
             raise ImageError(
@@ -258,21 +262,17 @@ class _Animation:
             headers.check_png_frames(stream)
         described, channels = picture.described(), picture.layout.channels
         if format == "gif":
-            screen = headers.gif_screen(stream)
-            self._sizes = screen.sizes
-            for width, height in self._sizes[-1:]:
-                check_size(width, height, max_pixels)
-            channels = 4 if screen.clear else 3
+            channels = 4 if clear else 3
         self._described = replace(described, alpha=channels in (2, 4))
         self._channels, self._format, self._picture = channels, format, picture
         self._pillow = open_with(format, stream)
-        frames: int = getattr(self._pillow, "n_frames", 1)
-        self.count = len(self._sizes) or frames
+        self.count: int = len(self._sizes) or getattr(self._pillow, "n_frames", 1)
         self._plays = self._loops()
         self._seen = 0
 
     def open(self, number: int) -> Opened:
         width, height = self._sizes[number - 1] if self._sizes else self._pillow.size
+        check_size(width, height, self._max_pixels)
         if self._picture.orientation >= 5:
             width, height = height, width
         alpha = self._described.alpha
