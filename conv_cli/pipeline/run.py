@@ -6,11 +6,12 @@ import stat
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy.typing as npt
 
@@ -31,12 +32,17 @@ from conv_cli.io.json import finite_or_none, plain
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads, limited_threads
+from conv_cli.pipeline.elsewhere import Errand, Errander, Errands, Known, as_typed
 from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
+
+if TYPE_CHECKING:
+    from conv_cli.parallel.cluster import Cluster
 
 T = TypeVar("T")
 Pixels = npt.NDArray[Any]
 BROKEN_PIPE = "broken pipe: what reads it has ended before the end; let it take everything"
+_EXISTS = "exists; use --force to overwrite it or --skip-existing to keep it"
 _NOTED = 0.01
 """The share of clipped values from which on a person is told."""
 _SMALL = 16 << 20  # bytes that are not worth asking for
@@ -217,6 +223,7 @@ class Run:
     stdin, stdout : BinaryIO. For images named "-".
     read : sequence of str. Files that are read besides the images, and as little overwritten.
     piped : bytes, optional. What stdin has given, if it has been read.
+    cluster : Cluster, optional. Does the work in place of processes here.
     """
 
     def __init__(
@@ -230,7 +237,9 @@ class Run:
         stdout: BinaryIO,
         read: Sequence[str] = (),
         piped: bytes | None = None,
+        cluster: "Cluster | None" = None,
     ) -> None:
+        self._cluster = cluster
         self._read_besides = tuple(read)
         self._task, self._to = task, destination
         self._threads = threads or available_threads()
@@ -242,6 +251,7 @@ class Run:
             stream_bytes(stdin) if piped is None else piped
         )
         self._piped = b""
+        self._is_elsewhere = False
         self._processes = 1
         self._protected: set[tuple[int, int]] = set()
 
@@ -260,6 +270,12 @@ class Run:
         exception in it, stops the work.
         """
         self._prepare(jobs)
+        if self._cluster is not None:
+            errands = Errands(jobs, self._known)
+            work = Errander(self._remote())
+            for results in self._cluster.answers(work, errands, progress, self._lost_elsewhere):
+                yield from results
+            return
         if len(jobs) == 1 and self._is_plain(jobs[0]):
             yield from self._run(jobs[0], progress or _ignore)
             return
@@ -331,20 +347,33 @@ class Run:
             return _failure(job, output, error)
         return _result(job, output, shape=shape, dtype=dtype, planned=True)
 
-    def _run(self, job: Job, progress: Progress) -> list[Result]:
-        """Make the maps of one image, or of its frames."""
+    def _remote(self) -> Callable[[Job, Progress, Known | None], list[Result]]:
+        """Return what does a job on another machine, with one thread and what it needs alone."""
+        remote = copy(self)
+        remote._cluster, remote._stdout, remote._protected = None, -1, set()
+        remote._is_elsewhere = True
+        remote._threads = remote._processes = 1
+        return remote._run
+
+    def _run(self, job: Job, progress: Progress, known: Known | None = None) -> list[Result]:
+        """Make the maps of one image, or of its frames.
+
+        known : dict, optional. By output, its result where that is known already.
+        """
         try:
             self._check_source(job)
         except ImageError as error:
             progress(1.0)
             return [_failure(job, None, error)]
         if job.source.frames is not None:
-            return self._run_frames(job, job.source.frames, progress)
+            return self._run_frames(job, job.source.frames, progress, known)
         return self._run_picture(
-            job, progress, set(), lambda: self._probe(job), partial(self._read, job)
+            job, progress, set(), lambda: self._probe(job), partial(self._read, job), known=known
         )
 
-    def _run_frames(self, job: Job, numbers: Sequence[int], progress: Progress) -> list[Result]:
+    def _run_frames(
+        self, job: Job, numbers: Sequence[int], progress: Progress, known: Known | None
+    ) -> list[Result]:
         """Make the maps of frames, of which one is in memory; what fails ends the image."""
         results: list[Result] = []
         said: set[str] = set()
@@ -357,12 +386,15 @@ class Run:
         try:
             with self._frames(job) as frames:
                 for output in joined:
-                    results += self._joined(job, output, frames, numbers, share)
+                    before = known[output] if known else self._known(job, output)
+                    results += (
+                        [before] if before else self._joined(job, output, frames, numbers, share)
+                    )
                 for number in () if joined else numbers:
                     results += self._run_picture(
                         job.of_frame(number), share, said,
                         partial(frames.info, number), partial(self._read_frame, frames, number),
-                        frame=number,
+                        known, number,
                     )  # fmt: skip
                     if any(result.error and not result.refused for result in results):
                         break
@@ -374,9 +406,6 @@ class Run:
         self, job: Job, output: Output, frames: Frames, numbers: Sequence[int], progress: Progress
     ) -> list[Result]:
         """Write a file of maps of all frames."""
-        if (known := self._known(job, output)) is not None:
-            progress(float(len(numbers)))
-            return [known]
 
         def images() -> Iterator[tuple[int, Image]]:
             for number in numbers:
@@ -405,12 +434,15 @@ class Run:
         said: set[str],
         probe: Callable[[], ImageInfo],
         read: Callable[[Sequence[Output]], Image],
+        known: Known | None = None,
         frame: int | None = None,
     ) -> list[Result]:
         """Make the maps of a picture that may be written; the others are not worth reading it."""
         try:
             outputs = [each._replace(frame=frame) for each in self._task.outputs(job, probe)]
-            results = {output: self._known(job, output) for output in outputs}
+            results = {
+                output: known[output] if known else self._known(job, output) for output in outputs
+            }
             if any(known is not None and known.error for known in results.values()):
                 probe()  # what is wrong with the image is to be said before
             missing = [output for output, known in results.items() if known is None]
@@ -460,6 +492,8 @@ class Run:
                 return write(stream)
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
+        if self._is_elsewhere and not self._to.force and os.path.lexists(output.path):
+            return _made_before(output.path, write)
         return write_atomically(output.path, write, force=self._to.force)
 
     def _check_source(self, job: Job) -> None:
@@ -521,8 +555,8 @@ class Run:
             return _result(job, output, skipped=True)
         if self._identity(path, self._stdout_identity) in self._protected:
             reason = INPUT
-        elif not self._to.force and path != STDIO:
-            reason = "exists; use --force to overwrite it or --skip-existing to keep it"
+        elif not (self._to.force or self._is_elsewhere or path == STDIO):
+            reason = _EXISTS
         else:
             return None
         return _result(job, output, error=f"{path}: {reason}", refused=True)
@@ -533,6 +567,9 @@ class Run:
             return piped if path == STDIO else _if_regular(Path(path).stat())
         except (OSError, ValueError):
             return None
+
+    def _lost_elsewhere(self, errand: Errand, process: int, how: str) -> list[Result]:
+        return [as_typed(each, errand.typed) for each in self._lost(errand.job, process, how)]
 
     def _lost(self, job: Job, process: int, how: str) -> list[Result]:
         """Return the result of an image whose process died, and remove what that was writing."""
@@ -545,6 +582,18 @@ class Run:
             "short: try it alone"
         )
         return [Result(name, error=error)]
+
+
+def _made_before(path: str, write: Callable[[BinaryIO | None], T]) -> T:
+    """Return a map whose file is there, made by a worker that died before it could say so.
+
+    Raises ImageError if the file holds anything else.
+    """
+    stream = BytesIO()
+    made = write(stream)
+    if Path(path).read_bytes() != stream.getvalue():
+        raise ImageError(f"{path}: {_EXISTS}")
+    return made
 
 
 def _result(job: Job, output: Output, **fields: Any) -> Result:
