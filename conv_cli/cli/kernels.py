@@ -19,6 +19,7 @@ from conv_cli.cli.options import (
     sliding_params,
     stride_option,
 )
+from conv_cli.cli.sheets import sheet_option, write_sheet
 from conv_cli.cli.terminal import hanging, print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
@@ -124,7 +125,12 @@ def list_kernels(as_json: bool) -> None:
 
 
 @kernels.command(
-    cls=Signed, epilog=_examples("show gaussian:2", 'show "1 0 -1; 2 0 -2; 1 0 -1" -o kernel.png')
+    cls=Signed,
+    epilog=_examples(
+        "show gaussian:2",
+        'show "1 0 -1; 2 0 -2; 1 0 -1" -o kernel.png',
+        "show freichen --sheet bank.png",
+    ),
 )
 @one_kernel
 @change_options
@@ -132,9 +138,15 @@ def list_kernels(as_json: bool) -> None:
 @click.option(
     "-o", "--output", metavar="FILE", help="Draw a heat map of the one kernel there: .png or .html."
 )
+@sheet_option("All of them")
 @force_flag
 def show(
-    kernel: "list[Kernel]", changes: Changes, as_json: bool, output: str | None, force: bool
+    kernel: "list[Kernel]",
+    changes: Changes,
+    as_json: bool,
+    output: str | None,
+    sheet: str | None,
+    force: bool,
 ) -> None:
     """Show a kernel: its matrix, sums, symmetry, rank, frequency response and cost."""
     from conv_cli.report.kernel_show import draw, facts_of, told_lines
@@ -142,8 +154,15 @@ def show(
 
     shown = changes.made(kernel)
     _check_output(output, force)
+    if sheet is not None:
+        _check_output(sheet, force)
     if output is not None:
         draw(_single(shown, "-o"), output, force=force)
+    if sheet is not None:
+        from conv_cli.report.kernel_sheet import kernel_sheet
+
+        title = shown[0].name if len(shown) == 1 else f"{len(shown):,} kernels"
+        write_sheet(sheet, kernel_sheet(shown, title), force=force)
     boundary.require_stdout(True)
     if as_json:
         _print_json(*map(facts_of, shown))

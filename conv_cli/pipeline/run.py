@@ -35,6 +35,7 @@ from conv_cli.parallel.threads import available_threads, limited_threads
 from conv_cli.pipeline.elsewhere import Errand, Errander, Errands, Known, as_typed
 from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
+from conv_cli.pipeline.looks import Look
 
 if TYPE_CHECKING:
     from conv_cli.parallel.cluster import Cluster
@@ -55,11 +56,12 @@ class Result(NamedTuple):
 
     ``error`` says why there is none; ``skipped`` that its file was there already; ``planned`` that
     this was a dry run. ``values`` are the pixels of a map that goes to no file, ``pictures`` what
-    is looked at of the image and of its map: small, uint8, or floats around zero. ``records`` are
-    what a search found, and ``misfit`` says that it was the pattern that does not fit the image.
+    is looked at of the image and of its map: small, uint8, or floats around zero; ``looks`` are
+    those of a sheet, the image first. ``records`` are what a search found, and ``misfit`` says that
+    it was the pattern that does not fit the image. ``notes`` and ``reason`` are for people; the
+    other fields are those of ``--json``.
     ``refused`` says that the error is of the output, which is not written, ``joined`` that the
     output holds other frames too.
-    ``notes`` and ``reason`` are for people; the other fields are those of ``--json``.
     """
 
     image: str
@@ -82,6 +84,7 @@ class Result(NamedTuple):
     notes: tuple[str, ...] = ()
     reason: str | None = None
     pictures: tuple[Pixels, ...] = ()
+    looks: tuple[Look, ...] = ()
     records: tuple[dict[str, Any], ...] | None = None
     misfit: bool = False
     refused: bool = False
@@ -171,6 +174,7 @@ class Made(NamedTuple):
     reason: str | None = None
     values: Pixels | None = None
     pictures: tuple[Pixels, ...] = ()
+    looks: tuple[Look, ...] = ()
     records: tuple[dict[str, Any], ...] | None = None
     frame: int | None = None
 
@@ -528,7 +532,8 @@ class Run:
 
     def _reads_once(self, outputs: Sequence[Output]) -> bool:
         """Tell whether pixels are read once; what is read more often is better copied whole."""
-        return len(outputs) == 1 and not (self._to.range and self._to.range.needs_extremes)
+        again = self._to.look_side or (self._to.range and self._to.range.needs_extremes)
+        return len(outputs) == 1 and not again
 
     def _admitting(self, outputs: Sequence[Output]) -> Callable[[ImageInfo], None]:
         """Return what refuses an image if memory is not enough for it and its maps."""
@@ -614,7 +619,8 @@ def _made(job: Job, output: Output, made: Made, seconds: float, said: set[str]) 
         min=finite_or_none(low), max=finite_or_none(high), clipped=clipped,
         strategy=made.strategy, seconds=round(seconds, 6),
         notes=tuple(told), reason=made.reason,
-        values=made.values, pictures=made.pictures, records=made.records,
+        values=made.values, pictures=made.pictures, looks=made.looks,
+        records=made.records,
     )  # fmt: skip
 
 
