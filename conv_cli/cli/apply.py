@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -133,7 +132,12 @@ class Filtering(NamedTuple):
             _check_region(sliding)
             row, column, height, width = self.region
         manner = manner_of(kernels)
-        stride = manner.stride if sliding.stride == (1, 1) else sliding.stride
+        if self.region is not None and manner.stride != (1, 1):
+            raise click.BadParameter(
+                f"is a window of a map of the image's size, and {kernels[0].name} has a stride of "
+                f"{manner.stride[0]}x{manner.stride[1]}; leave it out",
+                param_hint="--region",
+            )
         slid = sliding.prepared(kernels, self.origin)
         if self.combine == "angle" and len(slid) != 2:
             raise click.BadParameter(
@@ -143,18 +147,17 @@ class Filtering(NamedTuple):
             )
         return Filter(
             slid,
-            replace(sliding.params, stride=stride),
+            sliding.params,
             bias=sliding.bias,
             gray=sliding.channels == "gray",
             filter_alpha=self.alpha == "filter",
-            linear=self.linear or manner.linear,
+            linear=self.linear,
             combine=self.combine,
             white=white,
-            tone=manner.tone,
             mask=read_mask(self.mask, max_pixels) if self.mask else None,
             nodata=self.nodata,
             region=Region((row, row + height), (column, column + width)) if self.region else None,
-        )
+        ).following(manner)
 
 
 filtering_options = as_one(
@@ -188,7 +191,7 @@ filtering_options = as_one(
     "-k",
     "--kernel",
     "kernels",
-    type=KernelType(),
+    type=KernelType(by_channel=True),
     multiple=True,
     metavar="KERNEL",
     help="What slides over the image; repeat it for more maps. See below.",

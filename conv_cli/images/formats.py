@@ -92,7 +92,7 @@ WRITABLE = {
 }
 """The format that each suffix, in lower case, is written as."""
 
-SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO or .npy"
+SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO, .npy or .npz"
 
 
 def format_of(path: str | os.PathLike[str]) -> str:

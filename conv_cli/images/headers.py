@@ -29,6 +29,7 @@ _SIGNATURES = (
     (b"\xff\x4f\xff\x51", "j2k"),
     (b"\0\0\1\0", "ico"),
     (b"\x93NUMPY", "npy"),
+    (b"PK\x03\x04", "npz"),
 )
 _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _TGA_KINDS = (1, 2, 3, 9, 10, 11)

@@ -39,6 +39,8 @@ _REASONS = {
 }
 
 
+_BYTES_A_PIXEL = 32
+"""Of four channels in float64."""
 # Their decoders take memory for the whole picture as soon as they are made.
 _EARLY_SIZES = {"gif": headers.gif_size, "webp": headers.webp_size}
 
@@ -60,8 +62,8 @@ def read_image(
     icons the largest, of a TIFF no preview. What is left out or changed so is said in the notes.
 
     The format is found from the content alone, but for .csv and .txt: tables of numbers, float64
-    and of one channel. A .npy file is taken as it is, (H, W) or (H, W, C) with C up to 4, without
-    opacity.
+    and of one channel. A .npy file, or the one array of a .npz, is taken as it is, (H, W) or
+    (H, W, C) with C up to 4, without opacity.
 
     Parameters
     ----------
@@ -219,6 +221,9 @@ def open_image(
     stream.seek(0)
     if format == "npy":
         return _open_npy(stream, max_pixels)
+    if format == "npz":
+        contents = npy.only_array(stream, _BYTES_A_PIXEL * max_pixels)
+        return _open_npy(io.BytesIO(contents), max_pixels, format)
     if format in ("pnm", "pfm"):
         return _open_pnm(stream, format, max_pixels)
     if format == "tiff":
@@ -235,12 +240,12 @@ def _with_others_named(image: Image, stream: BinaryIO) -> Image:
     return replace(image, notes=(*image.notes, *others_behind(stream, image.format)))
 
 
-def _open_npy(stream: BinaryIO, max_pixels: int) -> Opened:
+def _open_npy(stream: BinaryIO, max_pixels: int, format: str = "npy") -> Opened:
     header = npy.read_image_header(stream)
     height, width = header.shape[:2]
     check_size(width, height, max_pixels)
-    info = ImageInfo(height, width, header.channels, False, header.dtype, "npy")
-    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format="npy"))
+    info = ImageInfo(height, width, header.channels, False, header.dtype, format)
+    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format=format))
 
 
 def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> Opened:

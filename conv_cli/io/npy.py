@@ -1,4 +1,4 @@
-"""NumPy's files: .npy in and out, .npz out. Only headers and plain numbers are read, no pickles."""
+"""NumPy's files: .npy and .npz in and out. Only headers and plain numbers are read, no pickles."""
 
 import io
 import math
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from conv_cli.errors import ConvError, ImageError
 
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+
+
+_MOST_HEADER = 1 << 17
 
 
 class NpyHeader(NamedTuple):
@@ -93,6 +96,35 @@ def _require_pixels(header: NpyHeader) -> None:
         raise ImageError(f"holds {dtype}, not numbers that pixels can be; save it as float32")
     if len(shape) not in (2, 3) or min(shape) < 1 or shape[2:] > (4,):
         raise ImageError(f"has the shape {shape}; save one image as (H, W) or (H, W, 1 to 4)")
+
+
+def only_array(stream: BinaryIO, most_bytes: int) -> bytes:
+    """Return the .npy file that is all that a .npz archive holds.
+
+    Raises ImageError if it is damaged, holds another number of arrays, or unpacks to more bytes
+    than `most_bytes` and a header.
+    """
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+            if len(members) != 1 or not members[0].filename.endswith(".npy"):
+                arrays = sum(member.filename.endswith(".npy") for member in members)
+                raise ImageError(
+                    f"is an archive of {len(members)} files, {arrays} of them arrays, and an image "
+                    "is one; save it alone by numpy.savez"
+                )
+            size = members[0].file_size
+            if size > most_bytes + _MOST_HEADER:
+                raise ImageError(f"unpacks to {size:,} bytes; raise --max-pixels for such images")
+            with archive.open(members[0]) as member:
+                return member.read(size)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ImageError(
+            f"cannot be read: truncated or damaged ({error}); save it again by numpy.savez"
+        ) from None
 
 
 def read_pixels(stream: BinaryIO, header: NpyHeader) -> NDArray[Any]:
