@@ -141,6 +141,8 @@ class Filtering(NamedTuple):
             replace(sliding.params, stride=stride),
             bias=sliding.bias,
             gray=sliding.channels == "gray",
+            luma=sliding.channels == "luma",
+            only=() if isinstance(sliding.channels, str) else sliding.channels,
             filter_alpha=self.alpha == "filter",
             linear=self.linear or manner.linear,
             combine=self.combine,

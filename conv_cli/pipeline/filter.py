@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import PaddedImage, Span
-from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, white
+from conv_cli.borders import Span
+from conv_cli.colors import from_linear, missing, to_gray, to_linear, unweigh, white
 from conv_cli.correlation.correlate import correlate, prepare, tiles
 from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
@@ -17,15 +17,18 @@ from conv_cli.errors import ImageError
 from conv_cli.images import Image, ImageInfo, PictureRows, Sink
 from conv_cli.kernels.kernel import Kernel, common_frame
 from conv_cli.kernels.learned import Tone
+from conv_cli.pipeline.channels import beside, chosen, chosen_channels, order_of, under_origin
 from conv_cli.pipeline.feature_map import (
     ArraySink,
     CombineName,
+    Copied,
     FeatureMap,
     Missing,
     Range,
     Statistics,
     combine,
     rescaled,
+    rescaling,
     value_in,
 )
 from conv_cli.pipeline.weights import Mask, WeightedPixels, Weighting
@@ -54,6 +57,8 @@ class Filter(NamedTuple):
     params : ConvParams. How they slide.
     bias : Bias or None. Added last; None: each kernel's own.
     gray : bool. One channel of grey in place of colours.
+    luma : bool. Grey is filtered, and what the colours differ from it by is added to the result.
+    only : tuple of int. The channels that are filtered, from 1, the others being copied; none: all.
     filter_alpha : bool. Treat opacity as one more channel; without it, it is copied and weighs the
         colours.
     linear : bool. Correlate in linear light.
@@ -71,6 +76,8 @@ class Filter(NamedTuple):
     params: ConvParams = ConvParams(padding="same")  # frozen, so shared without harm
     bias: Bias | None = None
     gray: bool = False
+    luma: bool = False
+    only: tuple[int, ...] = ()
     filter_alpha: bool = False
     linear: bool = False
     combine: CombineName | None = None
@@ -98,7 +105,7 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
     """Return (rows, columns, channels) of the map that a kernel makes of such an image.
 
     Raises ConvError if the kernel is larger than the image with its padding, the mask of another
-    size, the region outside, or grey is asked of bands that are no colours.
+    size, the region outside, grey is asked of bands that are no colours, or it lacks a channel.
     """
     if rule.mask is not None:
         rule.mask.require_fit(image)
@@ -107,11 +114,12 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
     if rule.region is not None:
         rows, columns = _within(rule.region, (rows, columns))
     colours = image.channels - image.alpha
-    if rule.gray and colours not in (1, 3):
+    if (rule.gray or rule.luma) and colours not in (1, 3):
         raise ImageError(
             f"has {colours} bands, and grey is made of red, green and blue; leave out "
-            "--channels grey, and every band is filtered"
+            f"--channels {'grey' if rule.gray else 'luma'}, and every band is filtered"
         )
+    chosen_channels(image, rule.only, opaque=rule.filter_alpha)
     colours = 1 if rule.gray else colours
     return rows, columns, colours + image.alpha
 
@@ -148,12 +156,13 @@ def filter_strips(
 
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
+    shape = output_shape(image, rule, kernels[0])
     work = _Correlation(image, rule, kernels)
     plan = work.plan
     feature_map = FeatureMap(
-        output_shape(image, rule, kernels[0]), image.dtype, dtype, mode, sink,
+        shape, image.dtype, dtype, mode, sink,
         tile_rows=plan.tile[0], samples=work.pixels.samples, white=rule.white,
-        opacity=work.opacity(dtype), nodata=nodata_of(image, rule),
+        copied=work.copied(dtype), nodata=nodata_of(image, rule),
     )  # fmt: skip
     if not feature_map.needs_extremes:
         work.run(feature_map.add, progress)
@@ -171,10 +180,16 @@ class _Correlation:
     """The correlation of an image with the kernels of one map, and what is made of its values."""
 
     def __init__(self, image: Image, rule: Filter, kernels: tuple[Kernel, ...]) -> None:
-        self._image, self._rule, self._kernels = image, rule, kernels
+        self._rule, self._kernels = rule, kernels
         self._top = white_of(image.dtype, rule)
+        if rule.luma or rule.only:
+            image = replace(image, pixels=np.asarray(image.pixels))
+        self._whole = image
+        self._image = image = chosen(image, rule.only, opaque=rule.filter_alpha)
         self._copied = image.alpha and not rule.filter_alpha
-        self._colours = output_shape(image, rule, kernels[0])[2] - self._copied
+        grey = rule.gray or rule.luma
+        self._lit = 1 if grey else image.channels - image.alpha
+        self._colours = self._lit + (image.alpha and rule.filter_alpha)
         self._params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
         self._nodata = nodata_of(image, rule)
         self.pixels = _pixels(image, rule, self._params)
@@ -191,16 +206,19 @@ class _Correlation:
         self, handle: Callable[..., object], progress: Callable[[float], None] | None = None
     ) -> None:
         """Hand the finished values of every tile on, its rows and columns, and what is missing."""
-        colours = self._colours - (self._image.alpha and self._rule.filter_alpha)
         region = self._region
         step = 1 / len(tiles(self.problem, self.plan.tile, region))
+        differences = self._differences() if self._rule.luma else None
 
         def finish(values: Array, tile: Tile) -> None:
             missing = None
             if self._beneath is not None:
                 values, missing = self._unweighed(values, tile)
-            values = _finish(values, self._rule, self._kernels, self._top, colours)
             rows, columns = tile.output
+            added = None if differences is None else differences(rows, columns)
+            values = _finish(values, self._rule, self._kernels, self._top, self._lit, added)
+            if missing is not None:
+                missing = np.broadcast_to(missing, values.shape)
             inner: tuple[slice, ...] = (slice(None),)
             if region is not None:
                 (rows, down), (columns, across) = map(_cut, tile.output, region)
@@ -220,15 +238,48 @@ class _Correlation:
         left, right = region.columns
         return Region(region.rows, (left * samples, right * samples))
 
-    def opacity(self, dtype: np.dtype[Any]) -> Callable[[Span, Span], Array] | None:
-        """Return what gives the opacity (h, w) of rows and columns, if it is copied."""
-        if not self._copied:
+    def _differences(self) -> Callable[[Span, Span], Array]:
+        """Return what gives the colours (C, 1, h, w) less their grey, of rows and columns.
+
+        It is 0 where there is no value.
+        """
+        colour = under_origin(self._image.colours, self._params, self._kernels[0])
+        light = _light(self._rule, self._top)
+
+        def read(rows: Span, columns: Span) -> Array:
+            pixels = colour(rows, columns)[:, None]
+            lit = light(pixels)
+            differences = lit - to_gray(lit)
+            if self._nodata is not None:
+                none = np.logical_or.reduce(missing(pixels, self._nodata), axis=0)
+                differences[:, none] = 0
+            return differences
+
+        return read
+
+    def copied(self, dtype: np.dtype[Any]) -> Copied | None:
+        """Return the channels that are copied, their pixels those under the kernels' origin."""
+        image, rule, params = self._whole, self._rule, self._params
+        bands = beside(image, rule.only, opaque=rule.filter_alpha)
+        parts = []
+        if bands:
+            scale = rescaling(image.dtype, dtype, self._top)
+            parts.append((under_origin(image.planes[bands], params, self._kernels[0]), scale))
+        if self._copied:
+            border = params.border
+            border = replace(border, value=self._top) if border.opaque else border
+            read = under_origin(image.planes[-1:], params, self._kernels[0], border)
+            parts.append((read, 1.0 if dtype.kind == "f" else white(dtype) / self._top))
+        if not parts:
             return None
-        opacity = _opacity_of(self._image, self._params, self._kernels[0], dtype, self._top)
-        top, left = (0, 0) if self._rule.region is None else [n for n, _ in self._rule.region]
-        return lambda rows, columns: opacity(
-            (rows[0] + top, rows[1] + top), (columns[0] + left, columns[1] + left)
-        )
+        region = rule.region or Region((0, 0), (0, 0))
+        top, left = (first for first, _ in region)
+
+        def pixels(rows: Span, columns: Span) -> Array:
+            place = (rows[0] + top, rows[1] + top), (columns[0] + left, columns[1] + left)
+            return np.concatenate([rescaled(part(*place), dtype, scale) for part, scale in parts])
+
+        return Copied(pixels, len(bands) + self._copied, order_of(image, bands))
 
     def _unweighed(self, values: Array, tile: Tile) -> tuple[Array, Missing | None]:
         """Return the colours (C, K, h, w), each pixel counted by its weight, and which are missing.
@@ -340,7 +391,7 @@ def _interleaved(image: Image, rule: Filter) -> int:
     """
     curved = rule.linear or rule.tone is not None
     treated_apart = image.alpha and (curved or not rule.filter_alpha)
-    mixed = treated_apart or (rule.gray and image.channels > 1)
+    mixed = treated_apart or bool(rule.only) or ((rule.gray or rule.luma) and image.channels > 1)
     in_rows = isinstance(image.pixels, PictureRows) or image.pixels.flags.c_contiguous
     return image.channels if rule.params.stride[1] == 1 and in_rows and not mixed else 1
 
@@ -372,24 +423,33 @@ def white_of(dtype: np.dtype[Any], rule: Filter) -> float:
     return rule.white if rule.white and dtype.kind == "f" else white(dtype)
 
 
+def _light(rule: Filter, top: float) -> Callable[[Array], Array]:
+    """Return what makes, of colours in a file, those that are correlated."""
+    before = rule.tone if rule.tone is not None and rule.tone.where == "before" else None
+
+    def light(colour: Array) -> Array:
+        if rule.linear:
+            colour = to_linear(colour, top)
+        return colour if before is None else before(colour).astype(np.float32)
+
+    return light
+
+
 def _loader(image: Image, rule: Filter) -> Callable[[Array], Array] | None:
     """Return what makes the colours that are correlated of a tile (C, 1, h, w); None if they are
     all there is to it.
     """
-    top = white_of(image.dtype, rule)
     colours = image.channels - image.alpha
     copied = image.alpha and not rule.filter_alpha
-    before = rule.tone if rule.tone is not None and rule.tone.where == "before" else None
-    if not (rule.linear or before or copied or (rule.gray and colours > 1)):
+    before = rule.tone is not None and rule.tone.where == "before"
+    grey = rule.gray or rule.luma
+    if not (rule.linear or before or copied or (grey and colours > 1)):
         return None
+    light = _light(rule, white_of(image.dtype, rule))
 
     def load(tile: Array) -> Array:
-        colour, opacity = tile[:colours], tile[colours:]
-        if rule.linear:
-            colour = to_linear(colour, top)
-        if before is not None:
-            colour = before(colour).astype(np.float32)
-        if rule.gray:
+        colour, opacity = light(tile[:colours]), tile[colours:]
+        if grey:
             colour = to_gray(colour)
         return colour if copied else np.concatenate([colour, opacity])
 
@@ -397,11 +457,17 @@ def _loader(image: Image, rule: Filter) -> Callable[[Array], Array] | None:
 
 
 def _finish(
-    values: Array, rule: Filter, kernels: Sequence[Kernel], top: float, colours: int
+    values: Array,
+    rule: Filter,
+    kernels: Sequence[Kernel],
+    top: float,
+    colours: int,
+    added: Array | None = None,
 ) -> Array:
     """Return (C, h, w) of correlated values (C, K, h, w): bias, combined, out of linear light.
 
-    In linear light are the colours alone, and bias and combination with them.
+    In linear light are the colours alone, and bias and combination with them; and what is added to
+    a channel of grey, (C', 1, h, w), which makes colours of it.
     """
     wide = np.result_type(values.dtype, np.float32)
     own = np.array([kernel.bias for kernel in kernels], wide)
@@ -411,26 +477,11 @@ def _finish(
         values = combine(values, rule.combine)
     if rule.bias and rule.bias.value:
         values = values + wide.type(rule.bias.in_units(top))
+    if added is not None:
+        values = np.concatenate([values[:colours] + added, values[colours:]])
+        colours = len(added)
     if rule.linear:
         values = np.concatenate([from_linear(values[:colours], top), values[colours:]])
     if rule.tone is not None and rule.tone.where == "after":
         values = np.concatenate([rule.tone(values[:colours]), values[colours:]])
     return values[:, 0]
-
-
-def _opacity_of(
-    image: Image, params: ConvParams, kernel: Kernel, dtype: np.dtype[Any], top: float
-) -> Callable[[Span, Span], Array]:
-    """Return what gives the opacity (h, w) under the kernel's origin for rows and columns."""
-    border = replace(params.border, value=top) if params.border.opaque else params.border
-    opacity = PaddedImage(image.planes[-1][None, None], params.margins, border)
-    origin = tuple(o * d for o, d in zip(kernel.origin, params.dilation, strict=True))
-
-    def read(rows: Span, columns: Span) -> Array:
-        axes = zip(origin, (rows, columns), params.stride, strict=True)
-        down, across = ((o + a * s, o + (b - 1) * s + 1) for o, (a, b), s in axes)
-        window = np.empty((1, 1, down[1] - down[0], across[1] - across[0]), image.dtype)
-        opacity.read(down, across, window)
-        return rescaled(window[0, 0, :: params.stride[0], :: params.stride[1]], dtype, top)
-
-    return read

@@ -22,6 +22,7 @@ from conv_cli.images import (
     open_sink,
 )
 from conv_cli.parallel.processes import Progress
+from conv_cli.pipeline.channels import beside
 from conv_cli.pipeline.feature_map import ArraySink, Range, Statistics, require_white, value_in
 from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, nodata_of, output_shape
 from conv_cli.pipeline.jobs import Destination, Job, Output
@@ -129,6 +130,8 @@ class FilterTask(NamedTuple):
         shape = output_shape(image, self.rule, output.kernels[0])
         values = image.pixels if isinstance(image, Image) else None
         dtype, mode = pixels_of(image.dtype, shape[2], image.alpha, output.format, self.to, values)
+        if beside(image, self.rule.only, opaque=True):  # which no range makes whole numbers of
+            require_white(image.dtype, dtype, Range("clip"), self.to.white, values)
         return (shape[:2] if shape[2] == 1 else shape), dtype, mode
 
     def _filtered(
