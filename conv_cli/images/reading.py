@@ -39,6 +39,11 @@ _REASONS = {
 }
 
 
+_STACK = (
+    "is read as {} rows of {} pixels with {} channels, (H, W, C); frames are another shape, and so "
+    "are planes, which numpy.moveaxis(x, 0, -1) brings to this one"
+)
+
 # Their decoders take memory for the whole picture as soon as they are made.
 _EARLY_SIZES = {"gif": headers.gif_size, "webp": headers.webp_size}
 
@@ -60,8 +65,7 @@ def read_image(
     icons the largest, of a TIFF no preview. What is left out or changed so is said in the notes.
 
     The format is found from the content alone, but for .csv and .txt: tables of numbers, float64
-    and of one channel. A .npy file is taken as it is, (H, W) or (H, W, C) with C up to 4, without
-    opacity.
+    and of one channel. A .npy file is taken as it is, (H, W) or (H, W, C), without opacity.
 
     Parameters
     ----------
@@ -227,7 +231,9 @@ def _open_npy(stream: BinaryIO, max_pixels: int) -> Opened:
     height, width = header.shape[:2]
     check_size(width, height, max_pixels)
     info = ImageInfo(height, width, header.channels, False, header.dtype, "npy")
-    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format="npy"))
+    stack = 4 < header.channels > height < width
+    notes = (_STACK.format(*header.shape),) if stack else ()
+    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format="npy", notes=notes))
 
 
 def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> Opened:

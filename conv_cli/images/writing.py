@@ -157,7 +157,7 @@ def open_sink(
         sink = _RawSink(stream, image, npy.head_of(image.pixels), dtype)
     elif format in ("pgm", "ppm", "pnm"):
         sink = _RawSink(stream, image, pnm.head_of(image.pixels), dtype.newbyteorder(">"))
-    elif format == "tiff" and uses_extra(format, dtype, image.channels):
+    elif format == "tiff" and uses_extra(format, dtype, image.channels, image.alpha):
         sink = _DeepTiffSink(stream, image, 9 if compress else 1)
     else:
         sink = _WholeSink(stream, image, format, _Effort(compress, quality))

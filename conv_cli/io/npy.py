@@ -68,8 +68,13 @@ def read_image_header(stream: BinaryIO) -> NpyHeader:
     shape, _, dtype = header
     if dtype.hasobject or dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ImageError(f"holds {dtype}, not numbers that pixels can be; save it as float32")
-    if len(shape) not in (2, 3) or min(shape) < 1 or shape[2:] > (4,):
-        raise ImageError(f"has the shape {shape}; save one image as (H, W) or (H, W, 1 to 4)")
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise ImageError(f"has the shape {shape}; save one image as (H, W) or (H, W, channels)")
+    if len(shape) == 3 and shape[0] <= 4 < min(shape[1:]):
+        raise ImageError(
+            f"has the shape {shape}, which looks like planes one after the other; save it as (H, W,"
+            " channels), by numpy.moveaxis(x, 0, -1)"
+        )
     return header
 
 
