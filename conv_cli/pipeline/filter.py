@@ -39,6 +39,10 @@ _STORED_BYTES = 16 << 20
 """Real values that may be stored beside the pixels until their range is known."""
 
 
+_INTERLEAVED = 4
+"""Channels that stay side by side at most: a kernel whose columns lie further apart is slow."""
+
+
 class Bias(NamedTuple):
     """What is added to a result: in the image's own units, or a share of white."""
 
@@ -393,7 +397,8 @@ def _interleaved(image: Image, rule: Filter) -> int:
     treated_apart = image.alpha and (curved or not rule.filter_alpha)
     mixed = treated_apart or bool(rule.only) or ((rule.gray or rule.luma) and image.channels > 1)
     in_rows = isinstance(image.pixels, PictureRows) or image.pixels.flags.c_contiguous
-    return image.channels if rule.params.stride[1] == 1 and in_rows and not mixed else 1
+    few = image.channels <= _INTERLEAVED
+    return image.channels if rule.params.stride[1] == 1 and in_rows and few and not mixed else 1
 
 
 def _worth_storing(plan: Plan, size: int, itemsize: int) -> bool:
