@@ -50,6 +50,9 @@ FORMATS = {
     "pnm": Format("PNM", (".pnm",), {"uint8": (1, 3), "uint16": (1, 3)}),
     "pbm": Format("PBM", (".pbm",)),
     "pfm": Format("PFM", (".pfm",), {"float32": (1, 3)}),
+    "pam": Format("PAM", (".pam",), {"uint8": _ALL, "uint16": _ALL}),
+    "hdr": Format("Radiance HDR", (".hdr",)),
+    "fits": Format("FITS", (".fits", ".fit", ".fts")),
     "tga": Format("TGA", (".tga",), {"uint8": _ALL}),
     "jp2": Format("JPEG 2000", (".jp2",), {"uint8": _ALL, "uint16": (1,)}),
     "j2k": Format("JPEG 2000", (".j2k", ".j2c"), {"uint8": _ALL, "uint16": (1,)}),
@@ -76,7 +79,7 @@ FLOAT_FORMATS = ARRAY_FORMATS | {name for name, kind in FORMATS.items() if "floa
 READABLE_SUFFIXES = frozenset(
     suffix
     for name, kind in FORMATS.items()
-    if name not in {"npz", *TABLE_FORMATS}
+    if name not in TABLE_FORMATS
     for suffix in kind.suffixes
 )
 """Suffixes, in lower case, of the files in a folder that are taken for images."""
@@ -90,7 +93,10 @@ WRITABLE = {
 }
 """The format that each suffix, in lower case, is written as."""
 
-SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO or .npy"
+SUPPORTED = (
+    "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, PAM, TGA, JPEG 2000, AVIF, ICO, Radiance HDR, "
+    "FITS, .npy or .npz"
+)
 
 
 def format_of(path: str | os.PathLike[str]) -> str:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
-from conv_cli.images import headers, pnm
+from conv_cli.images import headers, pam, pnm
 from conv_cli.images.behind import others_behind
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import SUPPORTED
@@ -209,7 +210,20 @@ def _open(
         admit(ImageInfo(height, width, 3, False, np.dtype(np.uint8), format))
     stream.seek(0)
     if format == "npy":
-        return _open_npy(stream, max_pixels)
+        header = npy.read_image_header(stream)
+        return _open_array(header, lambda: npy.read_pixels(stream, header), max_pixels, format)
+    if format == "npz":
+        return _open_array(*npy.open_npz(stream), max_pixels, format)
+    if format == "pam":
+        return pam.open_pam(stream, max_pixels)
+    if format == "hdr":
+        from conv_cli.images.hdr import open_hdr
+
+        return open_hdr(stream, max_pixels)
+    if format == "fits":
+        from conv_cli.images.fits import open_fits
+
+        return open_fits(stream, max_pixels)
     if format in ("pnm", "pfm"):
         return _open_pnm(stream, format, max_pixels)
     if format == "tiff":
@@ -226,14 +240,15 @@ def _with_others_named(image: Image, stream: BinaryIO) -> Image:
     return replace(image, notes=(*image.notes, *others_behind(stream, image.format)))
 
 
-def _open_npy(stream: BinaryIO, max_pixels: int) -> Opened:
-    header = npy.read_image_header(stream)
+def _open_array(
+    header: npy.NpyHeader, read: Callable[[], NDArray[Any]], max_pixels: int, format: str
+) -> Opened:
     height, width = header.shape[:2]
     check_size(width, height, max_pixels)
-    info = ImageInfo(height, width, header.channels, False, header.dtype, "npy")
+    info = ImageInfo(height, width, header.channels, False, header.dtype, format)
     stack = 4 < header.channels > height < width
     notes = (_STACK.format(*header.shape),) if stack else ()
-    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format="npy", notes=notes))
+    return Opened(info, lambda _: Image(read(), format=format, notes=notes))
 
 
 def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> Opened:

@@ -17,7 +17,15 @@ from conv_cli.errors import ImageError
 from conv_cli.images import headers, metadata
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import has_tiff_extra
-from conv_cli.images.image import Georeference, Image, ImageInfo, Opened, Tag, check_size
+from conv_cli.images.image import (
+    Georeference,
+    Image,
+    ImageInfo,
+    Opened,
+    Tag,
+    check_samples,
+    check_size,
+)
 from conv_cli.images.tiff_layout import BeyondPillowError
 from conv_cli.images.tiff_pages import Pages, find_pages, item_bytes, swapped, with_first
 
@@ -25,8 +33,6 @@ _BYTE, _ASCII, _LONG = 1, 2, 4
 _XMP = 700
 _GEOTIFF = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)  # and GDAL's two
 _UNCARRIED = {33723: "IPTC", 34377: "Photoshop's data"}
-_SAMPLES_A_PIXEL = 4
-"""More than so many, for each of the pixels that are allowed at most, are refused."""
 _BIG_ENDIAN_BIGTIFF = b"MM\0+"
 _WHITE_IS_ZERO, _SEPARATE = 0, 2
 _MULTIPLIED, _STRAIGHT = 1, 2  # kinds of opacity
@@ -133,14 +139,8 @@ def _open_deep(stream: BinaryIO, max_pixels: int, what: str, way: str) -> Opened
     with _damage_told():
         page: Any = TiffFile(stream).pages.first
     channels = page.samplesperpixel
-    check_size(page.imagewidth, page.imagelength, max_pixels)
+    check_samples(page.imagewidth, page.imagelength, channels, max_pixels)
     check_size(page.tilewidth, page.tilelength, max_pixels)
-    if page.imagewidth * page.imagelength * channels > _SAMPLES_A_PIXEL * max_pixels:
-        raise ImageError(
-            f"{channels} bands of {page.imagewidth}x{page.imagelength} are more samples than "
-            f"{_SAMPLES_A_PIXEL} for each of --max-pixels {max_pixels:,}; raise --max-pixels (in "
-            "Python max_pixels) to read them"
-        )
     reason = _unknown(page)
     if reason is not None:
         raise ImageError(f"cannot be read: {reason}")

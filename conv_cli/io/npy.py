@@ -4,7 +4,8 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 from conv_cli.errors import ConvError, ImageError
 
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+
+
+_NPZ_HEAD = 1 << 16
+"""Of an array in an archive so much is unpacked to find its header."""
 
 
 class NpyHeader(NamedTuple):
@@ -96,11 +101,59 @@ def read_pixels(stream: BinaryIO, header: NpyHeader) -> NDArray[Any]:
         array = np.asarray(np.memmap(stream, header.stored, "r", start, header.shape))
     else:
         array = header.array(stream.read(length))
+    return _as_pixels(array, header)
+
+
+def _as_pixels(array: NDArray[Any], header: NpyHeader) -> NDArray[Any]:
     if header.channels == 1:
         array = array.reshape(header.shape[:2])
     if header.stored.kind == "b":
         return np.where(array, np.uint8(255), np.uint8(0))
     return np.ascontiguousarray(array, header.dtype)
+
+
+def open_npz(stream: BinaryIO) -> tuple[NpyHeader, Callable[[], NDArray[Any]]]:
+    """Read the header of the only array in a .npz file, and return it with what reads the pixels.
+
+    No more is unpacked than the header says.
+
+    Raises ImageError for an archive that holds another number of arrays, or is damaged; else as
+    `read_image_header` does.
+    """
+    import zipfile  # which few need, and which takes time to load
+
+    def unpacked(count: int) -> bytes:
+        with archive.open(member) as file:
+            return file.read(count)
+
+    with _zip_damage_told():
+        archive = zipfile.ZipFile(stream)
+        arrays = [each for each in archive.infolist() if each.filename.endswith(".npy")]
+        if len(arrays) != 1:
+            what = f"{len(arrays)} arrays" if arrays else "no array"
+            raise ImageError(f"holds {what}, and an image is one; save it alone, by numpy.savez")
+        member = arrays[0]
+        head = io.BytesIO(unpacked(_NPZ_HEAD))
+    header = read_image_header(head)
+    start = head.tell()
+    if member.file_size - start < header.nbytes:
+        raise ImageError("cannot be read: truncated or damaged (too few bytes for its shape)")
+
+    def read() -> NDArray[Any]:
+        with _zip_damage_told():
+            return _as_pixels(header.array(unpacked(start + header.nbytes), start), header)
+
+    return header, read
+
+
+@contextmanager
+def _zip_damage_told() -> Iterator[None]:
+    from zipfile import BadZipFile
+
+    try:
+        yield
+    except BadZipFile as error:
+        raise ImageError(f"cannot be read: truncated or damaged ({error})") from None
 
 
 def parse_npy(
