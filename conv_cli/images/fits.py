@@ -14,18 +14,12 @@ from conv_cli.images.image import Image, ImageInfo, Opened, check_samples
 
 _BLOCK, _MOST_BLOCKS, _MOST_UNITS = 2880, 400, 100
 _STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-_WHOLE = {
-    (8, 0.0): "u1",
-    (16, 0.0): "i4",
-    (32, 0.0): "i4",
-    (16, 2.0**15): "u2",
-    (32, 2.0**31): "u4",
-}
+_SIGNED, _UNSIGNED = {8: "u1", 16: "i4", 32: "i4"}, {16: "u2", 32: "u4"}
 _CARD = re.compile(r"([A-Z0-9_-]+) *= *(?:'([^']*)'|([^ /]+))")
 
 
 def _cards(stream: BinaryIO) -> dict[str, str]:
-    """Read the header at the stream's place, and leave it behind."""
+    """Read the header at the stream's place."""
     found: dict[str, str] = {}
     for _ in range(_MOST_BLOCKS):
         block = stream.read(_BLOCK).decode("latin-1")
@@ -43,24 +37,20 @@ def open_fits(stream: BinaryIO, max_pixels: int) -> Opened:
     Raises ImageError if there is none, it is too large, or a header damaged.
     """
     stream.seek(0)
-    try:
-        for _ in range(_MOST_UNITS):
-            cards = _cards(stream)
-            axes = [int(cards[f"NAXIS{n}"]) for n in range(1, int(cards["NAXIS"]) + 1)]
-            if cards.get("ZIMAGE") == "T":
-                raise ImageError("holds a compressed image; unpack it first, with funpack")
-            if math.prod(axes) * len(axes) and cards.get("XTENSION", "IMAGE").strip() == "IMAGE":
-                return _opened(stream, cards, axes, max_pixels)
-            items = int(cards.get("PCOUNT", "0")) + math.prod(axes) * bool(axes)
-            stream.seek(-(-abs(int(cards["BITPIX"])) * items // 8 // _BLOCK) * _BLOCK, 1)
-            if not stream.read(1):
-                raise ImageError("holds no image, but tables or nothing; export the image alone")
-            stream.seek(-1, 1)
-    except ImageError:
-        raise
-    except (KeyError, ValueError):
-        pass
-    raise ImageError("cannot be read: truncated or damaged (a wrong value in its header)")
+    for _ in range(_MOST_UNITS):
+        cards = _cards(stream)
+        axes = [int(cards[f"NAXIS{n}"]) for n in range(1, int(cards["NAXIS"]) + 1)]
+        if cards.get("ZIMAGE") == "T":
+            raise ImageError("holds a compressed image; unpack it first, with funpack")
+        size = math.prod(axes) * bool(axes)
+        if size and cards.get("XTENSION", "IMAGE").strip() == "IMAGE":
+            return _opened(stream, cards, axes, max_pixels)
+        items = int(cards.get("PCOUNT", "0")) + size
+        stream.seek(-(-abs(int(cards["BITPIX"])) * items // 8 // _BLOCK) * _BLOCK, 1)
+        if not stream.read(1):
+            break
+        stream.seek(-1, 1)
+    raise ImageError("holds no image; export it alone, without tables")
 
 
 def _opened(stream: BinaryIO, cards: dict[str, str], axes: list[int], max_pixels: int) -> Opened:
@@ -70,11 +60,11 @@ def _opened(stream: BinaryIO, cards: dict[str, str], axes: list[int], max_pixels
     check_samples(width, height, planes, max_pixels)
     bits, start = int(cards["BITPIX"]), stream.tell()
     stored = np.dtype(_STORED[bits])
-    scale, zero = (
-        float(cards.get(key, n).replace("D", "E")) for key, n in (("BSCALE", "1"), ("BZERO", "0"))
-    )
+    scale = float(cards.get("BSCALE", "1").replace("D", "E"))
+    zero = float(cards.get("BZERO", "0").replace("D", "E"))
     blank = int(cards["BLANK"]) if bits > 0 and "BLANK" in cards else None
-    plain = _WHOLE.get((bits, zero)) if scale == 1 and blank is None else None
+    kinds = _SIGNED if zero == 0 else _UNSIGNED if zero == 2.0 ** (bits - 1) else {}
+    plain = kinds.get(bits) if scale == 1 and blank is None else None
     dtype = np.dtype(plain or ("f8" if bits in (-64, 32, 64) else "f4"))
     info = ImageInfo(height, width, planes, False, dtype, "fits")
 
