@@ -13,6 +13,8 @@ from conv_cli.cli.options import (
     Telling,
     batch_options,
     file_format_option,
+    mask_option,
+    nodata_option,
     pixel_options,
     recursive_option,
     telling_options,
@@ -48,6 +50,8 @@ Examples
     show_default=True,
     help="Whose maps are written; layers count from 1.",
 )
+@mask_option
+@nodata_option
 @pixel_options
 @file_format_option
 @recursive_option
@@ -58,6 +62,8 @@ def apply(
     images: tuple[str, ...],
     output: str,
     layer: "LayerChoice",
+    mask: str | None,
+    nodata: float | None,
     form: PixelForm,
     file_format: str | None,
     recursive: bool,
@@ -74,6 +80,7 @@ def apply(
     from conv_cli.networks.network import Network
     from conv_cli.pipeline.jobs import Destination, network_jobs
     from conv_cli.pipeline.network_task import NetworkTask
+    from conv_cli.pipeline.weights import read_mask
 
     network = Network(model)
     with boundary.named(model):
@@ -87,9 +94,13 @@ def apply(
         force=batch.force,
         skip_existing=batch.skip_existing,
     )
-    task = NetworkTask(network, to, layer)
+    weights = read_mask(mask, batch.max_pixels) if mask else None
+    with boundary.named(model):
+        task = NetworkTask(network, to, layer, weights, nodata)
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
     jobs = network_jobs(inputs, to)
-    return run_batch(task, to, jobs, images, batch, telling, read=[model])
+    return run_batch(
+        task, to, jobs, images, batch, telling, read=[model, *([mask] if mask else [])]
+    )

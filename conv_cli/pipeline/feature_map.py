@@ -410,21 +410,28 @@ def map_to_pixels(
     dtype: np.dtype[Any],
     mode: Range,
     white: float | None = None,
+    nodata: float | None = None,
 ) -> tuple[Values, Statistics]:
     """Return the pixels of a whole map, (h, w) or (h, w, C), and what its values were.
+
+    nodata : float, optional. What stands for no value in the pixels; in the values it is NaN.
 
     Parameters and errors are those of ``FeatureMap``; the values are left as they are.
     """
     planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
     channels, rows, columns = planes.shape
     sink = ArraySink(rows)
-    feature_map = FeatureMap((rows, columns, channels), units, dtype, mode, sink, white=white)
-    own = planes.copy()
+    feature_map = FeatureMap(
+        (rows, columns, channels), units, dtype, mode, sink, white=white, nodata=nodata
+    )
+    own, missing = planes.copy(), None
+    if nodata is not None and (absent := np.isnan(own)).any():
+        own[absent], missing = 0, absent
     if feature_map.needs_extremes:
-        feature_map.measure(own)
-        feature_map.quantize(own, (0, rows), (0, columns))
+        feature_map.measure(own, missing)
+        feature_map.quantize(own, (0, rows), (0, columns), missing)
     else:
-        feature_map.add(own, (0, rows), (0, columns))
+        feature_map.add(own, (0, rows), (0, columns), missing)
     return sink.pixels.reshape(values.shape), feature_map.statistics
 
 

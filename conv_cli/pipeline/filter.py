@@ -29,9 +29,8 @@ from conv_cli.pipeline.feature_map import (
     combine,
     rescaled,
     rescaling,
-    value_in,
 )
-from conv_cli.pipeline.weights import Mask, WeightedPixels, Weighting
+from conv_cli.pipeline.weights import Mask, WeightedPixels, Weighting, nodata_in
 
 Array = npt.NDArray[Any]
 
@@ -381,10 +380,7 @@ def nodata_of(image: Image, rule: Filter) -> float | None:
 
     None, too, where its pixels cannot be that.
     """
-    value = image.nodata if rule.nodata is None else rule.nodata
-    if value is None or image.dtype.kind == "f" or value_in(image.dtype, value) == value:
-        return value
-    return None
+    return nodata_in(image, rule.nodata)
 
 
 def _interleaved(image: Image, rule: Filter) -> int:

@@ -28,6 +28,7 @@ from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, nod
 from conv_cli.pipeline.jobs import Destination, Job, Output
 from conv_cli.pipeline.looks import seen, signed
 from conv_cli.pipeline.run import Made, Write
+from conv_cli.pipeline.weights import nodata_note
 
 Array = npt.NDArray[Any]
 LayerChoice = Literal["all", "last"] | int
@@ -110,11 +111,7 @@ class FilterTask(NamedTuple):
         nodata = nodata_of(image, self.rule)
         if self.rule.nodata is not None or nodata is None:
             return light
-        value = f"{nodata:g}"
-        return (
-            *light,
-            f"pixels of {value} have no value, as its GDAL_NODATA says (--nodata {value})",
-        )
+        return (*light, nodata_note(nodata))
 
     def maps(
         self, image: Image, outputs: Sequence[Output], progress: Progress
