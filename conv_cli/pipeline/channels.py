@@ -68,11 +68,15 @@ def beside(image: Image | ImageInfo, only: tuple[int, ...], *, opaque: bool) -> 
     return [place for place in range(count) if only and place + 1 not in only]
 
 
-def order_of(image: Image, bands: list[int]) -> tuple[int, ...]:
-    """Return where each channel is found, if copied bands, and opacity, come after the others."""
-    filtered = [place for place in range(len(image.colours)) if place not in bands]
-    rest = [place for place in range(image.channels) if place not in (*filtered, *bands)]
-    return tuple(np.argsort([*filtered, *bands, *rest]).tolist()) if bands else ()
+def order_of(image: Image, bands: list[int], *, opaque: bool) -> tuple[int, ...]:
+    """Return where each channel is found, if copied bands, and opacity, come after the others.
+
+    opaque : bool. Opacity is a channel like the others.
+    """
+    count = image.channels if opaque else len(image.colours)
+    filtered = [place for place in range(count) if place not in bands]
+    behind = range(count, image.channels)
+    return tuple(np.argsort([*filtered, *bands, *behind]).tolist()) if bands else ()
 
 
 def under_origin(

@@ -282,7 +282,8 @@ class _Correlation:
             place = (rows[0] + top, rows[1] + top), (columns[0] + left, columns[1] + left)
             return np.concatenate([rescaled(part(*place), dtype, scale) for part, scale in parts])
 
-        return Copied(pixels, len(bands) + self._copied, order_of(image, bands))
+        order = order_of(image, bands, opaque=rule.filter_alpha)
+        return Copied(pixels, len(bands) + self._copied, order)
 
     def _unweighed(self, values: Array, tile: Tile) -> tuple[Array, Missing | None]:
         """Return the colours (C, K, h, w), each pixel counted by its weight, and which are missing.
