@@ -42,6 +42,10 @@ _INTERLEAVED = 4
 """Channels that stay side by side at most: a kernel whose columns lie further apart is slow."""
 
 
+_OTHER_AXES = ((0, 1, 3), (0, 1, 2))
+"""Of values (C, K, rows, columns), all but the rows, and all but the columns."""
+
+
 class Bias(NamedTuple):
     """What is added to a result: in the image's own units, or a share of white."""
 
@@ -305,20 +309,32 @@ class _Correlation:
         if not untold.any():
             return colours, None
         if self._nodata is None:
-            np.copyto(colours, self._as_they_are(tile, colours), where=untold)
+            box = tuple(
+                slice(int(places[0]), int(places[-1]) + 1)
+                for places in (np.flatnonzero(untold.any(axis=axes)) for axes in _OTHER_AXES)
+            )
+            part = colours[:, :, *box]
+            np.copyto(part, self._as_they_are(tile, box, part), where=untold[:, :, *box])
             return colours, None
         return colours, np.broadcast_to(untold.any(axis=1), colours[:, 0].shape)
 
-    def _as_they_are(self, tile: Tile, like: Array) -> Array:
-        """Return the correlated colours of a tile, every pixel counted in full."""
+    def _as_they_are(self, tile: Tile, box: tuple[slice, ...], like: Array) -> Array:
+        """Return the correlated colours of some rows and columns, every pixel counted in full."""
         source, image = self.pixels.plain, self._beneath
         assert source is not None
         assert image is not None
-        dtype = image.dtype if source.load is None else source.dtype
-        window = np.empty((*source.shape[:2], *tile.window), dtype)
-        image.read(*tile.input, window)
-        out = np.empty_like(like)
         params = replace(self._sliding, padding=NO_PADDING)
+        reach = params.span(self._kernels[0].shape)
+        rows, columns = (
+            (start + part.start * step, start + (part.stop - 1) * step + span)
+            for (start, _), part, step, span in zip(
+                tile.input, box, params.stride, reach, strict=True
+            )
+        )
+        dtype = image.dtype if source.load is None else source.dtype
+        window = np.empty((*source.shape[:2], rows[1] - rows[0], columns[1] - columns[0]), dtype)
+        image.read(rows, columns, window)
+        out = np.empty(like.shape, like.dtype)
         correlate(Source.of(window), self._plain_weights, params, out=out, threads=1)
         return out
 
