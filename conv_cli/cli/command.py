@@ -16,6 +16,7 @@ _SECTIONS = {
     ),
     "Window": (
         "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",
+        "shift",
     ),
     "Values": (
         "normalize", "bias", "channels", "alpha", "nodata", "linear", "tone", "combine", "range",

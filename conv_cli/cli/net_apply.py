@@ -7,6 +7,7 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import LayerType
+from conv_cli.cli.models import read_network
 from conv_cli.cli.options import (
     BatchOptions,
     PixelForm,
@@ -72,17 +73,16 @@ def apply(
 ) -> int:
     """Write the feature maps that a MODEL makes of IMAGES.
 
-    MODEL is a file, .json or .npz, or one line of layers; net --help says how.
+    MODEL is a file, .json, .npz or .onnx, or one line of layers; net --help says how.
 
     Pictures are called STEM.LAYER.CHANNEL, one for each channel; with --format npy or npz there is
     one array (channels, rows, columns) for each layer, STEM.LAYER.npy.
     """
-    from conv_cli.networks.network import Network
     from conv_cli.pipeline.jobs import Destination, network_jobs
     from conv_cli.pipeline.network_task import NetworkTask
     from conv_cli.pipeline.weights import read_mask
 
-    network = Network(model)
+    network = read_network(model, quiet=telling.quiet)
     with boundary.named(model):
         network.require_weights()
     to = Destination(
@@ -101,6 +101,5 @@ def apply(
     if not inputs:
         return boundary.NOTHING
     jobs = network_jobs(inputs, to)
-    return run_batch(
-        task, to, jobs, images, batch, telling, read=[model, *([mask] if mask else [])]
-    )
+    read = [model, *network.files, *([mask] if mask else [])]
+    return run_batch(task, to, jobs, images, batch, telling, read=read)

@@ -8,7 +8,9 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import LayerType, PlaceType, ShapeType
+from conv_cli.cli.models import read_network
 from conv_cli.cli.options import as_json_option, force_option, max_pixels_option
+from conv_cli.cli.terminal import table
 from conv_cli.io.files import check_target
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def info(
 ) -> int:
     """Print what each layer of a MODEL gives, costs and sees.
 
-    MODEL is a file, .json or .npz, or one line of layers; net --help says how.
+    MODEL is a file, .json, .npz or .onnx, or one line of layers; net --help says how.
 
     The receptive field is how much of the input one output pixel sees, the jump how far apart the
     fields of two neighbours lie, and start where the first begins: negative in the padding. dense
@@ -82,13 +84,13 @@ def info(
     K is a thousand, then M, G, T, P and E; --json has them in full.
     """
     from conv_cli.images import read_image
-    from conv_cli.networks.network import Network
     from conv_cli.pipeline.network_task import chosen_layers
 
     _check(shape is not None or image is not None, field is not None, output)
+    network = read_network(model)
     if output is not None:
-        check_target(output, force=force, inputs=(model, *([image] if image else [])))
-    network = Network(model)
+        read = (model, *network.files, *([image] if image else []))
+        check_target(output, force=force, inputs=read)
     ground = None if image is None else read_image(image, max_pixels=max_pixels)
     boundary.require_stdout(True)
     with boundary.named(model):
@@ -148,11 +150,8 @@ def _print_layers(layers: "list[LayerInfo]", as_json: bool) -> None:
             click.echo(json.dumps(layer._asdict()))
         return
     titles = ("layer", "kind", "output", "params", "mul-adds", "field", "jump", "start", "dense")
-    rows = [titles, *(_cells(layer) for layer in layers)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells))
+    for line in table([titles, *(_cells(layer) for layer in layers)]):
+        click.echo(line)
 
 
 def _cells(layer: "LayerInfo") -> tuple[str, ...]:

@@ -161,6 +161,12 @@ jobs_option = click.option(
     metavar="N",
     help="Threads in all; the pixels are the same for every N.  [default: all cores]",
 )
+cluster_option = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Run on a Dask cluster whose machines see the same files: tcp://host:8786, the "
+    "scheduler's file, or local for one that is started here.",
+)
 skip_existing_option = click.option(
     "--skip-existing", is_flag=True, help="Leave out results whose file is there."
 )
@@ -174,6 +180,22 @@ progress_option = click.option(
     "--progress/--no-progress", default=None, help="Show a progress bar.  [default: on a terminal]"
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+
+
+def sliding_params(
+    padding: "str | tuple[int, int]",
+    border: "Border",
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> "ConvParams":
+    """Return how kernels slide, as the options say it."""
+    from conv_cli.correlation.params import ConvParams
+
+    sides: Any = padding
+    if not isinstance(padding, str):
+        rows, columns = padding
+        sides = (rows, rows), (columns, columns)
+    return ConvParams(padding=sides, border=border, stride=stride, dilation=dilation)
 
 
 class Sliding(NamedTuple):
@@ -203,15 +225,7 @@ class Sliding(NamedTuple):
     @property
     def params(self) -> "ConvParams":
         """How they slide."""
-        from conv_cli.correlation.params import ConvParams
-
-        padding: Any = self.padding
-        if not isinstance(padding, str):
-            rows, columns = padding
-            padding = (rows, rows), (columns, columns)
-        return ConvParams(
-            padding=padding, border=self.border, stride=self.stride, dilation=self.dilation
-        )
+        return sliding_params(self.padding, self.border, self.stride, self.dilation)
 
 
 class PixelForm(NamedTuple):
@@ -226,6 +240,7 @@ class BatchOptions(NamedTuple):
     """What the options say of many images and their files."""
 
     jobs: int | None
+    cluster: str | None
     max_pixels: int
     force: bool
     skip_existing: bool
@@ -282,7 +297,7 @@ batch_options = as_one(
     "batch",
     BatchOptions,
     [
-        jobs_option, max_pixels_option, force_option,
+        jobs_option, cluster_option, max_pixels_option, force_option,
         skip_existing_option, dry_run_option, as_json_option,
     ],
 )  # fmt: skip

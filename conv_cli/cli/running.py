@@ -3,8 +3,9 @@
 import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from conv_cli.cli.progress import Progress
 from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
+    from conv_cli.parallel.cluster import Cluster
     from conv_cli.pipeline.jobs import Destination, Input, Job
     from conv_cli.pipeline.run import Report, Result, Run, Task
 
@@ -65,15 +67,6 @@ def run_batch(
     piped = to.output == STDIO
     printed = to.output is None
     boundary.require_stdout(piped or printed or batch.as_json or batch.dry_run)
-    run = Run(
-        task,
-        to,
-        threads=batch.jobs,
-        max_pixels=batch.max_pixels,
-        stdin=boundary.binary(sys.stdin),
-        stdout=boundary.binary(sys.stdout),
-        read=read,
-    )
     report = Report()
     gc.freeze()
     gc.enable()
@@ -84,7 +77,18 @@ def run_batch(
             _print, batch=batch, telling=telling, explain=explain, piped=piped, titled=titled
         )
     try:
-        _run(run, jobs, batch, telling, report, tell)
+        with _cluster(batch, jobs, to, read) as cluster:
+            run = Run(
+                task,
+                to,
+                threads=batch.jobs,
+                max_pixels=batch.max_pixels,
+                stdin=boundary.binary(sys.stdin),
+                stdout=boundary.binary(sys.stdout),
+                read=read,
+                cluster=cluster,
+            )
+            _run(run, jobs, batch, telling, report, tell, cluster)
     except boundary.Stopped as stop:
         raise boundary.Stopped(stop.args[0], *_way_to_go_on(piped or printed)) from None
     except BrokenPipeError:
@@ -108,10 +112,12 @@ def _run(
     telling: Telling,
     report: "Report",
     tell: "Callable[[Result], None]",
+    cluster: "Cluster | None",
 ) -> None:
     """Do the jobs, or plan them, and tell of each result as it comes."""
     shown = telling.shows_bar and not batch.dry_run
-    with Progress(len(jobs), shown=shown) as progress:
+    workers = cluster.workers if cluster else None
+    with Progress(len(jobs), shown=shown, workers=workers) as progress:
         advance = progress.advance if shown else None
         with closing(run.plan(jobs) if batch.dry_run else run.results(jobs, advance)) as results:
             for result in results:
@@ -119,6 +125,34 @@ def _run(
                 progress.count(result.image, result.pixels)
                 progress.clear()
                 tell(result)
+
+
+@contextmanager
+def _cluster(
+    batch: BatchOptions, jobs: "Sequence[Job]", to: "Destination", read: Sequence[str]
+) -> "Iterator[Cluster | None]":
+    """Connect to the cluster that does the work, if one is to; it is looked at before it begins."""
+    if batch.cluster is None or batch.dry_run:
+        yield None
+        return
+    from conv_cli.parallel.cluster import LOCAL, connected
+    from conv_cli.pipeline.jobs import STDIO
+
+    sources = [job.source for job in jobs]
+    if to.output == STDIO or any(source.path == STDIO for source in sources):
+        raise click.BadParameter(
+            "its machines read and write files, not - ; name them", param_hint="--cluster"
+        )
+    if batch.jobs is not None and batch.cluster != LOCAL:
+        raise click.BadParameter(
+            "is what the workers of a cluster were started with; leave it out", param_hint="--jobs"
+        )
+    inputs = [source.path for source in sources if not source.is_typed and source.error is None]
+    files = [str(Path(name).absolute()) for name in (*inputs, *read)]
+    written = [str(Path(to.output).absolute())] if to.output is not None else []
+    with connected(batch.cluster, batch.jobs) as cluster:
+        cluster.check([file for file in files if Path(file).is_file()], written)
+        yield cluster
 
 
 def _all(count: int) -> str:

@@ -155,15 +155,19 @@ def _record(hit: Hit) -> dict[str, Any]:
     return known
 
 
-def _framed(image: Image, found: Found, output: Output, stream: BinaryIO | None) -> Made:
-    """Write the image, in 8 bits, with every hit framed, numbered from 1."""
+def framed(image: Image, hits: Sequence[Hit]) -> Array:
+    """Return an image (H, W, 3) in 8 bits with every hit framed, numbered from 1."""
     frames = [
         Frame(hit.center, (hit.height, hit.width), f"{number} {hit.score:.2f}")
-        for number, hit in enumerate(found.hits, 1)
+        for number, hit in enumerate(hits, 1)
     ]
     pixels = _shown(image)
     draw_frames(pixels, frames)
-    return _written(pixels, output, stream)
+    return pixels
+
+
+def _framed(image: Image, found: Found, output: Output, stream: BinaryIO | None) -> Made:
+    return _written(framed(image, found.hits), output, stream)
 
 
 def _heat(image: Image, found: Found, output: Output, stream: BinaryIO | None) -> Made:

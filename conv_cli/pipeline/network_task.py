@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -12,9 +13,11 @@ import numpy.typing as npt
 from conv_cli.colors import missing, to_gray
 from conv_cli.errors import ConvError, ImageError, ModelError
 from conv_cli.images import ARRAY_FORMATS, Image, ImageInfo, open_sink
+from conv_cli.networks.audit import LayerAudit, audit
 from conv_cli.networks.convolution import Convolution
 from conv_cli.networks.network import Network
 from conv_cli.networks.weighted import require_convolution
+from conv_cli.parallel.memory import available_memory
 from conv_cli.parallel.processes import Progress
 from conv_cli.pipeline.feature_map import Statistics, map_to_pixels
 from conv_cli.pipeline.filter_task import pixels_of
@@ -23,6 +26,8 @@ from conv_cli.pipeline.run import Made, Write
 from conv_cli.pipeline.weights import Mask, nodata_in, nodata_note
 
 Array = npt.NDArray[Any]
+_AUDITED = 2 * (4 + 8)
+"""Bytes that a pixel of a map takes in an audit: of two images, in float32 and float64."""
 LayerChoice = Literal["all", "last"] | int
 
 
@@ -188,6 +193,24 @@ def input_planes(image: Image, network: Network) -> Array:
     if count == image.channels:
         return image.planes
     return to_gray(colours[:, None])[:, 0] if count == 1 else colours.repeat(3, axis=0)
+
+
+def audited(image: Image, network: Network, shift: tuple[int, int]) -> list[LayerAudit]:
+    """Return by layer how far the maps of a shifted image are from the shifted maps.
+
+    Raises ModelError if the image does not fit the model, or is not larger than the shift;
+    ImageError if there is no memory for the maps.
+    """
+    planes = input_planes(image, network)
+    shapes = [planes.shape, *network.shapes(planes.shape)]
+    free = available_memory()
+    needed = _AUDITED * max(math.prod(one) + math.prod(other) for one, other in pairwise(shapes))
+    if free is not None and needed > free:
+        raise ImageError(
+            f"its maps take {needed / 1e9:.1f} GB in float32 and float64, and {free / 1e9:.1f} GB "
+            "are free; give a smaller image, or a part of it"
+        )
+    return list(audit(network, planes, shift))
 
 
 def chosen_layers(network: Network, layer: LayerChoice) -> range:

@@ -5,10 +5,11 @@ import os
 import stat
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 import numpy.typing as npt
 
@@ -19,11 +20,16 @@ from conv_cli.io.json import finite_or_none, plain
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads, limited_threads
+from conv_cli.pipeline.elsewhere import Errand, Errander, Errands, Known, as_typed
 from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
 
+if TYPE_CHECKING:
+    from conv_cli.parallel.cluster import Cluster
+
 Pixels = npt.NDArray[Any]
 BROKEN_PIPE = "broken pipe: what reads it has ended before the end; let it take everything"
+_EXISTS = "exists; use --force to overwrite it or --skip-existing to keep it"
 _NOTED = 0.01
 """The share of clipped values from which on a person is told."""
 _SMALL = 16 << 20  # bytes that are not worth asking for
@@ -184,6 +190,7 @@ class Run:
     max_pixels : int. Larger images are refused.
     stdin, stdout : BinaryIO. For images named "-".
     read : sequence of str. Files that are read besides the images, and as little overwritten.
+    cluster : Cluster, optional. Does the work in place of processes here.
     """
 
     def __init__(
@@ -196,7 +203,9 @@ class Run:
         stdin: BinaryIO,
         stdout: BinaryIO,
         read: Sequence[str] = (),
+        cluster: "Cluster | None" = None,
     ) -> None:
+        self._cluster = cluster
         self._read_besides = tuple(read)
         self._task, self._to = task, destination
         self._threads = threads or available_threads()
@@ -206,6 +215,7 @@ class Run:
         self._stdout = _descriptor(stdout)
         self._read_stdin: Callable[[], bytes] | None = lambda: stream_bytes(stdin)
         self._piped = b""
+        self._is_elsewhere = False
         self._processes = 1
         self._protected: set[tuple[int, int]] = set()
 
@@ -224,6 +234,12 @@ class Run:
         exception in it, stops the work.
         """
         self._prepare(jobs)
+        if self._cluster is not None:
+            errands = Errands(jobs, self._known)
+            work = Errander(self._remote())
+            for results in self._cluster.answers(work, errands, progress, self._lost_elsewhere):
+                yield from results
+            return
         if len(jobs) == 1 and self._is_plain(jobs[0]):
             yield from self._run(jobs[0], progress or _ignore)
             return
@@ -268,12 +284,23 @@ class Run:
             return _failure(job, output, error)
         return _result(job, output, shape=shape, dtype=dtype, planned=True)
 
-    def _run(self, job: Job, progress: Progress) -> list[Result]:
-        """Make the maps of one image that may be written; the others are not worth reading it."""
+    def _remote(self) -> Callable[[Job, Progress, Known | None], list[Result]]:
+        """Return what does a job on another machine, with one thread and what it needs alone."""
+        remote = copy(self)
+        remote._cluster, remote._stdout, remote._protected = None, -1, set()
+        remote._is_elsewhere = True
+        remote._threads = remote._processes = 1
+        return remote._run
+
+    def _run(self, job: Job, progress: Progress, known: Known | None = None) -> list[Result]:
+        """Make the maps of one image that may be written; the others are not worth reading it.
+
+        known : dict, optional. By output, its result where that is known already.
+        """
         try:
             self._check_source(job)
             outputs = self._task.outputs(job, lambda: self._probe(job))
-            results = {output: self._known(job, output) for output in outputs}
+            results = known or {output: self._known(job, output) for output in outputs}
             if any(known is not None and known.error for known in results.values()):
                 self._probe(job)  # what is wrong with the image is to be said before
             missing = [output for output, known in results.items() if known is None]
@@ -333,6 +360,8 @@ class Run:
                 return write(stream)
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
+        if self._is_elsewhere and not self._to.force and os.path.lexists(output.path):
+            return _made_before(output.path, write)
         return write_atomically(output.path, write, force=self._to.force)
 
     def _check_source(self, job: Job) -> None:
@@ -374,8 +403,8 @@ class Run:
             return _result(job, output, skipped=True)
         if self._identity(path, self._stdout_identity) in self._protected:
             reason = INPUT
-        elif not self._to.force and path != STDIO:
-            reason = "exists; use --force to overwrite it or --skip-existing to keep it"
+        elif not (self._to.force or self._is_elsewhere or path == STDIO):
+            reason = _EXISTS
         else:
             return None
         return _result(job, output, error=f"{path}: {reason}")
@@ -386,6 +415,9 @@ class Run:
             return piped if path == STDIO else _if_regular(Path(path).stat())
         except (OSError, ValueError):
             return None
+
+    def _lost_elsewhere(self, errand: Errand, process: int, how: str) -> list[Result]:
+        return [as_typed(each, errand.typed) for each in self._lost(errand.job, process, how)]
 
     def _lost(self, job: Job, process: int, how: str) -> list[Result]:
         """Return the result of an image whose process died, and remove what that was writing."""
@@ -398,6 +430,18 @@ class Run:
             "short: try it alone"
         )
         return [Result(name, error=error)]
+
+
+def _made_before(path: str, write: Write) -> Made:
+    """Return a map whose file is there, made by a worker that died before it could say so.
+
+    Raises ImageError if the file holds anything else.
+    """
+    stream = BytesIO()
+    made = write(stream)
+    if Path(path).read_bytes() != stream.getvalue():
+        raise ImageError(f"{path}: {_EXISTS}")
+    return made
 
 
 def _result(job: Job, output: Output, **fields: Any) -> Result:
