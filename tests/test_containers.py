@@ -177,18 +177,18 @@ def test_npz_of_one_array_is_an_image(save):
 
 
 def test_npz_of_none_or_several_is_refused():
-    for arrays, words in (({}, "holds no array"), ({"a": RAMP, "b": RAMP}, "holds 2 arrays")):
+    for arrays, words in (({}, "not an image"), ({"a": RAMP, "b": RAMP}, "is an archive of 2 files")):
         stream = io.BytesIO()
         np.savez(stream, **arrays)
         data = stream.getvalue()
-        with pytest.raises(ImageError, match=words if arrays else "no array|not an image"):
+        with pytest.raises(ImageError, match=words):
             read(data)
 
 
 def test_npz_that_unpacks_to_more_than_it_says_takes_no_memory():
     stream = io.BytesIO()
     np.savez_compressed(stream, x=np.zeros((4000, 4000), np.uint8))
-    with pytest.raises(ImageError, match="more than --max-pixels"):
+    with pytest.raises(ImageError, match="raise --max-pixels"):
         read_image(io.BytesIO(stream.getvalue()), max_pixels=1000)
 
 

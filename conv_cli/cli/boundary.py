@@ -226,6 +226,7 @@ _EXAMPLES = {
     "predict": "predicted.png",
     "quality": "90",
     "residual": "residual.png",
+    "sheet": "sheet.png",
 }
 """Of what a parameter takes, by its name or by what help shows for it."""
 _KINDS = {

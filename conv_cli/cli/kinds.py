@@ -72,9 +72,14 @@ class KernelType(click.ParamType):
     """A KERNEL: a built-in, a matrix, a file, or what fit finds; a set gives several.
 
     Files that kernels are read from are inputs, and as such protected from being written.
+
+    by_channel : bool. One that differs from channel to channel is taken too.
     """
 
     name = "kernel"
+
+    def __init__(self, *, by_channel: bool = False) -> None:
+        self._by_channel = by_channel
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -94,12 +99,17 @@ class KernelType(click.ParamType):
         if ctx is not None and (file := kernel_file(value)):
             ctx.meta.setdefault(_READ, []).append(file)
         try:
-            return [image_kernel(value)] if is_image_kernel(value) else load_kernels(value)
+            found = [image_kernel(value)] if is_image_kernel(value) else load_kernels(value)
         except KernelError as error:  # which names the kernel
             has_preset = ctx is not None and any(p.name == "preset" for p in ctx.command.params)
             if has_preset and value.lower() in PRESETS:
                 raise KernelError(f"{error} Or use --preset {value.lower()}") from None
             raise
+        if not self._by_channel:
+            from conv_cli.kernels.learned import require_one
+
+            require_one(found)
+        return found
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str

@@ -21,6 +21,7 @@ from conv_cli.cli.options import (
     telling_options,
 )
 from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.sheets import SheetFile, sheet_option
 
 if TYPE_CHECKING:
     from conv_cli.pipeline.network_task import LayerChoice
@@ -33,6 +34,8 @@ Examples
     conv-cli net apply edges.json photo.jpg --layer last --format npy -o maps/
   A model in one line: kernels side by side, their squares added, the root:
     conv-cli net apply "sobel-x sobel-y | square | sum | sqrt" a.jpg -o maps/
+  All maps side by side, to look at:
+    conv-cli net apply edges.json photo.jpg --sheet maps.html
   Of a tree of photographs, going on where the last run ended:
     conv-cli net apply edges.json photos/ -r --skip-existing -o maps/
 """
@@ -42,8 +45,12 @@ Examples
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @click.option(
-    "-o", "--output", required=True, metavar="DIR", help="A folder, made if it is missing."
+    "-o",
+    "--output",
+    metavar="DIR",
+    help="A folder, made if it is missing; required without --sheet.",
 )
+@sheet_option("Besides, or without -o: every image and its maps, 64 of a layer at most")
 @click.option(
     "--layer",
     type=LayerType("all", "last"),
@@ -61,7 +68,8 @@ Examples
 def apply(
     model: str,
     images: tuple[str, ...],
-    output: str,
+    output: str | None,
+    sheet: str | None,
     layer: "LayerChoice",
     mask: str | None,
     nodata: float | None,
@@ -82,6 +90,11 @@ def apply(
     from conv_cli.pipeline.network_task import NetworkTask
     from conv_cli.pipeline.weights import read_mask
 
+    if output is None and sheet is None:
+        raise click.BadParameter(
+            "missing; give a folder, as -o maps/, or look at the maps by --sheet sheet.png",
+            param_hint="--output",
+        )
     network = read_network(model, quiet=telling.quiet)
     with boundary.named(model):
         network.require_weights()
@@ -95,11 +108,14 @@ def apply(
         skip_existing=batch.skip_existing,
     )
     weights = read_mask(mask, batch.max_pixels) if mask else None
-    with boundary.named(model):
-        task = NetworkTask(network, to, layer, weights, nodata)
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
+    page = SheetFile(sheet, batch, len(inputs), 1) if sheet is not None else None
+    if page is not None and page.is_looked_at:
+        to = to._replace(look_side=page.look_side)
+    with boundary.named(model):
+        task = NetworkTask(network, to, layer, weights, nodata)
     jobs = network_jobs(inputs, to)
     read = [model, *network.files, *([mask] if mask else [])]
-    return run_batch(task, to, jobs, images, batch, telling, read=read)
+    return run_batch(task, to, jobs, images, batch, telling, read=read, sheet=page)

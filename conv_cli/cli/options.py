@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -25,6 +25,7 @@ from conv_cli.cli.kinds import (
 
 if TYPE_CHECKING:
     from conv_cli.borders import Border
+    from conv_cli.colormaps import ColormapName
     from conv_cli.correlation.params import ConvParams
     from conv_cli.kernels.kernel import Kernel, Normalization
     from conv_cli.pipeline.feature_map import Range
@@ -102,6 +103,14 @@ depth_option = click.option(
     type=Choice(["8", "16", "float32", "float64"]),
     help="Bits of the result.  [default: the input's own; for .npy and .npz float32, or float64 "
     "where that would lose digits]",
+)
+colormap_option = click.option(
+    "--colormap",
+    type=Choice(["none", "diverging", "viridis"]),
+    default="none",
+    show_default=True,
+    help="Write the map as colours, their scale taken from --range: blue, white and red around "
+    "zero, or from dark blue to yellow. With --depth float32 the values are written as they are.",
 )
 white_option = click.option(
     "--white",
@@ -236,6 +245,30 @@ class PixelForm(NamedTuple):
     white: float | None
 
 
+class ColouredForm(NamedTuple):
+    """`PixelForm`, and which colours these pixels become."""
+
+    range: "Range | None"
+    depth: str | None
+    white: float | None
+    colormap: "ColormapName | Literal['none']"
+
+    @property
+    def colours(self) -> "ColormapName | None":
+        """The map of colours, None without one.
+
+        Raises BadParameter where they contradict another option.
+        """
+        if self.colormap == "none":
+            return None
+        if self.depth == "16":
+            raise click.BadParameter(
+                "colours have 8 bits; leave out --depth 16, or write the values by --depth float32",
+                param_hint="--colormap",
+            )
+        return self.colormap
+
+
 class BatchOptions(NamedTuple):
     """What the options say of many images and their files."""
 
@@ -292,6 +325,11 @@ sliding_options = as_one(
 
 pixel_options = as_one("form", PixelForm, [range_option, depth_option, white_option])
 """The command gets ``form: PixelForm``."""
+
+coloured_options = as_one(
+    "form", ColouredForm, [range_option, depth_option, colormap_option, white_option]
+)
+"""The command gets ``form: ColouredForm``."""
 
 batch_options = as_one(
     "batch",

@@ -17,6 +17,7 @@ from conv_cli.cli.progress import Progress
 from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
+    from conv_cli.cli.sheets import SheetFile
     from conv_cli.parallel.cluster import Cluster
     from conv_cli.pipeline.jobs import Destination, Input, Job
     from conv_cli.pipeline.run import Report, Result, Run, Task
@@ -53,6 +54,7 @@ def run_batch(
     explain: bool = False,
     advice: Mapping[str, str] = MappingProxyType({}),
     tell: "Callable[[Result], None] | None" = None,
+    sheet: "SheetFile | None" = None,
 ) -> int:
     """Run a task over jobs, print what became of each, and return the exit code.
 
@@ -60,12 +62,14 @@ def run_batch(
     read : sequence of str. Other files that are read, and are not overwritten.
     advice : mapping. By the name of a kernel, what to do about values that are clipped.
     tell : callable, optional. Prints a result, where maps are not what it is about.
+    sheet : SheetFile, optional. Takes the results too, and is written when all are there.
     """
     from conv_cli.pipeline.jobs import STDIO
     from conv_cli.pipeline.run import BROKEN_PIPE, Report, Run
 
     piped = to.output == STDIO
-    printed = to.output is None
+    unwritten = to.output is None
+    printed = unwritten and (sheet is None or to.show or tell is not None)
     boundary.require_stdout(piped or printed or batch.as_json or batch.dry_run)
     report = Report()
     gc.freeze()
@@ -76,6 +80,13 @@ def run_batch(
         tell = partial(
             _print, batch=batch, telling=telling, explain=explain, piped=piped, titled=titled
         )
+    if sheet is not None:
+        sheet.check(
+            [*(job.source.path for job in jobs), *read],
+            [output.path for job in jobs for output in job.outputs if output.path],
+        )
+        if sheet.failed and unwritten and tell is None:
+            return boundary.FAILED
     try:
         with _cluster(batch, jobs, to, read) as cluster:
             run = Run(
@@ -88,21 +99,34 @@ def run_batch(
                 read=read,
                 cluster=cluster,
             )
-            _run(run, jobs, batch, telling, report, tell, cluster)
+            told = partial(_told_twice, tell, sheet)
+            _run(run, jobs, batch, telling, report, told, cluster)
+        if sheet is not None and sheet.is_wanted:
+            sheet.write()
     except boundary.Stopped as stop:
-        raise boundary.Stopped(stop.args[0], *_way_to_go_on(piped or printed)) from None
+        raise boundary.Stopped(stop.args[0], *_way_to_go_on(piped or unwritten)) from None
     except BrokenPipeError:
         boundary.say(f"Error: stdout: {BROKEN_PIPE}")
         raise
+    code = boundary.FAILED if sheet is not None and sheet.failed else report.exit_code
     if telling.quiet:
-        return report.exit_code
-    for line in _clippings(report, advice):
+        return code
+    for line in (*_clippings(report, advice), *(sheet.notes if sheet is not None else ())):
         boundary.say(line)
     if batch.dry_run and report.skipped and not (report.done or report.failed):
         boundary.say(f"nothing is to do: {_all(report.skipped)} there already")
     elif several and not batch.dry_run and not (printed and not to.show):
         boundary.say(str(report))
-    return report.exit_code
+    return code
+
+
+def _told_twice(
+    tell: "Callable[[Result], None]", sheet: "SheetFile | None", result: "Result"
+) -> None:
+    """Print a result, and lay what is looked at of it on the sheet."""
+    tell(result)
+    if sheet is not None:
+        sheet.add(result)
 
 
 def _run(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from conv_cli.errors import ImageError
+from conv_cli.notebooks import Shown
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused from their header by default: Pillow's own limit."""
@@ -52,7 +53,7 @@ class JpegSettings(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Shown):
     """Pixels, upright, with what describes them.
 
     Attributes

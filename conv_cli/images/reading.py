@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
 from conv_cli.images import headers, pam, pnm
@@ -44,7 +43,8 @@ _STACK = (
     "is read as {} rows of {} pixels with {} channels, (H, W, C); frames are another shape, and so "
     "are planes, which numpy.moveaxis(x, 0, -1) brings to this one"
 )
-
+_BYTES_A_PIXEL = 32
+"""Of four channels in float64."""
 # Their decoders take memory for the whole picture as soon as they are made.
 _EARLY_SIZES = {"gif": headers.gif_size, "webp": headers.webp_size}
 
@@ -66,7 +66,8 @@ def read_image(
     icons the largest, of a TIFF no preview. What is left out or changed so is said in the notes.
 
     The format is found from the content alone, but for .csv and .txt: tables of numbers, float64
-    and of one channel. A .npy file is taken as it is, (H, W) or (H, W, C), without opacity.
+    and of one channel. A .npy file, or the one array of a .npz, is taken as it is, (H, W) or
+    (H, W, C), without opacity.
 
     Parameters
     ----------
@@ -210,10 +211,10 @@ def _open(
         admit(ImageInfo(height, width, 3, False, np.dtype(np.uint8), format))
     stream.seek(0)
     if format == "npy":
-        header = npy.read_image_header(stream)
-        return _open_array(header, lambda: npy.read_pixels(stream, header), max_pixels, format)
+        return _open_npy(stream, max_pixels)
     if format == "npz":
-        return _open_array(*npy.open_npz(stream), max_pixels, format)
+        contents = npy.only_array(stream, _BYTES_A_PIXEL * max_pixels)
+        return _open_npy(io.BytesIO(contents), max_pixels, format)
     if format == "pam":
         return pam.open_pam(stream, max_pixels)
     if format == "hdr":
@@ -240,15 +241,16 @@ def _with_others_named(image: Image, stream: BinaryIO) -> Image:
     return replace(image, notes=(*image.notes, *others_behind(stream, image.format)))
 
 
-def _open_array(
-    header: npy.NpyHeader, read: Callable[[], NDArray[Any]], max_pixels: int, format: str
-) -> Opened:
+def _open_npy(stream: BinaryIO, max_pixels: int, format: str = "npy") -> Opened:
+    header = npy.read_image_header(stream)
     height, width = header.shape[:2]
     check_size(width, height, max_pixels)
     info = ImageInfo(height, width, header.channels, False, header.dtype, format)
     stack = 4 < header.channels > height < width
     notes = (_STACK.format(*header.shape),) if stack else ()
-    return Opened(info, lambda _: Image(read(), format=format, notes=notes))
+    return Opened(
+        info, lambda _: Image(npy.read_pixels(stream, header), format=format, notes=notes)
+    )
 
 
 def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> Opened:

@@ -1,11 +1,10 @@
-"""NumPy's files: .npy in and out, .npz out. Only headers and plain numbers are read, no pickles."""
+"""NumPy's files: .npy and .npz in and out. Only headers and plain numbers are read, no pickles."""
 
 import io
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
@@ -17,8 +16,7 @@ from conv_cli.errors import ConvError, ImageError
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
 
 
-_NPZ_HEAD = 1 << 16
-"""Of an array in an archive so much is unpacked to find its header."""
+_MOST_HEADER = 1 << 17
 
 
 class NpyHeader(NamedTuple):
@@ -83,6 +81,35 @@ def read_image_header(stream: BinaryIO) -> NpyHeader:
     return header
 
 
+def only_array(stream: BinaryIO, most_bytes: int) -> bytes:
+    """Return the .npy file that is all that a .npz archive holds.
+
+    Raises ImageError if it is damaged, holds another number of arrays, or unpacks to more bytes
+    than `most_bytes` and a header.
+    """
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+            if len(members) != 1 or not members[0].filename.endswith(".npy"):
+                arrays = sum(member.filename.endswith(".npy") for member in members)
+                raise ImageError(
+                    f"is an archive of {len(members)} files, {arrays} of them arrays, and an image "
+                    "is one; save it alone by numpy.savez"
+                )
+            size = members[0].file_size
+            if size > most_bytes + _MOST_HEADER:
+                raise ImageError(f"unpacks to {size:,} bytes; raise --max-pixels for such images")
+            with archive.open(members[0]) as member:
+                return member.read(size)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ImageError(
+            f"cannot be read: truncated or damaged ({error}); save it again by numpy.savez"
+        ) from None
+
+
 def read_pixels(stream: BinaryIO, header: NpyHeader) -> NDArray[Any]:
     """Read the array behind the header: (H, W) for one channel, else (H, W, C).
 
@@ -110,50 +137,6 @@ def _as_pixels(array: NDArray[Any], header: NpyHeader) -> NDArray[Any]:
     if header.stored.kind == "b":
         return np.where(array, np.uint8(255), np.uint8(0))
     return np.ascontiguousarray(array, header.dtype)
-
-
-def open_npz(stream: BinaryIO) -> tuple[NpyHeader, Callable[[], NDArray[Any]]]:
-    """Read the header of the only array in a .npz file, and return it with what reads the pixels.
-
-    No more is unpacked than the header says.
-
-    Raises ImageError for an archive that holds another number of arrays, or is damaged; else as
-    `read_image_header` does.
-    """
-    import zipfile  # which few need, and which takes time to load
-
-    def unpacked(count: int) -> bytes:
-        with archive.open(member) as file:
-            return file.read(count)
-
-    with _zip_damage_told():
-        archive = zipfile.ZipFile(stream)
-        arrays = [each for each in archive.infolist() if each.filename.endswith(".npy")]
-        if len(arrays) != 1:
-            what = f"{len(arrays)} arrays" if arrays else "no array"
-            raise ImageError(f"holds {what}, and an image is one; save it alone, by numpy.savez")
-        member = arrays[0]
-        head = io.BytesIO(unpacked(_NPZ_HEAD))
-    header = read_image_header(head)
-    start = head.tell()
-    if member.file_size - start < header.nbytes:
-        raise ImageError("cannot be read: truncated or damaged (too few bytes for its shape)")
-
-    def read() -> NDArray[Any]:
-        with _zip_damage_told():
-            return _as_pixels(header.array(unpacked(start + header.nbytes), start), header)
-
-    return header, read
-
-
-@contextmanager
-def _zip_damage_told() -> Iterator[None]:
-    from zipfile import BadZipFile
-
-    try:
-        yield
-    except BadZipFile as error:
-        raise ImageError(f"cannot be read: truncated or damaged ({error})") from None
 
 
 def parse_npy(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.colormaps import diverging
 from conv_cli.images import encode_image
-from conv_cli.report.colour_scale import diverging
 
 _LEAST_SHOWN = 200
 """Columns of a picture below which its pixels are drawn larger."""

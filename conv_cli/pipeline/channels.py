@@ -1,103 +1,124 @@
-"""Which channels of an image are filtered, and what becomes of the others."""
+"""Kernels that differ from channel to channel, as the engines take them: in groups, or summed."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import Border, PaddedImage, Span
-from conv_cli.correlation.params import ConvParams
-from conv_cli.errors import ImageError
-from conv_cli.images import Image, ImageInfo
+from conv_cli.borders import Places, Windows, window_of
+from conv_cli.correlation.problem import Source
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.learned import ChannelKernel
 
 Array = npt.NDArray[Any]
 
 
-def chosen_channels(image: Image | ImageInfo, only: tuple[int, ...], *, opaque: bool) -> list[int]:
-    """Return the places, from 0, of channels that are counted from 1.
+@dataclass(frozen=True)
+class ChannelWeights:
+    """The weights of the kernels of one map, for every channel that they are applied to.
 
-    opaque : bool. Opacity is a channel like the others.
-
-    Raises ImageError if the image has no such channel, or it is opacity.
+    weights : ndarray, shape (K, C, kh, kw). C is 1 where all channels have the same kernels; in a
+        mix K counts the channels of the result.
+    inputs : int or None. How many channels have kernels of their own, if any.
+    mixes : bool. What the C channels give is summed.
     """
-    last = max(only, default=0)
-    if last > image.channels:
-        count = f"{image.channels} channel{'s' * (image.channels > 1)}"
-        raise ImageError(f"has {count}, and --channels asks for number {last}; leave it out")
-    if image.alpha and not opaque and image.channels in only:
-        raise ImageError(
-            f"channel {image.channels} is its opacity, which is copied; add --alpha filter to "
-            "filter it"
-        )
-    return [number - 1 for number in sorted(set(only))]
+
+    weights: Array
+    inputs: int | None = None
+    mixes: bool = False
+
+    @classmethod
+    def of(cls, kernels: Sequence[Kernel]) -> Self:
+        """Return the weights of several kernels of one map, or of one for each channel."""
+        first = kernels[0]
+        if not isinstance(first, ChannelKernel):
+            return cls(np.stack([kernel.weights for kernel in kernels])[:, None])
+        return cls(first.weights if first.mixes else first.weights[None], first.inputs, first.mixes)
+
+    @property
+    def apart(self) -> bool:
+        """Whether channels have kernels of their own."""
+        return self.inputs is not None
+
+    @property
+    def count(self) -> int:
+        """How many kernels are applied to a channel."""
+        return len(self.weights)
+
+    def plain(self) -> Array:
+        """Return the weights for pixels that all count in full, (O, C/groups, kh, kw)."""
+        return self.weights if self.mixes or not self.apart else self._by_channel(self.weights)
+
+    def weighed(self) -> Array:
+        """Return those for ``weigh``'s colours and weights: of magnitudes too, if they differ."""
+        weights = self.weights
+        if weights.min() < 0:
+            weights = np.concatenate([weights, np.abs(weights)])
+        if not self.apart:
+            return weights
+        return np.concatenate([self._by_channel(weights)] * 2)
+
+    def groups(self, *, weighed: bool) -> int:
+        """Return how many groups of channels the engines filter each for itself."""
+        if self.inputs is None:
+            return 1
+        return 2 * self.inputs if weighed else 1 if self.mixes else self.inputs
+
+    def taken_apart(self, values: Array, *, weighed: bool) -> Array:
+        """Return what an engine made as (channels, kernels, h, w)."""
+        if self.inputs is None:
+            return values
+        channels = 2 * self.inputs if weighed else values.shape[1]
+        return values.reshape(channels, -1, *values.shape[2:])
+
+    def sums(self, kernel: int, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        """Return the sums of a kernel's weights and of their magnitudes, if need be by channel."""
+        weights = self.weights[kernel]
+        if not self.apart:
+            return float(weights.sum()), float(np.abs(weights).sum())
+        axes = {"axis": (1, 2), "keepdims": True, "dtype": dtype}
+        return weights.sum(**axes), np.abs(weights).sum(**axes)
+
+    def mixed(self, colours: Array, untold: Array) -> tuple[Array, Array]:
+        """Return colours (C, K, h, w) summed where a mix asks for that, and which are untold.
+
+        A channel that has weights, and cannot be told, makes the sum untold.
+        """
+        if not self.mixes:
+            return colours, untold
+        asked = (self.weights != 0).max(axis=(2, 3)).T[..., None, None]
+        return colours.sum(axis=0)[:, None], (untold & asked).any(axis=0)[:, None]
+
+    def _by_channel(self, weights: Array) -> Array:
+        """Return (K, C, kh, kw) as (C·K, 1, kh, kw), a group of K for each channel."""
+        return weights.swapaxes(0, 1).reshape(-1, 1, *weights.shape[2:])
 
 
-def chosen(image: Image, only: tuple[int, ...], *, opaque: bool) -> Image:
-    """Return an image of some channels, and of its opacity if it counts for the others.
+class _Joined:
+    """Channels that lie beside each other as images of one channel, as one image of them all."""
 
-    It shares the pixels where the channels lie in even steps. Without numbers it is the image.
-    """
-    if not only:
-        return image
-    places = chosen_channels(image, only, opaque=opaque)
-    last = image.channels - 1
-    if image.alpha and not opaque:
-        places.append(last)
-    pixels = image.pixels.reshape(*image.shape[:2], -1)
-    steps = set(np.diff(places).tolist()) or {1}
-    if len(steps) == 1:
-        pixels = pixels[..., places[0] : places[-1] + 1 : steps.pop()]
-    else:
-        pixels = pixels[..., places]
-    return replace(
-        image,
-        pixels=pixels[..., 0] if len(places) == 1 else pixels,
-        alpha=image.alpha and last in places,
+    def __init__(self, pixels: Array | Windows) -> None:
+        self._pixels = pixels
+        count, _, height, width = pixels.shape
+        self.shape = (1, count, height, width)
+        self.dtype = pixels.dtype
+
+    def window(self, rows: Places, columns: Places) -> Array:
+        """Return the pixels (1, C, rows, columns) of those places."""
+        return window_of(self._pixels, rows, columns).swapaxes(0, 1)
+
+
+def joined(source: Source) -> Source:
+    """Return a source (C, 1, H, W) as one image of C channels."""
+    load = source.load
+    pixels = source.pixels
+    pixels = pixels.swapaxes(0, 1) if isinstance(pixels, np.ndarray) else _Joined(pixels)
+    constant = None if source.constant is None else source.constant.swapaxes(0, 1)
+    if load is None:
+        return Source.of(pixels, constant=constant)
+    inner = load
+    return Source.of(
+        pixels, lambda tile: inner(tile.swapaxes(0, 1)).swapaxes(0, 1), constant=constant
     )
-
-
-def beside(image: Image | ImageInfo, only: tuple[int, ...], *, opaque: bool) -> list[int]:
-    """Return the places of the channels that are copied beside those filtered.
-
-    opaque : bool. Opacity is a channel like the others; else it is none of them.
-    """
-    count = image.channels - (image.alpha and not opaque)
-    return [place for place in range(count) if only and place + 1 not in only]
-
-
-def order_of(image: Image, bands: list[int], *, opaque: bool) -> tuple[int, ...]:
-    """Return where each channel is found, if copied bands, and opacity, come after the others.
-
-    opaque : bool. Opacity is a channel like the others.
-    """
-    count = image.channels if opaque else len(image.colours)
-    filtered = [place for place in range(count) if place not in bands]
-    behind = range(count, image.channels)
-    return tuple(np.argsort([*filtered, *bands, *behind]).tolist()) if bands else ()
-
-
-def under_origin(
-    planes: Array, params: ConvParams, kernel: Kernel, border: Border | None = None
-) -> Callable[[Span, Span], Array]:
-    """Return what gives, for rows and columns of a map, the pixels under the kernel's origin.
-
-    planes : ndarray, shape (n, H, W)
-    params : ConvParams. Resolved for the kernel.
-    border : Border, optional. In place of that of ``params``.
-
-    The pixels are of shape (n, h, w).
-    """
-    padded = PaddedImage(planes[None], params.margins, border or params.border)
-    origin = tuple(o * d for o, d in zip(kernel.origin, params.dilation, strict=True))
-
-    def read(rows: Span, columns: Span) -> Array:
-        axes = zip(origin, (rows, columns), params.stride, strict=True)
-        down, across = ((o + a * s, o + (b - 1) * s + 1) for o, (a, b), s in axes)
-        window = np.empty((1, len(planes), down[1] - down[0], across[1] - across[0]), padded.dtype)
-        padded.read(down, across, window)
-        return window[0, :, :: params.stride[0], :: params.stride[1]]
-
-    return read

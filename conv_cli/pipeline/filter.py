@@ -8,23 +8,27 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Span
+from conv_cli.colormaps import Scale
 from conv_cli.colors import from_linear, missing, to_gray, to_linear, unweigh, white
 from conv_cli.correlation.correlate import correlate, prepare, tiles
 from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
 from conv_cli.correlation.problem import Region, Source, Tile
 from conv_cli.errors import ImageError
-from conv_cli.images import Image, ImageInfo, PictureRows, Sink
+from conv_cli.images import Image, ImageInfo, PictureRows
 from conv_cli.kernels.kernel import Kernel, common_frame
-from conv_cli.kernels.learned import Tone
-from conv_cli.pipeline.channels import beside, chosen, chosen_channels, order_of, under_origin
+from conv_cli.kernels.learned import ChannelKernel, Manner, Tone, require_one
+from conv_cli.pipeline.channels import ChannelWeights, joined
+from conv_cli.pipeline.chosen import beside, chosen, chosen_channels, order_of, under_origin
 from conv_cli.pipeline.feature_map import (
     ArraySink,
+    ColourSink,
     CombineName,
     Copied,
     FeatureMap,
     Missing,
     Range,
+    RowSink,
     Statistics,
     combine,
     rescaled,
@@ -94,9 +98,20 @@ class Filter(NamedTuple):
     nodata: float | None = None
     region: Region | None = None
 
+    def following(self, manner: Manner) -> "Filter":
+        """Return it in the manner that its kernel was learned in; a stride that was given stays."""
+        given = self.params.stride
+        stride = manner.stride if given == (1, 1) else given
+        return self._replace(
+            params=replace(self.params, stride=stride),
+            linear=self.linear or manner.linear,
+            tone=manner.tone,
+        )
+
     def maps(self) -> list[tuple[str, tuple[Kernel, ...]]]:
         """Return the name of each map and the kernels, all of one shape, that make it."""
         if self.combine:
+            require_one(self.kernels)
             return [(self.combine, common_frame(self.kernels))]
         return [(kernel.name, (kernel,)) for kernel in self.kernels]
 
@@ -127,8 +142,44 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
             f"--channels {'grey' if rule.gray else 'luma'}, and every band is filtered"
         )
     chosen_channels(image, rule.only, opaque=rule.filter_alpha)
-    colours = 1 if rule.gray else colours
-    return rows, columns, colours + image.alpha
+    opacity = _filters_opacity(image, rule)
+    made = _results(kernel, _lit(image, rule) + opacity, opacity=opacity)
+    if not (rule.luma or rule.only):
+        return rows, columns, made + (image.alpha and not rule.filter_alpha)
+    if made != _lit(image, rule) + opacity:
+        raise ImageError(
+            f"the kernel {kernel.name} makes other channels than it takes; leave out --channels"
+        )
+    return rows, columns, image.channels
+
+
+def _filters_opacity(image: Image | ImageInfo, rule: Filter) -> bool:
+    """Tell whether opacity is one of the channels that are filtered."""
+    return image.alpha and rule.filter_alpha and (not rule.only or image.channels in rule.only)
+
+
+def _lit(image: Image | ImageInfo, rule: Filter) -> int:
+    """Return how many channels of colour are filtered."""
+    if rule.only:
+        return len(set(rule.only)) - _filters_opacity(image, rule)
+    return 1 if rule.gray or rule.luma else image.channels - image.alpha
+
+
+def _results(kernel: Kernel, filtered: int, *, opacity: bool) -> int:
+    """Return how many channels a kernel makes of so many, opacity the last of them or not.
+
+    Raises ImageError if it is a kernel for another number of channels.
+    """
+    if not isinstance(kernel, ChannelKernel):
+        return filtered
+    if kernel.inputs != filtered or (opacity and kernel.results != filtered):
+        has = f"{filtered} channel{'s' if filtered > 1 else ''} to filter"
+        advice = "leave out --alpha filter" if opacity else "give a picture like those of its fit"
+        raise ImageError(
+            f"has {has}{', opacity among them' if opacity else ''}, and the kernel "
+            f"{kernel.name} is {kernel.kind}; {advice}"
+        )
+    return kernel.results
 
 
 def _within(region: Region, size: tuple[int, int]) -> tuple[int, int]:
@@ -148,28 +199,33 @@ def filter_strips(
     kernels: tuple[Kernel, ...],
     dtype: np.dtype[Any],
     mode: Range,
-    sink: Sink | ArraySink,
+    sink: RowSink,
     *,
     progress: Callable[[float], None] | None = None,
+    scale: Scale | None = None,
 ) -> Filtered:
     """Make the map that the kernels give of an image, strip by strip.
 
     kernels : tuple of Kernel. One, or all of one shape and origin for a combined map: an entry of
         ``rule.maps()``.
     dtype : numpy.dtype. Of the map's pixels: uint8, uint16, int32, float32 or float64.
-    sink : Sink. Takes the rows as they are finished, while the next are computed.
+    sink : RowSink. Takes the rows as they are finished, while the next are computed.
     progress : callable, optional. Is told the share of the work that each tile was; it may raise to
         stop the work.
+    scale : Scale, optional. Of a map of one channel that becomes colours, as `colour_scale` gives
+        it with the range; its dtype is uint8, its rows have three channels, and opacity.
 
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
     shape = output_shape(image, rule, kernels[0])
     work = _Correlation(image, rule, kernels)
     plan = work.plan
+    if scale is not None:
+        dtype, sink = np.dtype(np.uint16), ColourSink(scale.colormap, sink)
     feature_map = FeatureMap(
         shape, image.dtype, dtype, mode, sink,
         tile_rows=plan.tile[0], samples=work.pixels.samples, white=rule.white,
-        copied=work.copied(dtype), nodata=nodata_of(image, rule),
+        copied=work.copied(dtype), nodata=nodata_of(image, rule), scale=scale,
     )  # fmt: skip
     if not feature_map.needs_extremes:
         work.run(feature_map.add, progress)
@@ -194,17 +250,18 @@ class _Correlation:
         self._whole = image
         self._image = image = chosen(image, rule.only, opaque=rule.filter_alpha)
         self._copied = image.alpha and not rule.filter_alpha
-        grey = rule.gray or rule.luma
-        self._lit = 1 if grey else image.channels - image.alpha
-        self._colours = self._lit + (image.alpha and rule.filter_alpha)
+        opacity = _filters_opacity(self._whole, rule)
+        filtered = _lit(self._whole, rule) + opacity
+        self._colours = _results(kernels[0], filtered, opacity=opacity)
+        self._lit = self._colours - opacity
         self._params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
         self._nodata = nodata_of(image, rule)
-        self.pixels = _pixels(image, rule, self._params)
-        self._plain_weights = np.stack([kernel.weights for kernel in kernels])[:, None]
-        self._weights = self._plain_weights
-        if self.pixels.plain is not None and self._weights.min() < 0:
-            self._weights = np.concatenate([self._weights, np.abs(self._weights)])
-        self._sliding = self._params.interleaved(self.pixels.samples)
+        self._channels = ChannelWeights.of(kernels)
+        self.pixels = _pixels(image, rule, self._params, apart=self._channels.apart)
+        weighed = self.pixels.plain is not None
+        self._weights = self._channels.weighed() if weighed else self._channels.plain()
+        sliding = self._params.interleaved(self.pixels.samples)
+        self._sliding = replace(sliding, groups=self._channels.groups(weighed=weighed))
         self.problem, self.plan = prepare(self.pixels.source, self._weights, self._sliding)
         plain = self.pixels.plain
         self._beneath = None if plain is None else plain.padded(self._sliding)
@@ -219,6 +276,7 @@ class _Correlation:
 
         def finish(values: Array, tile: Tile) -> None:
             missing = None
+            values = self._channels.taken_apart(values, weighed=self._beneath is not None)
             if self._beneath is not None:
                 values, missing = self._unweighed(values, tile)
             rows, columns = tile.output
@@ -296,16 +354,15 @@ class _Correlation:
         no weight is negative these are the same, and the values (N, K, h, w). Missing, (C, h, w),
         is what any of the kernels cannot tell.
         """
-        count = len(self._kernels)
+        channels = self._channels
+        count, several = channels.count, channels.inputs or self._colours
         made = [
-            unweigh(
-                values[:, k], values[:, k - count], self._colours,
-                float(kernel.weights.sum()), float(np.abs(kernel.weights).sum()),
-            )
-            for k, kernel in enumerate(self._kernels)
-        ]  # fmt: skip
+            unweigh(values[:, k], values[:, k - count], several, *channels.sums(k, values.dtype))
+            for k in range(count)
+        ]
         colours = np.stack([each.values for each in made], axis=1)
         untold = np.stack(np.broadcast_arrays(*[each.untold for each in made]), axis=1)
+        colours, untold = channels.mixed(colours, untold)
         if not untold.any():
             return colours, None
         if self._nodata is None:
@@ -323,7 +380,8 @@ class _Correlation:
         source, image = self.pixels.plain, self._beneath
         assert source is not None
         assert image is not None
-        params = replace(self._sliding, padding=NO_PADDING)
+        channels = self._channels
+        params = replace(self._sliding, padding=NO_PADDING, groups=channels.groups(weighed=False))
         reach = params.span(self._kernels[0].shape)
         rows, columns = (
             (start + part.start * step, start + (part.stop - 1) * step + span)
@@ -335,7 +393,8 @@ class _Correlation:
         window = np.empty((*source.shape[:2], rows[1] - rows[0], columns[1] - columns[0]), dtype)
         image.read(rows, columns, window)
         out = np.empty(like.shape, like.dtype)
-        correlate(Source.of(window), self._plain_weights, params, out=out, threads=1)
+        place = out.reshape(1, -1, *out.shape[2:]) if channels.apart else out
+        correlate(Source.of(window), channels.plain(), params, out=place, threads=1)
         return out
 
 
@@ -367,20 +426,25 @@ class _Pixels(NamedTuple):
     plain: Source | None = None
 
 
-def _pixels(image: Image, rule: Filter, params: ConvParams) -> _Pixels:
-    """Return what the engines read of an image."""
-    weighting, load = _weighting(image, rule), _loader(image, rule)
+def _pixels(image: Image, rule: Filter, params: ConvParams, *, apart: bool) -> _Pixels:
+    """Return what the engines read of an image; ``apart``: channels have their own kernels."""
+    weighting, load = _weighting(image, rule, apart=apart), _loader(image, rule)
     unseen = params.border.mode == "constant" and not params.border.opaque
     if weighting.is_needed(image, beyond=unseen and params.margins != NO_PADDING):
         planes = image.planes[:, None]
         pixels = WeightedPixels(planes, weighting, load or (lambda tile: tile))
         source = Source.of(pixels, constant=pixels.border(params.border))
-        return _Pixels(source, plain=Source.of(planes, load))
+        plain = Source.of(planes, load)
+        if apart:
+            source, plain = joined(source), joined(plain)
+        return _Pixels(source, plain=plain)
+    if apart:
+        return _Pixels(joined(Source.of(image.planes[:, None], load)))
     samples = _interleaved(image, rule)
     return _Pixels(Source.of(_planes(image, samples), load, samples=samples), samples)
 
 
-def _weighting(image: Image, rule: Filter) -> Weighting:
+def _weighting(image: Image, rule: Filter, *, apart: bool) -> Weighting:
     """Return what the weight of a pixel is made of."""
     copied = image.alpha and not rule.filter_alpha
     return Weighting(
@@ -389,6 +453,7 @@ def _weighting(image: Image, rule: Filter) -> Weighting:
         opacity=copied,
         mask=rule.mask,
         nodata=nodata_of(image, rule),
+        apart=apart,
     )
 
 
@@ -488,9 +553,9 @@ def _finish(
     a channel of grey, (C', 1, h, w), which makes colours of it.
     """
     wide = np.result_type(values.dtype, np.float32)
-    own = np.array([kernel.bias for kernel in kernels], wide)
+    own = np.array([kernel.biases for kernel in kernels], wide).T
     if rule.bias is None and own.any():
-        values = values + own[:, None, None]
+        values = values + own[..., None, None]
     if rule.combine:
         values = combine(values, rule.combine)
     if rule.bias and rule.bias.value:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -19,9 +19,10 @@ from conv_cli.networks.network import Network
 from conv_cli.networks.weighted import require_convolution
 from conv_cli.parallel.memory import available_memory
 from conv_cli.parallel.processes import Progress
-from conv_cli.pipeline.feature_map import Statistics, map_to_pixels
+from conv_cli.pipeline.feature_map import Range, Statistics, map_to_pixels
 from conv_cli.pipeline.filter_task import pixels_of
 from conv_cli.pipeline.jobs import Destination, Job, Output, layer_output
+from conv_cli.pipeline.looks import MOST_MAPS, Look, Reduced, image_look, map_look
 from conv_cli.pipeline.run import Made, Write
 from conv_cli.pipeline.weights import Mask, nodata_in, nodata_note
 
@@ -97,11 +98,15 @@ class NetworkTask:
         planes, nodata = input_planes(image, self._network), self._nodata_of(image)
         share = self._weights(image, planes, nodata)
         layers = self._network.maps(planes, share, missing=nodata is not None)
+        pictured = self._pictured(image)
         for layer, maps in enumerate(layers, 1):
             for output in outputs:
                 if output.layer == layer:
                     values = maps if output.channel is None else maps[output.channel - 1][None]
-                    yield output, partial(self._written, output, values, image.dtype, nodata)
+                    yield (
+                        output,
+                        partial(self._made, output, values, image.dtype, nodata, pictured),
+                    )
                     progress(1.0)
             if layer == last:
                 return
@@ -125,11 +130,52 @@ class NetworkTask:
             share *= ~absent
         return share if (share < 1).any() else None
 
+    def _pictured(self, image: Image) -> Look | None:
+        """Return the image as a sheet shows it, if there is one."""
+        side = self._to.look_side
+        return image_look("input", image, side, self._to.white) if side else None
+
     def _shapes(self, info: ImageInfo) -> list[tuple[int, int, int]]:
         if self._mask is not None:
             self._mask.require_fit(info)
         channels = _taken(self._network, info.channels - info.alpha, info.channels)
         return self._network.shapes((channels, info.height, info.width))
+
+    def _made(
+        self,
+        output: Output,
+        maps: Array,
+        units: np.dtype[Any],
+        nodata: float | None,
+        pictured: Look | None,
+        stream: BinaryIO | None,
+    ) -> Made:
+        """Write maps (O, h, w) to one file, if there is one, and look at them for a sheet."""
+        if stream is not None:
+            made = self._written(output, maps, units, nodata, stream)
+        else:
+            extremes = Statistics(float(maps.min()), float(maps.max()), 0.0)
+            shape = maps.shape if output.channel is None else maps.shape[1:]
+            made = Made(shape, maps.dtype.name, extremes)
+        first = output.channel or 1
+        if pictured is None or first > MOST_MAPS:
+            return made
+        looks = (self._look(output, n, each, units) for n, each in enumerate(maps, first))
+        return made._replace(looks=(pictured, *islice(looks, MOST_MAPS)))
+
+    def _look(self, output: Output, number: int, values: Array, units: np.dtype[Any]) -> Look:
+        """Return a map (h, w) of a layer as a sheet shows it."""
+        small = Reduced((*values.shape, 1), self._to.look_side)
+        small.put(0, values)
+        return map_look(
+            f"map {number}",
+            small,
+            units,
+            mode=self._to.range or Range("raw"),
+            top=self._to.white,
+            signed=bool(values.min() < 0 < values.max()),
+            layer=output.layer,
+        )
 
     def _written(
         self,
@@ -137,10 +183,9 @@ class NetworkTask:
         maps: Array,
         units: np.dtype[Any],
         nodata: float | None,
-        stream: BinaryIO | None,
+        stream: BinaryIO,
     ) -> Made:
         """Write maps (O, h, w) to one file: a picture of the only one, or all in an array."""
-        assert stream is not None and output.path is not None
         try:
             dtype, mode = pixels_of(units, 1, False, output.format, self._to, maps)
         except ImageError as error:

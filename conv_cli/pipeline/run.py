@@ -23,6 +23,7 @@ from conv_cli.parallel.threads import available_threads, limited_threads
 from conv_cli.pipeline.elsewhere import Errand, Errander, Errands, Known, as_typed
 from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
+from conv_cli.pipeline.looks import Look
 
 if TYPE_CHECKING:
     from conv_cli.parallel.cluster import Cluster
@@ -42,9 +43,10 @@ class Result(NamedTuple):
 
     ``error`` says why there is none; ``skipped`` that its file was there already; ``planned`` that
     this was a dry run. ``values`` are the pixels of a map that goes to no file, ``pictures`` what
-    is looked at of the image and of its map: small, uint8, or floats around zero. ``records`` are
-    what a search found, and ``misfit`` says that it was the pattern that does not fit the image.
-    ``notes`` and ``reason`` are for people; the other fields are those of ``--json``.
+    is looked at of the image and of its map: small, uint8, or floats around zero; ``looks`` are
+    those of a sheet, the image first. ``records`` are what a search found, and ``misfit`` says that
+    it was the pattern that does not fit the image. ``notes`` and ``reason`` are for people; the
+    other fields are those of ``--json``.
     """
 
     image: str
@@ -66,6 +68,7 @@ class Result(NamedTuple):
     notes: tuple[str, ...] = ()
     reason: str | None = None
     pictures: tuple[Pixels, ...] = ()
+    looks: tuple[Look, ...] = ()
     records: tuple[dict[str, Any], ...] | None = None
     misfit: bool = False
 
@@ -153,6 +156,7 @@ class Made(NamedTuple):
     reason: str | None = None
     values: Pixels | None = None
     pictures: tuple[Pixels, ...] = ()
+    looks: tuple[Look, ...] = ()
     records: tuple[dict[str, Any], ...] | None = None
 
 
@@ -347,7 +351,8 @@ class Run:
                     min=finite_or_none(low), max=finite_or_none(high), clipped=clipped,
                     strategy=made.strategy, seconds=round(time.perf_counter() - started, 6),
                     notes=tuple(told), reason=made.reason,
-                    values=made.values, pictures=made.pictures, records=made.records,
+                    values=made.values, pictures=made.pictures, looks=made.looks,
+                    records=made.records,
                 )  # fmt: skip
             started = time.perf_counter()
 
@@ -390,7 +395,8 @@ class Run:
                 )
 
         # What is read more than once is better copied as a whole.
-        once = len(outputs) == 1 and not (self._to.range and self._to.range.needs_extremes)
+        again = self._to.look_side or (self._to.range and self._to.range.needs_extremes)
+        once = len(outputs) == 1 and not again
         source = self._opened(job)
         return read_image(source, max_pixels=self._max_pixels, admit=admit, in_rows=once)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.colormaps import diverging
 from conv_cli.images.drawing import text_coverage
 from conv_cli.networks.audit import LayerAudit
-from conv_cli.report.colour_scale import diverging
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -1,14 +1,12 @@
 """A kernel drawn as a picture: a diverging heat map with its numbers, and its origin framed."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.colormaps import diverging, ink
 from conv_cli.errors import KernelError
-from conv_cli.images.drawing import text_coverage
+from conv_cli.images.drawing import lay, text_coverage
 from conv_cli.kernels.kernel import Kernel, Weights
-from conv_cli.report.colour_scale import diverging, ink
 from conv_cli.report.kernel_text import number_texts
 
 Pixels = npt.NDArray[np.uint8]
@@ -71,7 +69,7 @@ def write_numbers(
             place * cell + (cell - length) // 2
             for place, length in zip((row, column), coverage.shape, strict=True)
         )
-        _lay(matrix, coverage, top, left, ink(cells[row, column]))
+        lay(matrix, coverage, top, left, ink(cells[row, column]))
 
 
 def rule(matrix: Pixels, cell: int, grey: int = _PAPER) -> None:
@@ -98,13 +96,5 @@ def _on_paper(matrix: Pixels, caption: str) -> Pixels:
     paper[_MARGIN : _MARGIN + height, left : left + matrix.shape[1]] = matrix
     if caption:
         at = _MARGIN + (width - words.shape[1]) // 2
-        _lay(paper, words, height + 2 * _MARGIN, at, (0, 0, 0))
+        lay(paper, words, height + 2 * _MARGIN, at, (0, 0, 0))
     return paper
-
-
-def _lay(pixels: Pixels, coverage: npt.NDArray[Any], top: int, left: int, colour: Any) -> None:
-    """Lay ink of a colour over pixels, as much as covers each."""
-    height, width = coverage.shape
-    under = pixels[top : top + height, left : left + width]
-    share = coverage[: under.shape[0], : under.shape[1], None]
-    under[:] = np.rint(under * (1 - share) + np.asarray(colour) * share)
