@@ -240,6 +240,11 @@ def apply(
             "a colour stands for one value, and opacity would be another; leave out --alpha filter",
             param_hint="--colormap",
         )
+    if form.colours and sliding.channels not in ("each", "gray"):
+        raise click.BadParameter(
+            "a colour stands for one value, so the map is of grey; leave out --channels",
+            param_hint="--colormap",
+        )
     rule = filtering.rule(given, sliding, form.white, batch.max_pixels)
     maps = rule.maps()
     to = _destination(images, len(maps), writing, form, batch)
