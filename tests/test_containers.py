@@ -177,7 +177,10 @@ def test_npz_of_one_array_is_an_image(save):
 
 
 def test_npz_of_none_or_several_is_refused():
-    for arrays, words in (({}, "not an image"), ({"a": RAMP, "b": RAMP}, "is an archive of 2 files")):
+    for arrays, words in (
+        ({}, "not an image"),
+        ({"a": RAMP, "b": RAMP}, "is an archive of 2 files"),
+    ):
         stream = io.BytesIO()
         np.savez(stream, **arrays)
         data = stream.getvalue()

@@ -221,6 +221,7 @@ _EXAMPLES = {
     "TEMPLATE": "{stem}{ext}",
     "V": "255",
     "V|nan": "-9999",
+    "first|all|N,...": "1,3",
     "mask": "mask.png",
     "max_pixels": "100000000",
     "predict": "predicted.png",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from conv_cli.borders import Border
+    from conv_cli.images import FrameChoice
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import Range
     from conv_cli.pipeline.filter import Bias
@@ -377,6 +378,27 @@ class PlaceType(click.ParamType):
         if match is None:
             raise click.BadParameter(f"{value!r} is not understood; use ROW,COL from 0, as 10,20")
         return int(match[1]), int(match[2])
+
+
+class FramesType(click.ParamType):
+    """Frames: first, all, or numbers from 1."""
+
+    name = "frames"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "FrameChoice":
+        """Return "all", or the numbers in their order, each once."""
+        word = value.strip().lower()
+        if word == "all":
+            return "all"
+        if word == "first":
+            return (1,)
+        if re.fullmatch(r"0*[1-9]\d{0,8}(\s*,\s*0*[1-9]\d{0,8})*", word, re.ASCII) is None:
+            raise click.BadParameter(
+                f"{value!r} is not understood; use first, all, or numbers from 1, as 1,3"
+            )
+        return tuple(sorted({int(number) for number in word.split(",")}))
 
 
 class ShiftType(click.ParamType):

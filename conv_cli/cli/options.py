@@ -14,6 +14,7 @@ from conv_cli.cli.kinds import (
     ChannelsType,
     Choice,
     FormatType,
+    FramesType,
     IntRange,
     NodataType,
     NumberType,
@@ -131,6 +132,13 @@ region_option = click.option(
     type=RegionType(),
     metavar="ROW,COL,HxW",
     help="Make that window of the map alone; what lies around it is the image.",
+)
+frames_option = click.option(
+    "--frames",
+    type=FramesType(),
+    metavar="first|all|N,...",
+    help="Pages of a TIFF, frames of a GIF, PNG, WebP or AVIF, or of an .npy stack: the first, "
+    "all, or some, counted from 1.  [default: first]",
 )
 mask_option = click.option(
     "--mask",

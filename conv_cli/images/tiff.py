@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from conv_cli.images.image import (
     check_size,
 )
 from conv_cli.images.tiff_layout import BeyondPillowError
-from conv_cli.images.tiff_pages import Pages, find_pages, item_bytes, swapped, with_first
+from conv_cli.images.tiff_pages import FromPage, Pages, find_pages, item_bytes, swapped
 
 _BYTE, _ASCII, _LONG = 1, 2, 4
 _XMP = 700
@@ -60,10 +60,14 @@ def open_tiff(stream: BinaryIO, max_pixels: int) -> Opened:
 
     Raises ImageError for files that cannot be read in full, raw camera data and mere previews.
     """
-    pages = find_pages(stream)
+    return open_page(stream, find_pages(stream), max_pixels)
+
+
+def open_page(stream: BinaryIO, pages: Pages, max_pixels: int) -> Opened:
+    """Read the header of one page, as `open_tiff` does of the first."""
     page = pages.chosen
     if not pages.is_first:
-        stream = with_first(stream, page)
+        stream = cast("BinaryIO", FromPage(stream, page))
     if page.has_bands:
         opened = _open_deep(stream, max_pixels, f"has {page.bands} bands, which", ".npy")
     else:
