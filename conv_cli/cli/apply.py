@@ -150,6 +150,8 @@ class Filtering(NamedTuple):
             sliding.params,
             bias=sliding.bias,
             gray=sliding.channels == "gray",
+            luma=sliding.channels == "luma",
+            only=() if isinstance(sliding.channels, str) else sliding.channels,
             filter_alpha=self.alpha == "filter",
             linear=self.linear,
             combine=self.combine,
@@ -240,6 +242,11 @@ def apply(
     if form.colours and filtering.alpha == "filter":
         raise click.BadParameter(
             "a colour stands for one value, and opacity would be another; leave out --alpha filter",
+            param_hint="--colormap",
+        )
+    if form.colours and sliding.channels not in ("each", "gray"):
+        raise click.BadParameter(
+            "a colour stands for one value, so the map is of grey; leave out --channels",
             param_hint="--colormap",
         )
     rule = filtering.rule(given, sliding, form.white, batch.max_pixels)

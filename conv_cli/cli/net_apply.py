@@ -15,6 +15,8 @@ from conv_cli.cli.options import (
     batch_options,
     file_format_option,
     frames_option,
+    mask_option,
+    nodata_option,
     pixel_options,
     recursive_option,
     telling_options,
@@ -58,6 +60,8 @@ Examples
     show_default=True,
     help="Whose maps are written; layers count from 1.",
 )
+@mask_option
+@nodata_option
 @pixel_options
 @file_format_option
 @frames_option
@@ -70,6 +74,8 @@ def apply(
     output: str | None,
     sheet: str | None,
     layer: "LayerChoice",
+    mask: str | None,
+    nodata: float | None,
     form: PixelForm,
     file_format: str | None,
     frames: "FrameChoice | None",
@@ -87,6 +93,7 @@ def apply(
     """
     from conv_cli.pipeline.jobs import Destination, network_jobs
     from conv_cli.pipeline.network_task import NetworkTask
+    from conv_cli.pipeline.weights import read_mask
 
     if output is None and sheet is None:
         raise click.BadParameter(
@@ -105,6 +112,7 @@ def apply(
         force=batch.force,
         skip_existing=batch.skip_existing,
     )
+    weights = read_mask(mask, batch.max_pixels) if mask else None
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
@@ -114,7 +122,8 @@ def apply(
     page = SheetFile(sheet, batch, len(inputs), 1) if sheet is not None else None
     if page is not None and page.is_looked_at:
         to = to._replace(look_side=page.look_side)
-    task = NetworkTask(network, to, layer)
+    with boundary.named(model):
+        task = NetworkTask(network, to, layer, weights, nodata)
     jobs = network_jobs(inputs, to)
-    read = [model, *network.files]
+    read = [model, *network.files, *([mask] if mask else [])]
     return run_batch(task, to, jobs, images, batch, telling, read=read, stdin=piped, sheet=page)

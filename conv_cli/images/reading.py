@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from conv_cli.errors import ImageError
-from conv_cli.images import headers, pnm
+from conv_cli.images import headers, pam, pnm
 from conv_cli.images.behind import others_behind
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import SUPPORTED
@@ -39,6 +39,10 @@ _REASONS = {
 }
 
 
+_STACK = (
+    "is read as {} rows of {} pixels with {} channels, (H, W, C); take frames by --frames all, "
+    "and bring planes to this shape by numpy.moveaxis(x, 0, -1)"
+)
 _BYTES_A_PIXEL = 32
 """Of four channels in float64."""
 # Their decoders take memory for the whole picture as soon as they are made.
@@ -63,7 +67,7 @@ def read_image(
 
     The format is found from the content alone, but for .csv and .txt: tables of numbers, float64
     and of one channel. A .npy file, or the one array of a .npz, is taken as it is, (H, W) or
-    (H, W, C) with C up to 4, without opacity.
+    (H, W, C), without opacity.
 
     Parameters
     ----------
@@ -224,6 +228,16 @@ def open_image(
     if format == "npz":
         contents = npy.only_array(stream, _BYTES_A_PIXEL * max_pixels)
         return _open_npy(io.BytesIO(contents), max_pixels, format)
+    if format == "pam":
+        return pam.open_pam(stream, max_pixels)
+    if format == "hdr":
+        from conv_cli.images.hdr import open_hdr
+
+        return open_hdr(stream, max_pixels)
+    if format == "fits":
+        from conv_cli.images.fits import open_fits
+
+        return open_fits(stream, max_pixels)
     if format in ("pnm", "pfm"):
         return _open_pnm(stream, format, max_pixels)
     if format == "tiff":
@@ -245,7 +259,11 @@ def _open_npy(stream: BinaryIO, max_pixels: int, format: str = "npy") -> Opened:
     height, width = header.shape[:2]
     check_size(width, height, max_pixels)
     info = ImageInfo(height, width, header.channels, False, header.dtype, format)
-    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format=format))
+    stack = 4 < header.channels > height < width
+    notes = (_STACK.format(*header.shape),) if stack else ()
+    return Opened(
+        info, lambda _: Image(npy.read_pixels(stream, header), format=format, notes=notes)
+    )
 
 
 def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> Opened:

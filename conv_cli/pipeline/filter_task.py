@@ -25,6 +25,7 @@ from conv_cli.images import (
     open_sink,
 )
 from conv_cli.parallel.processes import Progress
+from conv_cli.pipeline.chosen import beside
 from conv_cli.pipeline.feature_map import (
     ArraySink,
     Range,
@@ -37,6 +38,7 @@ from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, nod
 from conv_cli.pipeline.jobs import Destination, Job, Output
 from conv_cli.pipeline.looks import Look, Reduced, image_look, map_look, seen, signed
 from conv_cli.pipeline.run import Made, Write
+from conv_cli.pipeline.weights import nodata_note
 
 Array = npt.NDArray[Any]
 LayerChoice = Literal["all", "last"] | int
@@ -154,11 +156,7 @@ class FilterTask(NamedTuple):
         nodata = nodata_of(image, self.rule)
         if self.rule.nodata is not None or nodata is None:
             return light
-        value = f"{nodata:g}"
-        return (
-            *light,
-            f"pixels of {value} have no value, as its GDAL_NODATA says (--nodata {value})",
-        )
+        return (*light, nodata_note(nodata))
 
     def maps(
         self, image: Image, outputs: Sequence[Output], progress: Progress
@@ -184,6 +182,8 @@ class FilterTask(NamedTuple):
             image.dtype, shape[2], image.alpha, output.format, self.to, values,
             joined=output.joined,
         )  # fmt: skip
+        if beside(image, self.rule.only, opaque=True):  # which no range makes whole numbers of
+            require_white(image.dtype, dtype, Range("clip"), self.to.white, values)
         return Form(self.rule, shape[:2] if shape[2] == 1 else shape, dtype, mode)
 
     def _coloured(self, image: Image | ImageInfo, output: Output, values: Array | None) -> Form:
