@@ -18,6 +18,7 @@ from conv_cli.cli.options import (
     as_one,
     batch_options,
     coloured_options,
+    frames_option,
     mask_option,
     nodata_option,
     origin_option,
@@ -27,12 +28,13 @@ from conv_cli.cli.options import (
     telling_options,
 )
 from conv_cli.cli.presets import PRESETS, use
-from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
 from conv_cli.cli.sheets import SheetFile, sheet_option
 from conv_cli.cli.suggestions import refuse_strays, row_notes
 
 if TYPE_CHECKING:
     from conv_cli.cli.presets import Preset
+    from conv_cli.images import FrameChoice
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import CombineName
     from conv_cli.pipeline.filter import Filter
@@ -80,8 +82,8 @@ writing_options = as_one(
         ),
         click.option(
             "--name", default="{stem}.{kernel}{ext}", show_default=True, metavar="TEMPLATE",
-            help="Names of files in the output folder; also {suffix} and {dir} of the image, and "
-            "{index}, which counts the kernels.",
+            help="Names of files in the output folder; also {suffix} and {dir} of the image, "
+            "{index}, which counts the kernels, and {frame}.",
         ),
         click.option(
             "--show", is_flag=True,
@@ -148,6 +150,8 @@ class Filtering(NamedTuple):
             sliding.params,
             bias=sliding.bias,
             gray=sliding.channels == "gray",
+            luma=sliding.channels == "luma",
+            only=() if isinstance(sliding.channels, str) else sliding.channels,
             filter_alpha=self.alpha == "filter",
             linear=self.linear,
             combine=self.combine,
@@ -207,6 +211,7 @@ filtering_options = as_one(
 @sliding_options
 @filtering_options
 @coloured_options
+@frames_option
 @recursive_option
 @batch_options
 @click.option("--explain", is_flag=True, help="Print the strategy of each result, and why.")
@@ -219,6 +224,7 @@ def apply(
     sliding: Sliding,
     filtering: Filtering,
     form: ColouredForm,
+    frames: "FrameChoice | None",
     recursive: bool,
     batch: BatchOptions,
     explain: bool,
@@ -229,13 +235,18 @@ def apply(
     IMAGES are files, folders, - for stdin, or matrices such as "0 1 2; 3 4 5".
     """
     from conv_cli.pipeline.filter_task import FilterTask
-    from conv_cli.pipeline.jobs import SAME, filter_jobs, with_own_formats
+    from conv_cli.pipeline.jobs import SAME, filter_jobs, has_several_files, with_own_formats
 
     _check(images, kernels, writing, form, batch)
     given = [kernel for several in kernels for kernel in several]
     if form.colours and filtering.alpha == "filter":
         raise click.BadParameter(
             "a colour stands for one value, and opacity would be another; leave out --alpha filter",
+            param_hint="--colormap",
+        )
+    if form.colours and sliding.channels not in ("each", "gray"):
+        raise click.BadParameter(
+            "a colour stands for one value, so the map is of grey; leave out --channels",
             param_hint="--colormap",
         )
     rule = filtering.rule(given, sliding, form.white, batch.max_pixels)
@@ -246,6 +257,11 @@ def apply(
         return boundary.NOTHING
     if to.format == SAME:
         inputs = list(with_own_formats(inputs, boundary.binary(sys.stdin)))
+    piped = None
+    if frames is not None:
+        inputs, piped = inputs_with_frames(inputs, frames, batch.max_pixels)
+        if has_several_files(inputs, to):
+            to = to._replace(single=False)
     sheet = SheetFile(writing.sheet, batch, len(inputs), len(maps)) if writing.sheet else None
     if sheet is not None and sheet.is_looked_at:
         to = to._replace(look_side=sheet.look_side)
@@ -262,6 +278,7 @@ def apply(
         FilterTask(rule, to), to, work, images, batch, telling, sheet=sheet,
         read=(*read, filtering.mask) if filtering.mask else read,
         explain=explain,
+        stdin=piped,
         advice={name: _advice(several, form) for name, several in maps},
     )  # fmt: skip
 

@@ -12,8 +12,7 @@ _SECTIONS = {
     "Input and output": (
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
         "show", "sheet", "predict", "residual", "report", "script", "layer", "input", "field",
-        "image",
-        "heatmap", "crop", "mask",
+        "image", "heatmap", "crop", "mask", "frames",
     ),
     "Window": (
         "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",

@@ -84,6 +84,10 @@ def explain(
     from conv_cli.pipeline.jobs import STDIO, Destination
 
     require_plain([_one(kernels)])
+    if sliding.channels not in ("each", "gray"):
+        raise click.BadParameter(
+            "explain takes each, every channel with its sum, or grey", param_hint="--channels"
+        )
     opened = boundary.binary(sys.stdin) if image == STDIO else image
     picture = read_image(opened, max_pixels=max_pixels)
     if at is None:

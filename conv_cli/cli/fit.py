@@ -149,8 +149,9 @@ Examples
 @click.option(
     "--script",
     type=Choice(TARGETS),
-    help="Print the filter as a command or code of that tool too, and where that is installed how "
-    "far its picture is from TARGET; with -q it alone.",
+    metavar="TOOL",
+    help="Print the filter as a command or code of that tool too, one of those of kernels convert, "
+    "and where it is installed how far its picture is from TARGET; with -q it alone.",
 )
 @click.option("--predict", metavar="FILE", help="Write what the kernel makes of the first input.")
 @click.option(

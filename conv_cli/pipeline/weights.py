@@ -10,6 +10,7 @@ from conv_cli.borders import Border, Places, window_of
 from conv_cli.colors import missing, to_gray, weigh, white
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import Image, ImageInfo, read_image
+from conv_cli.pipeline.feature_map import value_in
 
 Array = npt.NDArray[Any]
 Pointwise = Callable[[Array], Array]
@@ -59,6 +60,22 @@ def read_mask(name: str, max_pixels: int) -> Mask:
             f"count, to {top:g}, which counts in full"
         )
     return Mask(name, pixels, top)
+
+
+def nodata_in(image: Image, given: float | None) -> float | None:
+    """Return what stands for no value in an image: what is given, or what it says itself.
+
+    None, too, where its pixels cannot be that.
+    """
+    value = image.nodata if given is None else given
+    if value is None or image.dtype.kind == "f" or value_in(image.dtype, value) == value:
+        return value
+    return None
+
+
+def nodata_note(value: float) -> str:
+    """Say that a file names the value that stands for none."""
+    return f"pixels of {value:g} have no value, as its GDAL_NODATA says (--nodata {value:g})"
 
 
 class Weighting(NamedTuple):
