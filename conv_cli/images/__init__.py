@@ -12,11 +12,13 @@ from conv_cli.images.formats import (
     FORMATS,
     LOSSY_FORMATS,
     READABLE_SUFFIXES,
+    REAL_FORMATS,
+    ROW_FORMATS,
     WRITABLE,
     can_hold,
     format_of,
 )
-from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
+from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, ZarrPlace
 from conv_cli.images.metadata import not_srgb
 from conv_cli.images.reading import (
     file_format,
@@ -26,7 +28,8 @@ from conv_cli.images.reading import (
     stream_bytes,
 )
 from conv_cli.images.reducing import reduced, resized
-from conv_cli.images.sources import PictureRows
+from conv_cli.images.sources import PixelRows
+from conv_cli.images.windows import is_zarr, window_pixels
 from conv_cli.images.writing import Sink, encode_image, open_sink, write_image
 
 __all__ = [
@@ -36,16 +39,20 @@ __all__ = [
     "LOSSY_FORMATS",
     "MAX_PIXELS",
     "READABLE_SUFFIXES",
+    "REAL_FORMATS",
+    "ROW_FORMATS",
     "WRITABLE",
     "Image",
     "ImageInfo",
-    "PictureRows",
+    "PixelRows",
     "Sink",
+    "ZarrPlace",
     "can_hold",
     "encode_image",
     "file_format",
     "format_of",
     "format_of_start",
+    "is_zarr",
     "jpeg_luma",
     "lossy_codec",
     "not_srgb",
@@ -55,5 +62,6 @@ __all__ = [
     "reduced",
     "resized",
     "stream_bytes",
+    "window_pixels",
     "write_image",
 ]

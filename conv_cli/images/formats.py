@@ -56,6 +56,7 @@ FORMATS = {
     "ico": Format("ICO", (".ico",)),
     "npy": Format(".npy", (".npy",)),
     "npz": Format(".npz", (".npz",)),
+    "zarr": Format("Zarr", (".zarr",)),
     "csv": Format(".csv", (".csv",)),
     "txt": Format(".txt", (".txt",)),
 }
@@ -63,8 +64,14 @@ FORMATS = {
 TABLE_FORMATS = frozenset(ending.removeprefix(".") for ending in ENDINGS)
 """Text: every dtype of one channel."""
 
-ARRAY_FORMATS = frozenset({"npy", "npz"}) | TABLE_FORMATS
+ARRAY_FORMATS = frozenset({"npy", "npz", "zarr"}) | TABLE_FORMATS
 """Formats that hold every dtype, and no meaning."""
+
+REAL_FORMATS = ARRAY_FORMATS - {"zarr"}
+"""Formats that results are written to as floats, if nothing else is said."""
+
+ROW_FORMATS = frozenset({"png", "tiff", "npy", "zarr", "pgm", "ppm", "pnm"})
+"""Formats whose rows can be written as they come, so that no picture is in memory."""
 
 LOSSY_FORMATS = frozenset({"jpeg", "webp", "avif"})
 """Formats whose files have a quality."""
@@ -89,7 +96,7 @@ WRITABLE = {
 }
 """The format that each suffix, in lower case, is written as."""
 
-SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO or .npy"
+SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO, Zarr or .npy"
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -116,6 +123,10 @@ def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
         known = ", ".join(dict.fromkeys(WRITABLE.values()))
         raise ImageError(f"{format!r} is no format that can be written; use one of {known}")
     if format in ARRAY_FORMATS:
+        if format == "zarr":
+            from conv_cli.images.zarr_files import require_extra
+
+            require_extra()
         if format in TABLE_FORMATS and channels > 1:
             raise ImageError(
                 f".{format} holds one channel, not {channels}; use --channels grey, or write .npy"

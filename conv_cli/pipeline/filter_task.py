@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
@@ -12,18 +13,27 @@ import numpy.typing as npt
 
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import (
-    ARRAY_FORMATS,
     FLOAT_FORMATS,
+    REAL_FORMATS,
+    ROW_FORMATS,
     Image,
     ImageInfo,
     Sink,
     can_hold,
     not_srgb,
     open_sink,
+    window_pixels,
 )
 from conv_cli.parallel.processes import Progress
 from conv_cli.pipeline.feature_map import ArraySink, Range, Statistics, require_white, value_in
-from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, nodata_of, output_shape
+from conv_cli.pipeline.filter import (
+    Filter,
+    filter_strips,
+    filtered_pixels,
+    nodata_of,
+    output_shape,
+    place_of,
+)
 from conv_cli.pipeline.jobs import Destination, Job, Output
 from conv_cli.pipeline.looks import seen, signed
 from conv_cli.pipeline.run import Made, Write
@@ -54,9 +64,9 @@ def pixels_of(
     stays_float = format in FLOAT_FORMATS or (chosen is None and to.white is None)
     if to.depth:
         made = np.dtype(_DEPTHS[to.depth])
-    elif format in ARRAY_FORMATS or chosen == Range("raw") or (units.kind == "f" and stays_float):
+    elif format in REAL_FORMATS or chosen == Range("raw") or (units.kind == "f" and stays_float):
         loses = units.itemsize > 4 or (units.itemsize == 4 and units.kind != "f")
-        made = np.dtype(np.float64 if loses and format in ARRAY_FORMATS else np.float32)
+        made = np.dtype(np.float64 if loses and format in REAL_FORMATS else np.float32)
     elif units.itemsize > 2 and (chosen is not None or to.white is not None):
         deep = _holds(format, np.dtype(np.uint16), channels, alpha)
         made = np.dtype(np.uint16 if deep else np.uint8)
@@ -82,6 +92,7 @@ class FilterTask(NamedTuple):
 
     rule: Filter
     to: Destination
+    windows: bool = True
 
     def outputs(self, job: Job, probe: Callable[[], ImageInfo]) -> Sequence[Output]:
         """Return the maps that the job names."""
@@ -93,12 +104,17 @@ class FilterTask(NamedTuple):
         return shape, dtype.name
 
     def memory(self, info: ImageInfo, outputs: Sequence[Output]) -> int:
-        """Return the bytes of the largest map, twice where it is encoded in memory."""
+        """Return the bytes of the largest map, twice where it is encoded in memory.
+
+        What is read by windows takes none where its rows are written as they come.
+        """
         most = 0
         for output in outputs:
             with suppress(ConvError):  # which is the error of that map, when its turn comes
                 shape, dtype, _ = self._form(info, output)
                 copies = 1 if output.format == "png" else 2
+                if info.windowed and output.format in ROW_FORMATS and output.path:
+                    copies = 0
                 most = max(most, math.prod(shape) * dtype.itemsize * copies)
         return most
 
@@ -127,18 +143,21 @@ class FilterTask(NamedTuple):
     ) -> tuple[tuple[int, ...], np.dtype[Any], Range]:
         """Return the shape of a map, its dtype, and the range."""
         shape = output_shape(image, self.rule, output.kernels[0])
-        values = image.pixels if isinstance(image, Image) else None
+        values = image.pixels if isinstance(image, Image) and not image.windowed else None
         dtype, mode = pixels_of(image.dtype, shape[2], image.alpha, output.format, self.to, values)
         return (shape[:2] if shape[2] == 1 else shape), dtype, mode
 
     def _filtered(
-        self, image: Image, output: Output, progress: Progress, stream: BinaryIO | None
+        self, image: Image, output: Output, progress: Progress, stream: BinaryIO | Path | None
     ) -> Made:
         """Filter an image into a stream, whose rows are written while the next are computed."""
         shape, dtype, mode = self._form(image, output)
         described = replace(image, pixels=np.broadcast_to(np.zeros((), dtype), shape))
         if (nodata := nodata_of(image, self.rule)) is not None:
             described = described.with_nodata(float(value_in(dtype, nodata)))
+        if image.zarr is not None:
+            layout = image.zarr.moved(place_of(self.rule, output.kernels[0]))
+            described = replace(described, zarr=layout)
         sink: Sink | ArraySink
         notes: tuple[str, ...]
         if stream is None:
@@ -147,6 +166,7 @@ class FilterTask(NamedTuple):
             sink, notes = open_sink(
                 stream, described, output.format,
                 compress=self.to.compress, quality=self.to.quality,
+                large=image.windowed and math.prod(shape[:2]) >= window_pixels(),
             )  # fmt: skip
         made = filter_strips(image, self.rule, output.kernels, dtype, mode, sink, progress=progress)
         values = sink.pixels if isinstance(sink, ArraySink) else None

@@ -60,6 +60,8 @@ class FindTask:
     rule : SearchRule
     """
 
+    windows = False
+
     def __init__(self, rule: SearchRule) -> None:
         self._rule = rule
         self._patterns: dict[tuple[int, tuple[int, int]], list[Pattern]] = {}

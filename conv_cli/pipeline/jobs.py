@@ -17,6 +17,7 @@ from conv_cli.images import (
     file_format,
     format_of,
     format_of_start,
+    is_zarr,
 )
 from conv_cli.io.matrix import is_typed, parse_matrix
 from conv_cli.io.tables import ENDINGS
@@ -25,6 +26,7 @@ from conv_cli.kernels.kernel import Kernel
 from conv_cli.pipeline.feature_map import Range
 
 STDIO = "-"
+ZARR = ".zarr"
 SAME = "same"
 """The format of a result that is to have its image's own."""
 _DEFAULT_FORMAT = "png"
@@ -156,7 +158,7 @@ def collect_inputs(name: str, *, recursive: bool, output: str | None) -> list[In
         except ConvError as error:
             raise ConvError(f"image {shown(name)}: {error}") from None
         return [Input(name)]
-    if Path(name).is_dir():
+    if is_folder(name):
         if output is not None and os.path.realpath(name) == os.path.realpath(output):
             raise ConvError(
                 f"{output}: is the folder of the images too, and its results would be filtered by "
@@ -210,10 +212,13 @@ def _folder_inputs(root: Path, recursive: bool, output: str | None) -> Iterator[
     written = None if output is None else os.path.realpath(output)
     unread: list[OSError] = []
     for folder, folders, files in os.walk(root, onerror=unread.append):
+        arrays = [f for f in folders if f.lower().endswith(ZARR) and is_zarr(Path(folder, f))]
         folders[:] = sorted(
-            f for f in folders if recursive and os.path.realpath(Path(folder, f)) != written
+            f
+            for f in set(folders) - set(arrays)
+            if recursive and os.path.realpath(Path(folder, f)) != written
         )
-        for file in sorted(files):
+        for file in sorted([*files, *arrays]):
             if Path(file).suffix.lower() in READABLE_SUFFIXES:
                 yield Input(str(Path(folder, file)), Path(folder).relative_to(root))
     for error in unread:
@@ -225,12 +230,17 @@ def is_single(output: str | None, names: Sequence[str], maps: int) -> bool:
     """Tell whether an output is one file: one image by name, one map, and no folder's name."""
     if output is None:
         return False
-    one = len(names) == 1 and maps == 1 and not Path(names[0]).is_dir()
+    one = len(names) == 1 and maps == 1 and not is_folder(names[0])
     return one and not _is_pattern(names[0]) and not _is_folder(output)
 
 
+def is_folder(name: str) -> bool:
+    """Tell whether a name is that of a folder of images: a Zarr is one image."""
+    return Path(name).is_dir() and not is_zarr(name)
+
+
 def _is_folder(output: str) -> bool:
-    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+    return output.endswith(("/", os.sep)) or is_folder(output)
 
 
 def is_image_name(output: str) -> bool:
@@ -347,6 +357,8 @@ def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[s
     if to.output is None:
         return None, to.format or ("npy" if is_table(source.path) else _DEFAULT_FORMAT)
     if to.output == STDIO:
+        if to.format == ZARR[1:]:
+            raise ConvError("-o -: a Zarr is a folder; give its name, as -o out.zarr")
         path = STDIO
     elif to.single:
         path = to.output

@@ -33,6 +33,8 @@ class NetworkTask:
     Raises ModelError if there is no such layer.
     """
 
+    windows = False
+
     def __init__(self, network: Network, to: Destination, layer: LayerChoice) -> None:
         self._network, self._to = network, to
         self._chosen = chosen_layers(network, layer)

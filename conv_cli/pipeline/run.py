@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from conv_cli.errors import ConvError, ImageError, PatternError
 from conv_cli.images import Image, ImageInfo, file_format, probe_image, read_image, stream_bytes
-from conv_cli.io.files import INPUT, discard_drafts, write_atomically
+from conv_cli.io.files import INPUT, discard_drafts, write_atomically, write_folder
 from conv_cli.io.json import finite_or_none, plain
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
@@ -150,12 +150,16 @@ class Made(NamedTuple):
     records: tuple[dict[str, Any], ...] | None = None
 
 
-Write = Callable[[BinaryIO | None], Made]
-"""Makes a map and writes it to a stream, if there is one."""
+Write = Callable[[BinaryIO | Path | None], Made]
+"""Makes a map and writes it to a stream, or a Zarr to a folder, if there is one."""
 
 
 class Task(Protocol):
     """What a run makes of every image; it can be pickled, as it may work in other processes."""
+
+    @property
+    def windows(self) -> bool:
+        """Whether it can do with pixels that are read window by window."""
 
     def outputs(self, job: Job, probe: Callable[[], ImageInfo]) -> Sequence[Output]:
         """Return the maps that an image gives; ``probe`` reads its header, if that is needed."""
@@ -333,6 +337,8 @@ class Run:
                 return write(stream)
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
+        if output.format == "zarr":
+            return write_folder(output.path, write, force=self._to.force)
         return write_atomically(output.path, write, force=self._to.force)
 
     def _check_source(self, job: Job) -> None:
@@ -344,14 +350,17 @@ class Run:
         return BytesIO(self._piped) if job.source.path == STDIO else job.source.path
 
     def _probe(self, job: Job) -> ImageInfo:
-        return probe_image(self._opened(job), max_pixels=self._max_pixels)
+        return probe_image(
+            self._opened(job), max_pixels=self._max_pixels, windows=self._task.windows
+        )
 
     def _read(self, job: Job, outputs: Sequence[Output]) -> Image:
         """Read an image, refused from its header if memory is not enough for it and its maps."""
 
         def admit(info: ImageInfo) -> None:
             maps = self._task.memory(info, outputs)
-            needed = max(info.decoding_bytes, info.nbytes + maps)
+            held = 0 if info.windowed else info.nbytes
+            needed = max(info.decoding_bytes, held + maps)
             free = available_memory(self._processes) if needed > _SMALL else None
             if free is not None and needed > free:
                 raise ImageError(
@@ -363,7 +372,10 @@ class Run:
         # What is read more than once is better copied as a whole.
         once = len(outputs) == 1 and not (self._to.range and self._to.range.needs_extremes)
         source = self._opened(job)
-        return read_image(source, max_pixels=self._max_pixels, admit=admit, in_rows=once)
+        return read_image(
+            source, max_pixels=self._max_pixels, admit=admit, in_rows=once,
+            windows=self._task.windows,
+        )  # fmt: skip
 
     def _known(self, job: Job, output: Output) -> Result | None:
         """Return the result of a map that is not to be made, before any work is done for it."""
@@ -453,7 +465,8 @@ def _identity_of(stream: BinaryIO) -> tuple[int, int] | None:
 
 
 def _if_regular(status: os.stat_result) -> tuple[int, int] | None:
-    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+    known = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)  # a Zarr
+    return (status.st_dev, status.st_ino) if known else None
 
 
 def _ignore(share: float) -> None:

@@ -1,6 +1,6 @@
 """How much each pixel counts: by its opacity, by a mask, and not at all where it has no value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 from conv_cli.borders import Border, Places, window_of
 from conv_cli.colors import missing, to_gray, weigh, white
 from conv_cli.errors import ConvError, ImageError
-from conv_cli.images import Image, ImageInfo, read_image
+from conv_cli.images import Image, ImageInfo, PixelRows, read_image
 
 Array = npt.NDArray[Any]
 Pointwise = Callable[[Array], Array]
@@ -83,15 +83,25 @@ class Weighting(NamedTuple):
             return True
         if self.mask is not None and bool((self.mask.pixels < self.mask.white).any()):
             return True
-        if self.opacity and bool((image.planes[-1] < self.white).any()):
-            return True
-        if self.nodata is None:
+        if not self.opacity and self.nodata is None:
             return False
-        planes = image.planes[: self.colours]
-        return any(
-            missing(planes[:, top : top + _BAND_ROWS], self.nodata).any()
-            for top in range(0, planes.shape[1], _BAND_ROWS)
-        )
+        return any(self._some_less(band) for band in _bands(image))
+
+    def _some_less(self, pixels: Array) -> bool:
+        """Tell whether a pixel of some rows (h, W) or (h, W, C) counts less than in full."""
+        planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+        if self.opacity and bool((planes[-1] < self.white).any()):
+            return True
+        return self.nodata is not None and bool(missing(planes[: self.colours], self.nodata).any())
+
+
+def _bands(image: Image) -> Iterator[Array]:
+    """Yield the rows of an image, some at a time."""
+    if isinstance(image.pixels, PixelRows):
+        yield from image.pixels.bands()
+        return
+    for top in range(0, len(image.pixels), _BAND_ROWS):
+        yield image.pixels[top : top + _BAND_ROWS]
 
 
 class WeightedPixels:
