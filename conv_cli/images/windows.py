@@ -108,7 +108,7 @@ class RawRows(PixelRows):
         height, width = self.shape[:2]
         if self._upwards:
             first, stop = height - stop, height - first
-        if 2 * (right - left) >= width:  # one piece of the file is read faster than many
+        if 4 * (right - left) >= 3 * width:  # one piece of the file is read faster than many
             values = self._piece(first * width, stop - first, width)[:, left:right]
         else:
             count = right - left

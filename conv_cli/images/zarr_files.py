@@ -24,6 +24,7 @@ _BLOCK_ROWS = 256
 _BAND_BYTES = 32 << 20
 """Chunks and shards are made smaller where a row of them would take more."""
 _CHUNK = 512
+_STRIP_BYTES = 2 << 20
 _OLD_AXES = ("t", "c", "z", "y", "x")
 
 
@@ -254,7 +255,8 @@ class ZarrSink:
         shape = tuple(sizes.get(axis, 1) for axis in layout.axes)
         self._height, self._image = image.shape[0], image
         self._array, self._band = _created(folder, layout, shape, image.dtype)
-        self.strip_rows = self._band
+        # Strips are copied to bands, so that few of these are in memory.
+        self.strip_rows = max(1, _STRIP_BYTES * image.shape[0] // image.pixels.nbytes)
         self._bands: dict[int, tuple[NDArray[Any], list[int]]] = {}
         self._lock = Lock()
 
