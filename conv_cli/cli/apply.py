@@ -18,6 +18,7 @@ from conv_cli.cli.options import (
     Telling,
     as_one,
     batch_options,
+    files_from_option,
     mask_option,
     nodata_option,
     origin_option,
@@ -178,7 +179,7 @@ filtering_options = as_one(
 
 
 @click.command(cls=Command, epilog=EPILOG)
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("images", nargs=-1, metavar="IMAGES...")
 @click.option(
     "-k",
     "--kernel",
@@ -202,6 +203,7 @@ filtering_options = as_one(
 @filtering_options
 @pixel_options
 @recursive_option
+@files_from_option
 @batch_options
 @click.option("--explain", is_flag=True, help="Print the strategy of each result, and why.")
 @telling_options
@@ -214,6 +216,7 @@ def apply(
     filtering: Filtering,
     form: PixelForm,
     recursive: bool,
+    files_from: str | None,
     batch: BatchOptions,
     explain: bool,
     telling: Telling,
@@ -225,18 +228,20 @@ def apply(
     from conv_cli.pipeline.filter_task import FilterTask
     from conv_cli.pipeline.jobs import SAME, filter_jobs, with_own_formats
 
-    _check(images, kernels, writing, form, batch)
+    listed = files_from is not None
+    _check(images, kernels, writing, form, batch, listed=listed)
     given = [kernel for several in kernels for kernel in several]
     rule = filtering.rule(given, sliding, form.white, batch.max_pixels)
     maps = rule.maps()
-    to = _destination(images, len(maps), writing, form, batch)
-    inputs = found_inputs(images, recursive, to.output)
+    to = _destination(images, len(maps), writing, form, batch, listed=listed)
+    inputs = found_inputs(images, recursive, to.output, files_from)
     if not inputs:
         return boundary.NOTHING
     if to.format == SAME:
         inputs = list(with_own_formats(inputs, boundary.binary(sys.stdin)))
     work = filter_jobs(inputs, maps, to)
-    _require_lossy(to.quality, {output.format for job in work for output in job.outputs})
+    if to.quality is not None:
+        _require_lossy({output.format for job in work for output in job.outputs})
     if explain and preset is not None:
         aside = to.output == "-" or batch.as_json
         click.echo(boundary.escaped(f"preset {preset.name}: {preset}"), err=aside)
@@ -253,7 +258,13 @@ def apply(
 
 
 def _destination(
-    images: Sequence[str], maps: int, writing: Writing, form: PixelForm, batch: BatchOptions
+    images: Sequence[str],
+    maps: int,
+    writing: Writing,
+    form: PixelForm,
+    batch: BatchOptions,
+    *,
+    listed: bool,
 ) -> "Destination":
     from conv_cli.pipeline.jobs import Destination, is_single
 
@@ -269,7 +280,7 @@ def _destination(
         show=writing.show,
         force=batch.force,
         skip_existing=batch.skip_existing,
-        single=is_single(writing.output, images, maps),
+        single=not listed and is_single(writing.output, images, maps),
     )
 
 
@@ -292,11 +303,11 @@ def _advice(kernels: "Sequence[Kernel]", form: PixelForm) -> str:
     return "to keep them use --normalize sum, or --range stretch"
 
 
-def _require_lossy(quality: int | None, formats: set[str]) -> None:
+def _require_lossy(formats: set[str]) -> None:
     """Raise BadParameter for a quality that no result has a use for."""
     from conv_cli.images import FORMATS, LOSSY_FORMATS
 
-    if quality is not None and formats.isdisjoint(LOSSY_FORMATS):
+    if formats.isdisjoint(LOSSY_FORMATS):
         titles = " and ".join(sorted(FORMATS[format].title for format in formats))
         raise click.BadParameter(
             f"{titles} has none; leave it out, or write --format jpeg", param_hint="--quality"
@@ -322,6 +333,8 @@ def _check(
     writing: Writing,
     form: PixelForm,
     batch: BatchOptions,
+    *,
+    listed: bool,
 ) -> None:
     """Raise for what is missing, and for options that contradict each other."""
     from conv_cli.pipeline.jobs import is_table
@@ -332,7 +345,7 @@ def _check(
             "missing; give one, as -k sobel-x, or --preset edges", param_hint="--kernel"
         )
     refuse_strays(images, kernels)
-    if output is None and not show and not all(map(is_table, images)):
+    if output is None and not show and (listed or not all(map(is_table, images))):
         raise click.BadParameter(
             "missing; give a file or folder, as -o edges.png, - for stdout, or look at the results "
             "with --show",

@@ -11,6 +11,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 _SECTIONS = {
     "Input and output": (
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
+        "files_from",
         "show", "predict", "residual", "report", "layer", "input", "field", "image",
         "heatmap", "crop", "mask",
     ),

@@ -12,6 +12,7 @@ from conv_cli.cli.options import (
     BatchOptions,
     Telling,
     batch_options,
+    files_from_option,
     recursive_option,
     telling_options,
 )
@@ -65,7 +66,7 @@ class SpanType(click.ParamType):
 
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("pattern")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("images", nargs=-1, metavar="IMAGES...")
 @click.option(
     "--threshold",
     type=NumberType(at_least=-1, at_most=1, example="0.8"),
@@ -144,6 +145,7 @@ class SpanType(click.ParamType):
     help="The scores: .npy as they are, a picture from 0 to 1; a folder for several images.",
 )
 @recursive_option
+@files_from_option
 @batch_options
 @telling_options
 def find(
@@ -161,6 +163,7 @@ def find(
     output: str | None,
     heatmap: str | None,
     recursive: bool,
+    files_from: str | None,
     batch: BatchOptions,
     telling: Telling,
 ) -> int:
@@ -186,10 +189,13 @@ def find(
     rule = SearchRule(
         values, weights, channels == "gray", threshold, false_alarms, limit, overlap, scale, rotate
     )
-    inputs = found_inputs(images, recursive, output or heatmap)
+    inputs = found_inputs(images, recursive, output or heatmap, files_from)
     if not inputs:
         return boundary.NOTHING
-    framed, heat = (_destination(path, images, batch) for path in (output, heatmap))
+    framed, heat = (
+        _destination(path, images, batch, listed=files_from is not None)
+        for path in (output, heatmap)
+    )
     jobs = find_jobs(inputs, framed, heat)
     given = [to for to in (framed, heat) if to]
     to = given[0] if given else Destination(None, force=batch.force)
@@ -215,7 +221,7 @@ def _check(output: str | None, heatmap: str | None, batch: BatchOptions) -> None
 
 
 def _destination(
-    path: str | None, images: tuple[str, ...], batch: BatchOptions
+    path: str | None, images: tuple[str, ...], batch: BatchOptions, *, listed: bool
 ) -> "Destination | None":
     from conv_cli.pipeline.jobs import Destination, is_single
 
@@ -225,7 +231,7 @@ def _destination(
         path,
         force=batch.force,
         skip_existing=batch.skip_existing,
-        single=is_single(path, images, 1),
+        single=not listed and is_single(path, images, 1),
     )
 
 

@@ -13,6 +13,7 @@ from conv_cli.cli.options import (
     Telling,
     batch_options,
     file_format_option,
+    files_from_option,
     pixel_options,
     recursive_option,
     telling_options,
@@ -37,7 +38,7 @@ Examples
 
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("model")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("images", nargs=-1, metavar="IMAGES...")
 @click.option(
     "-o", "--output", required=True, metavar="DIR", help="A folder, made if it is missing."
 )
@@ -51,6 +52,7 @@ Examples
 @pixel_options
 @file_format_option
 @recursive_option
+@files_from_option
 @batch_options
 @telling_options
 def apply(
@@ -61,6 +63,7 @@ def apply(
     form: PixelForm,
     file_format: str | None,
     recursive: bool,
+    files_from: str | None,
     batch: BatchOptions,
     telling: Telling,
 ) -> int:
@@ -88,7 +91,7 @@ def apply(
         skip_existing=batch.skip_existing,
     )
     task = NetworkTask(network, to, layer)
-    inputs = found_inputs(images, recursive, output)
+    inputs = found_inputs(images, recursive, output, files_from)
     if not inputs:
         return boundary.NOTHING
     jobs = network_jobs(inputs, to)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from conv_cli.cli.progress import Progress
 from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
-    from conv_cli.pipeline.jobs import Destination, Input, Job
+    from conv_cli.pipeline.jobs import Destination, Input, Jobs
     from conv_cli.pipeline.run import Report, Result, Run, Task
 
 _LONGEST_COMMAND = 300
@@ -24,10 +25,17 @@ _HEIGHT = 24
 """Lines of a picture where there is no terminal."""
 
 
-def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "list[Input]":
-    """Return the images that names stand for, and name those that stand for none."""
-    from conv_cli.pipeline.jobs import collect_inputs
+def found_inputs(
+    names: Sequence[str], recursive: bool, output: str | None, files_from: str | None = None
+) -> "Sequence[Input]":
+    """Return the images that names stand for, and name those that stand for none.
 
+    files_from : str, optional. A file of more names, "-" for stdin.
+    """
+    from conv_cli.pipeline.jobs import ListedInputs, collect_inputs
+
+    if not names and files_from is None:
+        raise click.UsageError("Missing argument 'IMAGES...'.")
     found = {name: collect_inputs(name, recursive=recursive, output=output) for name in names}
     inputs = [each for name in names for each in found[name]]
     if nothing := ", ".join(name for name in names if not found[name]):
@@ -36,13 +44,36 @@ def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "
             f"{lead}{nothing}: no images found (their names end in .png .jpg .tif .webp …); check "
             "the name, or add --recursive"
         )
-    return inputs
+    if files_from is None:
+        return inputs
+    listed = ListedInputs(inputs, _listed(files_from, names))
+    if not listed:
+        boundary.say(f"Error: {files_from}: names no image; write one name a line")
+    return listed
+
+
+def _listed(name: str, images: Sequence[str]) -> bytes:
+    """Return the bytes of a list of names."""
+    if name != "-":
+        try:
+            return Path(name).read_bytes()
+        except OSError as error:
+            reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            raise click.BadParameter(
+                f"{name}: {reason}; check the path", param_hint="--files-from"
+            ) from None
+    if "-" in images:
+        raise click.BadParameter(
+            "stdin cannot be both an image and the list of them; give the list as a file",
+            param_hint="--files-from",
+        )
+    return boundary.binary(sys.stdin).read()
 
 
 def run_batch(
     task: "Task",
     to: "Destination",
-    jobs: "Sequence[Job]",
+    jobs: "Jobs",
     names: Sequence[str],
     batch: BatchOptions,
     telling: Telling,
@@ -103,7 +134,7 @@ def run_batch(
 
 def _run(
     run: "Run",
-    jobs: "Sequence[Job]",
+    jobs: "Jobs",
     batch: BatchOptions,
     telling: Telling,
     report: "Report",

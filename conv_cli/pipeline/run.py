@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -20,7 +21,7 @@ from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads, limited_threads
 from conv_cli.pipeline.feature_map import Statistics
-from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
+from conv_cli.pipeline.jobs import STDIO, Destination, Input, Job, Jobs, Output
 
 Pixels = npt.NDArray[Any]
 BROKEN_PIPE = "broken pipe: what reads it has ended before the end; let it take everything"
@@ -211,16 +212,17 @@ class Run:
         self._read_stdin: Callable[[], bytes] | None = lambda: stream_bytes(stdin)
         self._piped = b""
         self._processes = 1
-        self._protected: set[tuple[int, int]] = set()
+        self._sources: Sequence[Input] = ()
+        self._protected: set[tuple[int, int]] | None = None
 
-    def plan(self, jobs: Sequence[Job]) -> Generator[Result, None, None]:
+    def plan(self, jobs: Jobs) -> Generator[Result, None, None]:
         """Yield what would be written, from the headers of the images alone."""
         self._prepare(jobs)
         for job in jobs:
             yield from self._planned(job)
 
     def results(
-        self, jobs: Sequence[Job], progress: Progress | None = None
+        self, jobs: Jobs, progress: Progress | None = None
     ) -> Generator[Result, None, None]:
         """Yield what became of every map, image after image in the order of the jobs.
 
@@ -235,15 +237,23 @@ class Run:
         for results in answers(self._run, jobs, self._processes, progress, self._lost):
             yield from results
 
-    def _prepare(self, jobs: Sequence[Job]) -> None:
-        """Remember which files are inputs, under any name, and read stdin if it is one."""
-        names = [job.source.path for job in jobs]
-        read = [*names, *self._read_besides]
-        identities = (self._identity(name, self._stdin_identity) for name in read)
-        self._protected = {each for each in identities if each}
-        if STDIO in names and self._read_stdin is not None:
+    def _prepare(self, jobs: Jobs) -> None:
+        """Remember what is read, and read stdin if that is."""
+        self._sources, self._protected = jobs.sources, None
+        if self._read_stdin is not None and jobs.reads_stdin:
             self._piped = self._read_stdin()
         self._read_stdin = None
+
+    def _is_input(self, path: str) -> bool:
+        """Tell whether a file that is there is read as well, under any name.
+
+        All that is read is looked at when the first result is there already: it may be much.
+        """
+        if self._protected is None:
+            read = chain((source.path for source in self._sources), self._read_besides)
+            identities = (self._identity(name, self._stdin_identity) for name in read)
+            self._protected = {each for each in identities if each}
+        return self._identity(path, self._stdout_identity) in self._protected
 
     def _is_plain(self, job: Job) -> bool:
         """Tell whether an image is read and written piecewise, by codecs that have never crashed.
@@ -384,7 +394,7 @@ class Run:
             return None
         if self._to.skip_existing and path != STDIO:
             return _result(job, output, skipped=True)
-        if self._identity(path, self._stdout_identity) in self._protected:
+        if self._is_input(path):
             reason = INPUT
         elif not self._to.force and path != STDIO:
             reason = "exists; use --force to overwrite it or --skip-existing to keep it"
