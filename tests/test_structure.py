@@ -103,7 +103,8 @@ def test_no_module_imports_itself_by_a_detour_lazy_or_not():
 
 
 @pytest.mark.parametrize(
-    ("library", "home"), [("click", "cli"), ("PIL", "images"), ("tifffile", "images")]
+    ("library", "home"),
+    [("click", "cli"), ("PIL", "images"), ("tifffile", "images"), ("zarr", "images")],
 )
 def test_library_has_one_importer(library, home):
     importers = {

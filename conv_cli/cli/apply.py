@@ -147,7 +147,7 @@ class Filtering(NamedTuple):
             combine=self.combine,
             white=white,
             tone=manner.tone,
-            mask=read_mask(self.mask, max_pixels) if self.mask else None,
+            mask=read_mask(self.mask, max_pixels, windows=True) if self.mask else None,
             nodata=self.nodata,
             region=Region((row, row + height), (column, column + width)) if self.region else None,
         )

@@ -185,7 +185,8 @@ def _print(
         click.echo(json.dumps(result.as_dict()))
     elif result.planned:
         size = "x".join(map(str, result.shape or ()))
-        click.echo(boundary.escaped(f"{label}  {size} {result.dtype}"))
+        held = _size_text(result)
+        click.echo(boundary.escaped(f"{label}  {size} {result.dtype}  {held}"))
     if result.error is not None:
         boundary.say(f"Error: {result.error}")
         return
@@ -200,6 +201,20 @@ def _print(
     if not telling.quiet:
         for note in result.notes:
             boundary.say(f"{result.image}: {note}")
+
+
+def _size_text(result: "Result") -> str:
+    """Return how large a file may become: its pixels, which formats that pack make less of."""
+    import math
+
+    import numpy as np
+
+    count = float(math.prod(result.shape or ()) * np.dtype(result.dtype).itemsize)
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"up to {count:.3g} {units[0]}"
 
 
 def _look(result: "Result", label: str, titled: bool) -> None:

@@ -18,7 +18,7 @@ from conv_cli.images.formats import (
     can_hold,
     format_of,
 )
-from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo, ZarrPlace
+from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
 from conv_cli.images.metadata import not_srgb
 from conv_cli.images.reading import (
     file_format,
@@ -31,6 +31,7 @@ from conv_cli.images.reducing import reduced, resized
 from conv_cli.images.sources import PixelRows
 from conv_cli.images.windows import is_zarr, window_pixels
 from conv_cli.images.writing import Sink, encode_image, open_sink, write_image
+from conv_cli.images.zarr_layout import ZarrPlace
 
 __all__ = [
     "ARRAY_FORMATS",

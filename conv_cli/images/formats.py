@@ -124,9 +124,7 @@ def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
         raise ImageError(f"{format!r} is no format that can be written; use one of {known}")
     if format in ARRAY_FORMATS:
         if format == "zarr":
-            from conv_cli.images.zarr_files import require_extra
-
-            require_extra()
+            require_zarr()
         if format in TABLE_FORMATS and channels > 1:
             raise ImageError(
                 f".{format} holds one channel, not {channels}; use --channels grey, or write .npy"
@@ -155,6 +153,16 @@ def has_tiff_extra() -> bool:
     from importlib.util import find_spec
 
     return find_spec("tifffile") is not None
+
+
+def require_zarr() -> None:
+    """Raise ImageError if the zarr extra is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("zarr") is None:
+        raise ImageError(
+            "Zarr needs the zarr extra: pip install 'conv-cli[zarr]', in a clone '.[zarr]'"
+        )
 
 
 def describe(dtype: str, channels: int) -> str:

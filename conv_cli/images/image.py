@@ -4,16 +4,14 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from conv_cli.errors import ImageError
 from conv_cli.images.sources import PixelRows
-
-if TYPE_CHECKING:
-    from conv_cli.images.zarr_files import ZarrLayout
+from conv_cli.images.zarr_layout import ZarrLayout
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused from their header by default: Pillow's own limit."""
@@ -38,17 +36,6 @@ class Georeference(NamedTuple):
 
     size: tuple[int, ...]
     tags: tuple[Tag, ...]
-
-
-class ZarrPlace(NamedTuple):
-    """Where the pixels of a map lie in the image that it is made of.
-
-    first : (row, column). Of its first pixel.
-    step : (rows, columns). From one of its pixels to the next.
-    """
-
-    first: tuple[int, int]
-    step: tuple[int, int]
 
 
 class JpegSettings(NamedTuple):
@@ -110,7 +97,7 @@ class Image:
     uncarried: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     jpeg: JpegSettings | None = None
-    zarr: "ZarrLayout | None" = None
+    zarr: ZarrLayout | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -4,9 +4,7 @@ References: the Zarr specifications 2 and 3; OME-NGFF 0.4 and 0.5, which say whe
 arrays of an image lie, which axes they have, and how far apart their pixels are.
 """
 
-import copy
-from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, cast
@@ -15,102 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
-from conv_cli.images.image import Image, ImageInfo, Opened, ZarrPlace, check_size
+from conv_cli.images.formats import require_zarr
+from conv_cli.images.image import Image, ImageInfo, Opened, check_size
 from conv_cli.images.windows import SegmentRows, by_windows
+from conv_cli.images.zarr_layout import CHUNK, ZarrLayout, multiscales
 
 _BLOCK_BYTES = 1 << 20
 """What is read at a time, at least: chunks of fewer are taken together."""
 _BLOCK_ROWS = 256
 _BAND_BYTES = 32 << 20
 """Chunks and shards are made smaller where a row of them would take more."""
-_CHUNK = 512
 _STRIP_BYTES = 2 << 20
 _OLD_AXES = ("t", "c", "z", "y", "x")
-
-
-@dataclass(frozen=True)
-class ZarrLayout:
-    """How a Zarr array is laid out, and what is said of it.
-
-    version : int. Of Zarr, 2 or 3.
-    axes : tuple of str. Among them "y" and "x", and "c" where there are channels.
-    chunks, shards : tuple of int, of an axis each. Shards None: a chunk is a file.
-    compressors. As zarr takes them.
-    attributes : dict. Of the array.
-    group : dict or None. The attributes of the group that it is level 0 of.
-    """
-
-    version: int = 3
-    axes: tuple[str, ...] = ("y", "x", "c")
-    chunks: tuple[int, ...] = (_CHUNK, _CHUNK, 1)
-    shards: tuple[int, ...] | None = None
-    compressors: Any = "auto"
-    attributes: dict[str, Any] = field(default_factory=dict)
-    group: dict[str, Any] | None = None
-    named: bool = False
-
-    def index(self, rows: slice, columns: slice) -> tuple[slice | int, ...]:
-        """Return what indexes an array at some rows and columns, and the first of other axes."""
-        known: dict[str, slice | int] = {"y": rows, "x": columns, "c": slice(None)}
-        return tuple(known.get(axis, 0) for axis in self.axes)
-
-    def as_pixels(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return values that were indexed so as pixels (h, w) or (h, w, C)."""
-        order = [axis for axis in self.axes if axis in "yxc"]
-        pixels = values.transpose([order.index(axis) for axis in "yxc" if axis in order])
-        return pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
-
-    def as_values(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        """Return pixels (h, w) or (h, w, C) as values for such an index."""
-        order = [axis for axis in self.axes if axis in "yxc"]
-        whole = pixels[..., None] if pixels.ndim == 2 and "c" in order else pixels
-        return whole.transpose(["yxc".index(axis) for axis in order])
-
-    def moved(self, place: ZarrPlace) -> "ZarrLayout":
-        """Return it with the scale and the place of a map's pixels."""
-        if self.group is None:
-            return self
-        group = copy.deepcopy(self.group)
-        for scale in _multiscales(group):
-            levels = scale["datasets"][:1]
-            for level in levels:
-                level["path"] = "0"
-                level["coordinateTransformations"] = _moved(
-                    level.get("coordinateTransformations", []), self.axes, place
-                )
-            scale["datasets"] = levels
-        return replace(self, group=group)
-
-
-def _moved(steps: list[Any], axes: tuple[str, ...], place: ZarrPlace) -> list[Any]:
-    """Return coordinate transformations of an image as those of a map of it."""
-    scale = next((each["scale"] for each in steps if "scale" in each), [1.0] * len(axes))
-    shift = next((each["translation"] for each in steps if "translation" in each), None)
-    start = shift or [0.0] * len(axes)
-    new_scale, new_start = list(scale), list(start)
-    for axis, first, step in zip("yx", place.first, place.step, strict=True):
-        at = axes.index(axis)
-        new_start[at] = start[at] + first * scale[at]
-        new_scale[at] = scale[at] * step
-    made: list[Any] = [{"type": "scale", "scale": new_scale}]
-    if shift is not None or new_start != list(start):
-        made.append({"type": "translation", "translation": new_start})
-    return made
-
-
-def _multiscales(attributes: dict[str, Any]) -> list[Any]:
-    """Return what OME-Zarr says of the images in a group, in place."""
-    ome = attributes.get("ome", attributes)
-    found = ome.get("multiscales") if isinstance(ome, dict) else None
-    return found if isinstance(found, list) else []
-
-
-def require_extra() -> None:
-    """Raise ImageError if the zarr extra is missing."""
-    if find_spec("zarr") is None:
-        raise ImageError(
-            "Zarr needs the zarr extra: pip install 'conv-cli[zarr]', in a clone '.[zarr]'"
-        )
 
 
 def open_zarr(path: str, max_pixels: int, *, windows: bool) -> Opened:
@@ -120,7 +34,7 @@ def open_zarr(path: str, max_pixels: int, *, windows: bool) -> Opened:
 
     Raises ImageError for what is no image, or too large to be read as a whole.
     """
-    require_extra()
+    require_zarr()
     array, group, axes = _found(path)
     dtype = np.dtype(array.dtype)
     if dtype.kind not in "buif" or dtype.itemsize > 8:
@@ -173,12 +87,12 @@ def _found(path: str) -> tuple[Any, dict[str, Any] | None, tuple[str, ...]]:
 
     try:
         node: Any = zarr.open(path, mode="r")
-        if isinstance(node, zarr.Group) and not _multiscales(dict(node.attrs)) and "0" in node:
+        if isinstance(node, zarr.Group) and not multiscales(dict(node.attrs)) and "0" in node:
             node = node["0"]  # as bioformats2raw lays images out
         if not isinstance(node, zarr.Group):
             return node, None, _axes_of(node, ())
         attributes = dict(node.attrs)
-        images = _multiscales(attributes)
+        images = multiscales(attributes)
         level = node[images[0]["datasets"][0]["path"]] if images else None
     except (OSError, ImageError):
         raise
@@ -241,10 +155,10 @@ class ZarrSink:
     """
 
     def __init__(self, folder: Path, image: Image) -> None:
-        require_extra()
+        require_zarr()
         self._layout = layout = image.zarr or ZarrLayout(
             axes=("y", "x", "c")[: image.pixels.ndim],
-            chunks=(_CHUNK, _CHUNK, max(image.channels, 1))[: image.pixels.ndim],
+            chunks=(CHUNK, CHUNK, max(image.channels, 1))[: image.pixels.ndim],
         )
         if image.channels > 1 and "c" not in layout.axes:
             axes = layout.axes

@@ -24,6 +24,7 @@ from conv_cli.images import (
     open_sink,
     window_pixels,
 )
+from conv_cli.kernels.kernel import Kernel
 from conv_cli.parallel.processes import Progress
 from conv_cli.pipeline.feature_map import ArraySink, Range, Statistics, require_white, value_in
 from conv_cli.pipeline.filter import (
@@ -35,7 +36,7 @@ from conv_cli.pipeline.filter import (
     place_of,
 )
 from conv_cli.pipeline.jobs import Destination, Job, Output
-from conv_cli.pipeline.looks import seen, signed
+from conv_cli.pipeline.looks import ThinSink, seen, signed
 from conv_cli.pipeline.run import Made, Write
 
 Array = npt.NDArray[Any]
@@ -161,7 +162,9 @@ class FilterTask(NamedTuple):
         sink: Sink | ArraySink
         notes: tuple[str, ...]
         if stream is None:
-            sink, notes = ArraySink(shape[0]), ()
+            # Of a large one there is nothing to print, and to look at it is made again.
+            sink = ThinSink(shape) if image.windowed else ArraySink(shape[0])
+            notes = ()
         else:
             sink, notes = open_sink(
                 stream, described, output.format,
@@ -183,18 +186,27 @@ class FilterTask(NamedTuple):
         mode = self.to.range or Range("clip")
         kernels, pictured = output.kernels, image
         if (region := self.rule.region) is not None:
-            window = np.asarray(image.pixels)[slice(*region.rows), slice(*region.columns)]
-            pictured = replace(image, pixels=window)
+            pictured = image.window(region.rows[0], region.columns[0], *region.shape)
         if (
             mode.name in ("clip", "raw")
             and statistics.low < 0
             and all(k.is_zero_sum for k in kernels)
         ):
-            real = filtered_pixels(image, self.rule, kernels, np.dtype(np.float32), Range("raw"))
+            real = self._looked_at(image, kernels, np.dtype(np.float32), Range("raw"))
             return seen(pictured, self.to.white), signed(real, image.alpha)
         if image.dtype.kind == "f" and self.to.white is None and not mode.needs_extremes:
             mode = Range("stretch")
         elif mode.name == "raw":
             mode = Range("clip")
-        made = filtered_pixels(image, self.rule, kernels, np.dtype(np.uint8), mode)
+        made = self._looked_at(image, kernels, np.dtype(np.uint8), mode)
         return seen(pictured, self.to.white), seen(replace(image, pixels=made))
+
+    def _looked_at(
+        self, image: Image, kernels: tuple[Kernel, ...], dtype: np.dtype[Any], mode: Range
+    ) -> Array:
+        """Return a map, or of a large one so much of it as is looked at."""
+        if not image.windowed:
+            return filtered_pixels(image, self.rule, kernels, dtype, mode)
+        sink = ThinSink(output_shape(image, self.rule, kernels[0]))
+        filter_strips(image, self.rule, kernels, dtype, mode, sink)
+        return sink.pixels
