@@ -7,10 +7,14 @@ from collections import Counter
 for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-# Where this run was started in the background, SIGINT is ignored, and so it would be in all the
-# processes that are to be interrupted here.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What is ignored where this run was started (in the background SIGINT, below nohup SIGHUP) would be so
+# in all the processes that are to be ended by it here.
+for number, handler in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 def pytest_addoption(parser):

@@ -13,16 +13,16 @@ from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import Choice, FormatType, IntRange, KernelType, kernel_files
 from conv_cli.cli.options import (
     BatchOptions,
-    PixelForm,
+    ColouredForm,
     Sliding,
     Telling,
     as_one,
     batch_options,
+    coloured_options,
     files_from_option,
     mask_option,
     nodata_option,
     origin_option,
-    pixel_options,
     recursive_option,
     region_option,
     sliding_options,
@@ -30,6 +30,7 @@ from conv_cli.cli.options import (
 )
 from conv_cli.cli.presets import PRESETS, use
 from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.sheets import SheetFile, sheet_option
 from conv_cli.cli.suggestions import refuse_strays, row_notes
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Writing(NamedTuple):
     output: str | None
     name: str
     show: bool
+    sheet: str | None
     file_format: str | None
     quality: int | None
     compress: bool
@@ -87,6 +89,7 @@ writing_options = as_one(
             "--show", is_flag=True,
             help="Draw each image and its map in the terminal; -o may be left out.",
         ),
+        sheet_option("Besides, or without -o: every image and its maps"),
         click.option(
             "--format", "file_format", type=FormatType("same"),
             help="File format; same: that of the image.  [default: from the file name, else png]",
@@ -201,7 +204,7 @@ filtering_options = as_one(
 @writing_options
 @sliding_options
 @filtering_options
-@pixel_options
+@coloured_options
 @recursive_option
 @files_from_option
 @batch_options
@@ -214,7 +217,7 @@ def apply(
     writing: Writing,
     sliding: Sliding,
     filtering: Filtering,
-    form: PixelForm,
+    form: ColouredForm,
     recursive: bool,
     files_from: str | None,
     batch: BatchOptions,
@@ -231,6 +234,11 @@ def apply(
     listed = files_from is not None
     _check(images, kernels, writing, form, batch, listed=listed)
     given = [kernel for several in kernels for kernel in several]
+    if form.colours and filtering.alpha == "filter":
+        raise click.BadParameter(
+            "a colour stands for one value, and opacity would be another; leave out --alpha filter",
+            param_hint="--colormap",
+        )
     rule = filtering.rule(given, sliding, form.white, batch.max_pixels)
     maps = rule.maps()
     to = _destination(images, len(maps), writing, form, batch, listed=listed)
@@ -239,6 +247,9 @@ def apply(
         return boundary.NOTHING
     if to.format == SAME:
         inputs = list(with_own_formats(inputs, boundary.binary(sys.stdin)))
+    sheet = SheetFile(writing.sheet, batch, len(inputs), len(maps)) if writing.sheet else None
+    if sheet is not None and sheet.is_looked_at:
+        to = to._replace(look_side=sheet.look_side)
     work = filter_jobs(inputs, maps, to)
     if to.quality is not None:
         _require_lossy({output.format for job in work for output in job.outputs})
@@ -250,7 +261,7 @@ def apply(
             boundary.say(note)
     read = kernel_files(click.get_current_context())
     return run_batch(
-        FilterTask(rule, to), to, work, images, batch, telling,
+        FilterTask(rule, to), to, work, images, batch, telling, sheet=sheet,
         read=(*read, filtering.mask) if filtering.mask else read,
         explain=explain,
         advice={name: _advice(several, form) for name, several in maps},
@@ -261,7 +272,7 @@ def _destination(
     images: Sequence[str],
     maps: int,
     writing: Writing,
-    form: PixelForm,
+    form: ColouredForm,
     batch: BatchOptions,
     *,
     listed: bool,
@@ -275,6 +286,7 @@ def _destination(
         depth=form.depth,
         white=form.white,
         range=form.range,
+        colormap=form.colours,
         compress=writing.compress,
         quality=writing.quality,
         show=writing.show,
@@ -292,7 +304,7 @@ def _suffix_note(to: "Destination") -> tuple[str, ...]:
     return (f"{output}: becomes a PNG file, as its name has no suffix; a folder is {output}/",)
 
 
-def _advice(kernels: "Sequence[Kernel]", form: PixelForm) -> str:
+def _advice(kernels: "Sequence[Kernel]", form: ColouredForm) -> str:
     """Return what keeps values that are beyond the pixels' limits, "" if nothing is wrong."""
     if form.range is not None and form.range.percentile < 100:
         return ""
@@ -331,7 +343,7 @@ def _check(
     images: Sequence[str],
     kernels: "Sequence[list[Kernel]]",
     writing: Writing,
-    form: PixelForm,
+    form: ColouredForm,
     batch: BatchOptions,
     *,
     listed: bool,
@@ -340,15 +352,16 @@ def _check(
     from conv_cli.pipeline.jobs import is_table
 
     output, show = writing.output, writing.show
+    looked_at = show or writing.sheet is not None
     if not kernels:
         raise click.BadParameter(
             "missing; give one, as -k sobel-x, or --preset edges", param_hint="--kernel"
         )
     refuse_strays(images, kernels)
-    if output is None and not show and (listed or not all(map(is_table, images))):
+    if output is None and not looked_at and (listed or not all(map(is_table, images))):
         raise click.BadParameter(
             "missing; give a file or folder, as -o edges.png, - for stdout, or look at the results "
-            "with --show",
+            "with --show or --sheet sheet.png",
             param_hint="--output",
         )
     if form.range and form.range.name == "raw" and form.depth in ("8", "16"):

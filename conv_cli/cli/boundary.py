@@ -198,10 +198,12 @@ _EXAMPLES = {
     "T": "0.8",
     "B": "128",
     "CxHxW": "3x480x640",
+    "ADDRESS": "tcp://host:8786",
     "ANGLE": "45",
     "DIR": "maps/",
     "FILE.html": "fit.html",
     "FORMAT": "png",
+    "HxW": "8x10",
     "IMAGE": "photo.jpg",
     "IMAGES...": "photo.jpg",
     "INPUT TARGET...": "before.png after.png",
@@ -224,6 +226,7 @@ _EXAMPLES = {
     "predict": "predicted.png",
     "quality": "90",
     "residual": "residual.png",
+    "sheet": "sheet.png",
 }
 """Of what a parameter takes, by its name or by what help shows for it."""
 _KINDS = {

@@ -12,15 +12,16 @@ _SECTIONS = {
     "Input and output": (
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
         "files_from",
-        "show", "predict", "residual", "report", "layer", "input", "field", "image",
+        "show", "sheet", "predict", "residual", "report", "layer", "input", "field", "image",
         "heatmap", "crop", "mask",
     ),
     "Window": (
         "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",
+        "shift",
     ),
     "Values": (
         "normalize", "bias", "channels", "alpha", "nodata", "linear", "tone", "combine", "range",
-        "depth", "white", "ridge", "method", "epochs", "lr", "seed", "batch",
+        "depth", "colormap", "white", "ridge", "method", "epochs", "lr", "seed", "batch",
         "threshold", "false_alarms", "limit", "overlap", "scale", "rotate",
     ),
 }  # fmt: skip

@@ -338,6 +338,21 @@ class PlaceType(click.ParamType):
         return int(match[1]), int(match[2])
 
 
+class ShiftType(click.ParamType):
+    """A shift: ROW,COL, both of either sign."""
+
+    name = "shift"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        match = re.fullmatch(r"\s*([+-]?\d{1,9})\s*,\s*([+-]?\d{1,9})\s*", value, re.ASCII)
+        if match is None:
+            raise click.BadParameter(f"{value!r} is not understood; use ROW,COL, as 1,1 or 0,-2")
+        return int(match[1]), int(match[2])
+
+
 class RegionType(click.ParamType):
     """A window: ROW,COL,HxW, row and column from 0."""
 
@@ -375,6 +390,21 @@ class ShapeType(click.ParamType):
                 f"{value!r} is not understood; use channels, rows and columns, as 3x480x640"
             )
         return int(match[1]), int(match[2]), int(match[3])
+
+
+class SizeType(click.ParamType):
+    """Rows and columns of an image: HxW."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", value, re.ASCII | re.IGNORECASE)
+        if match is None:
+            raise click.BadParameter(f"{value!r} is not understood; use rows and columns, as 8x10")
+        return int(match[1]), int(match[2])
 
 
 class LayerType(click.ParamType):

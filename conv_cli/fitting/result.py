@@ -17,6 +17,7 @@ from conv_cli.kernels.kernel import Kernel
 from conv_cli.kernels.learned import Manner, Tone, with_manner
 from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d
+from conv_cli.notebooks import Shown
 
 Array = npt.NDArray[Any]
 Method = Literal["exact", "gd"]
@@ -25,7 +26,7 @@ _OWN_PLACE = Window(0, 0, 1, 1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit:
+class Fit(Shown):
     """A kernel that was learned, and how far it is to be trusted.
 
     Attributes

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from conv_cli.errors import ImageError
 from conv_cli.images.sources import PixelRows
 from conv_cli.images.zarr_layout import ZarrLayout
+from conv_cli.notebooks import Shown
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused from their header by default: Pillow's own limit."""
@@ -51,7 +52,7 @@ class JpegSettings(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Shown):
     """Pixels, upright, with what describes them.
 
     Attributes

@@ -108,6 +108,7 @@ class Planes:
 
     ``planes[channels]`` are some of them, ``planes[:, None]`` those as images of one channel each,
     (C, 1, H, W), and ``planes[None]`` as one image, (1, C, H, W): these are read by ``window``.
+    ``planes[channels, rows]`` are pixels, (C, h, W).
     """
 
     def __init__(
@@ -122,11 +123,15 @@ class Planes:
         """Return how many images there are, or channels."""
         return self.shape[0]
 
-    def __getitem__(self, index: Any) -> "Planes":
-        """Return some channels, or all as images."""
+    def __getitem__(self, index: Any) -> Any:
+        """Return some channels, all as images, or the pixels of some rows."""
         count = len(self._chosen)
         if index is None:
             return Planes(self._pixels, self._chosen, (1, count))
+        if isinstance(index, tuple) and isinstance(index[1], slice):
+            height, width = self.shape[-2:]
+            rows = slice(*index[1].indices(height)[:2])
+            return self[index[0]][None].window(rows, slice(0, width))[0]
         if isinstance(index, tuple):
             assert index == (slice(None), None)
             return Planes(self._pixels, self._chosen, (count, 1))

@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from conv_cli.errors import ConvError, KernelError
 from conv_cli.io.files import write_bytes
 from conv_cli.io.tables import MAX_NUMBERS
+from conv_cli.notebooks import Shown
 
 MAX_WEIGHTS = MAX_NUMBERS
 _LONGEST_NAME = 40
@@ -27,7 +28,7 @@ Normalization = Literal["none", "sum", "abs"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Kernel:
+class Kernel(Shown):
     """A 2-D kernel for cross-correlation.
 
     weights : ndarray, shape (kh, kw), float64, read-only

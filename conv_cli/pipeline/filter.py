@@ -8,21 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage, Span
+from conv_cli.colormaps import Scale
 from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, white
 from conv_cli.correlation.correlate import correlate, prepare, tiles
 from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
 from conv_cli.correlation.problem import Region, Source, Tile
 from conv_cli.errors import ImageError
-from conv_cli.images import Image, ImageInfo, PixelRows, Sink, ZarrPlace
+from conv_cli.images import Image, ImageInfo, PixelRows, ZarrPlace
 from conv_cli.kernels.kernel import Kernel, common_frame
 from conv_cli.kernels.learned import Tone
 from conv_cli.pipeline.feature_map import (
     ArraySink,
+    ColourSink,
     CombineName,
     FeatureMap,
     Missing,
     Range,
+    RowSink,
     Statistics,
     combine,
     rescaled,
@@ -147,27 +150,32 @@ def filter_strips(
     kernels: tuple[Kernel, ...],
     dtype: np.dtype[Any],
     mode: Range,
-    sink: Sink | ArraySink,
+    sink: RowSink,
     *,
     progress: Callable[[float], None] | None = None,
+    scale: Scale | None = None,
 ) -> Filtered:
     """Make the map that the kernels give of an image, strip by strip.
 
     kernels : tuple of Kernel. One, or all of one shape and origin for a combined map: an entry of
         ``rule.maps()``.
     dtype : numpy.dtype. Of the map's pixels: uint8, uint16, int32, float32 or float64.
-    sink : Sink. Takes the rows as they are finished, while the next are computed.
+    sink : RowSink. Takes the rows as they are finished, while the next are computed.
     progress : callable, optional. Is told the share of the work that each tile was; it may raise to
         stop the work.
+    scale : Scale, optional. Of a map of one channel that becomes colours, as `colour_scale` gives
+        it with the range; its dtype is uint8, its rows have three channels, and opacity.
 
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
     work = _Correlation(image, rule, kernels)
     plan = work.plan
+    if scale is not None:
+        dtype, sink = np.dtype(np.uint16), ColourSink(scale.colormap, sink)
     feature_map = FeatureMap(
         output_shape(image, rule, kernels[0]), image.dtype, dtype, mode, sink,
         tile_rows=plan.tile[0], samples=work.pixels.samples, white=rule.white,
-        opacity=work.opacity(dtype), nodata=nodata_of(image, rule),
+        opacity=work.opacity(dtype), nodata=nodata_of(image, rule), scale=scale,
     )  # fmt: skip
     if not feature_map.needs_extremes:
         work.run(feature_map.add, progress)

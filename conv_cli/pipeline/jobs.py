@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, overload
 
+from conv_cli.colormaps import ColormapName
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import (
     FORMATS,
@@ -86,7 +87,8 @@ class Destination(NamedTuple):
     """Where results go and in which form; the options that concern files.
 
     ``output`` is None where results are shown or printed alone; ``single`` says that it is one file
-    and no folder; ``show`` that results are to be looked at too.
+    and no folder; ``show`` that results are to be looked at too; ``look_side`` how many rows and
+    columns a picture of each has on a sheet, 0 without one.
     """
 
     output: str | None
@@ -95,9 +97,11 @@ class Destination(NamedTuple):
     depth: str | None = None
     white: float | None = None
     range: Range | None = None
+    colormap: ColormapName | None = None
     compress: bool = False
     quality: int | None = None
     show: bool = False
+    look_side: int = 0
     force: bool = False
     skip_existing: bool = False
     single: bool = False
@@ -135,7 +139,7 @@ class Job(NamedTuple):
 
     source : Input
     outputs : tuple of Output. Empty where they depend on the image.
-    stem : str. How the paths of its results begin then.
+    stem : str. How the paths of its results begin then, "" if they are not written.
     """
 
     source: Input
@@ -377,6 +381,8 @@ def network_jobs(inputs: Sequence[Input], to: Destination) -> Jobs:
 
     Raises ConvError if the output is no folder, or two images would give maps of the same names.
     """
+    if to.output is None:
+        return Jobs(inputs, Job)
     if to.output == STDIO:
         raise ConvError("-o -: maps are several files; give the name of a folder")
     _require_folder(to, 1, "")
@@ -392,7 +398,8 @@ def _network_job(source: Input, *, output: str) -> Job:
 def layer_output(job: Job, layer: int, channel: int | None, format: str) -> Output:
     """Return the map of a layer, of one channel or, without, of all in one array."""
     number = "" if channel is None else f".{channel}"
-    return Output(f"{job.stem}.{layer}{number}.{format}", format, layer=layer, channel=channel)
+    path = f"{job.stem}.{layer}{number}.{format}" if job.stem else None
+    return Output(path, format, layer=layer, channel=channel)
 
 
 def find_jobs(

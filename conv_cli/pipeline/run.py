@@ -5,11 +5,12 @@ import os
 import stat
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 import numpy.typing as npt
 
@@ -20,11 +21,17 @@ from conv_cli.io.json import finite_or_none, plain
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads, limited_threads
+from conv_cli.pipeline.elsewhere import Errand, Errander, Errands, Known, as_typed
 from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Input, Job, Jobs, Output
+from conv_cli.pipeline.looks import Look
+
+if TYPE_CHECKING:
+    from conv_cli.parallel.cluster import Cluster
 
 Pixels = npt.NDArray[Any]
 BROKEN_PIPE = "broken pipe: what reads it has ended before the end; let it take everything"
+_EXISTS = "exists; use --force to overwrite it or --skip-existing to keep it"
 _NOTED = 0.01
 """The share of clipped values from which on a person is told."""
 _SMALL = 16 << 20  # bytes that are not worth asking for
@@ -37,9 +44,10 @@ class Result(NamedTuple):
 
     ``error`` says why there is none; ``skipped`` that its file was there already; ``planned`` that
     this was a dry run. ``values`` are the pixels of a map that goes to no file, ``pictures`` what
-    is looked at of the image and of its map: small, uint8, or floats around zero. ``records`` are
-    what a search found, and ``misfit`` says that it was the pattern that does not fit the image.
-    ``notes`` and ``reason`` are for people; the other fields are those of ``--json``.
+    is looked at of the image and of its map: small, uint8, or floats around zero; ``looks`` are
+    those of a sheet, the image first. ``records`` are what a search found, and ``misfit`` says that
+    it was the pattern that does not fit the image. ``notes`` and ``reason`` are for people; the
+    other fields are those of ``--json``.
     """
 
     image: str
@@ -61,6 +69,7 @@ class Result(NamedTuple):
     notes: tuple[str, ...] = ()
     reason: str | None = None
     pictures: tuple[Pixels, ...] = ()
+    looks: tuple[Look, ...] = ()
     records: tuple[dict[str, Any], ...] | None = None
     misfit: bool = False
 
@@ -148,6 +157,7 @@ class Made(NamedTuple):
     reason: str | None = None
     values: Pixels | None = None
     pictures: tuple[Pixels, ...] = ()
+    looks: tuple[Look, ...] = ()
     records: tuple[dict[str, Any], ...] | None = None
 
 
@@ -189,6 +199,7 @@ class Run:
     max_pixels : int. Larger images are refused.
     stdin, stdout : BinaryIO. For images named "-".
     read : sequence of str. Files that are read besides the images, and as little overwritten.
+    cluster : Cluster, optional. Does the work in place of processes here.
     """
 
     def __init__(
@@ -201,7 +212,9 @@ class Run:
         stdin: BinaryIO,
         stdout: BinaryIO,
         read: Sequence[str] = (),
+        cluster: "Cluster | None" = None,
     ) -> None:
+        self._cluster = cluster
         self._read_besides = tuple(read)
         self._task, self._to = task, destination
         self._threads = threads or available_threads()
@@ -211,6 +224,7 @@ class Run:
         self._stdout = _descriptor(stdout)
         self._read_stdin: Callable[[], bytes] | None = lambda: stream_bytes(stdin)
         self._piped = b""
+        self._is_elsewhere = False
         self._processes = 1
         self._sources: Sequence[Input] = ()
         self._protected: set[tuple[int, int]] | None = None
@@ -230,6 +244,12 @@ class Run:
         exception in it, stops the work.
         """
         self._prepare(jobs)
+        if self._cluster is not None:
+            errands = Errands(jobs, self._known)
+            work = Errander(self._remote())
+            for results in self._cluster.answers(work, errands, progress, self._lost_elsewhere):
+                yield from results
+            return
         if len(jobs) == 1 and self._is_plain(jobs[0]):
             yield from self._run(jobs[0], progress or _ignore)
             return
@@ -282,12 +302,23 @@ class Run:
             return _failure(job, output, error)
         return _result(job, output, shape=shape, dtype=dtype, planned=True)
 
-    def _run(self, job: Job, progress: Progress) -> list[Result]:
-        """Make the maps of one image that may be written; the others are not worth reading it."""
+    def _remote(self) -> Callable[[Job, Progress, Known | None], list[Result]]:
+        """Return what does a job on another machine, with one thread and what it needs alone."""
+        remote = copy(self)
+        remote._cluster, remote._stdout, remote._protected = None, -1, set()
+        remote._is_elsewhere, remote._sources = True, ()
+        remote._threads = remote._processes = 1
+        return remote._run
+
+    def _run(self, job: Job, progress: Progress, known: Known | None = None) -> list[Result]:
+        """Make the maps of one image that may be written; the others are not worth reading it.
+
+        known : dict, optional. By output, its result where that is known already.
+        """
         try:
             self._check_source(job)
             outputs = self._task.outputs(job, lambda: self._probe(job))
-            results = {output: self._known(job, output) for output in outputs}
+            results = known or {output: self._known(job, output) for output in outputs}
             if any(known is not None and known.error for known in results.values()):
                 self._probe(job)  # what is wrong with the image is to be said before
             missing = [output for output, known in results.items() if known is None]
@@ -334,7 +365,8 @@ class Run:
                     min=finite_or_none(low), max=finite_or_none(high), clipped=clipped,
                     strategy=made.strategy, seconds=round(time.perf_counter() - started, 6),
                     notes=tuple(told), reason=made.reason,
-                    values=made.values, pictures=made.pictures, records=made.records,
+                    values=made.values, pictures=made.pictures, looks=made.looks,
+                    records=made.records,
                 )  # fmt: skip
             started = time.perf_counter()
 
@@ -347,8 +379,11 @@ class Run:
                 return write(stream)
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
-        if output.format == "zarr":
-            return write_folder(output.path, write, force=self._to.force)
+        if output.format == "zarr":  # elsewhere one that is there is of a worker that died
+            force = self._to.force or self._is_elsewhere
+            return write_folder(output.path, write, force=force)
+        if self._is_elsewhere and not self._to.force and os.path.lexists(output.path):
+            return _made_before(output.path, write)
         return write_atomically(output.path, write, force=self._to.force)
 
     def _check_source(self, job: Job) -> None:
@@ -380,7 +415,8 @@ class Run:
                 )
 
         # What is read more than once is better copied as a whole.
-        once = len(outputs) == 1 and not (self._to.range and self._to.range.needs_extremes)
+        again = self._to.look_side or (self._to.range and self._to.range.needs_extremes)
+        once = len(outputs) == 1 and not again
         source = self._opened(job)
         return read_image(
             source, max_pixels=self._max_pixels, admit=admit, in_rows=once,
@@ -396,8 +432,8 @@ class Run:
             return _result(job, output, skipped=True)
         if self._is_input(path):
             reason = INPUT
-        elif not self._to.force and path != STDIO:
-            reason = "exists; use --force to overwrite it or --skip-existing to keep it"
+        elif not (self._to.force or self._is_elsewhere or path == STDIO):
+            reason = _EXISTS
         else:
             return None
         return _result(job, output, error=f"{path}: {reason}")
@@ -408,6 +444,9 @@ class Run:
             return piped if path == STDIO else _if_regular(Path(path).stat())
         except (OSError, ValueError):
             return None
+
+    def _lost_elsewhere(self, errand: Errand, process: int, how: str) -> list[Result]:
+        return [as_typed(each, errand.typed) for each in self._lost(errand.job, process, how)]
 
     def _lost(self, job: Job, process: int, how: str) -> list[Result]:
         """Return the result of an image whose process died, and remove what that was writing."""
@@ -420,6 +459,18 @@ class Run:
             "short: try it alone"
         )
         return [Result(name, error=error)]
+
+
+def _made_before(path: str, write: Write) -> Made:
+    """Return a map whose file is there, made by a worker that died before it could say so.
+
+    Raises ImageError if the file holds anything else.
+    """
+    stream = BytesIO()
+    made = write(stream)
+    if Path(path).read_bytes() != stream.getvalue():
+        raise ImageError(f"{path}: {_EXISTS}")
+    return made
 
 
 def _result(job: Job, output: Output, **fields: Any) -> Result:

@@ -49,11 +49,11 @@ def draw(kernel: Kernel, path: str, *, force: bool = False) -> None:
         from conv_cli.images import write_image
         from conv_cli.report.kernel_picture import kernel_picture
 
-        write_image(path, kernel_picture(kernel, _caption(kernel)), force=force)
+        write_image(path, kernel_picture(kernel, caption(kernel)), force=force)
     elif ending == ".html":
         from conv_cli.report.kernel_table import kernel_page
 
-        page = kernel_page(kernel.weights, origin=kernel.origin, caption=_caption(kernel))
+        page = kernel_page(kernel.weights, origin=kernel.origin, caption=caption(kernel))
         write_bytes(path, page.encode(), force=force)
     else:
         raise KernelError(
@@ -61,7 +61,8 @@ def draw(kernel: Kernel, path: str, *, force: bool = False) -> None:
         )
 
 
-def _caption(kernel: Kernel) -> str:
+def caption(kernel: Kernel) -> str:
+    """Return what stands below a drawing of a kernel."""
     rows, columns = kernel.shape
     bias = f", bias {kernel.bias:.6g}" if kernel.bias else ""
     name = "".join(c if c.isprintable() else "?" for c in kernel.name)
