@@ -178,8 +178,9 @@ class FilterTask(NamedTuple):
     ) -> Iterator[tuple[Output, Write]]:
         """Yield what filters an image into each of its maps."""
         side = self.to.look_side
-        window = self._pictured(image)
-        pictured = image_look("input", window, side, self.to.white) if side else None
+        pictured = None
+        if side:
+            pictured = image_look("input", self._pictured(image), side, self.to.white)
         for output in outputs:
             yield output, partial(self._made, image, output, progress, pictured)
 
