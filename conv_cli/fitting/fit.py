@@ -24,6 +24,7 @@ from conv_cli.fitting.pairs import Pair, Size, level_of, prepared, stride_betwee
 from conv_cli.fitting.quantised import Coded
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.search import Found, Settings, Watch, by_descent, search, stated
+from conv_cli.fitting.stored import StoredImage, planes_of
 from conv_cli.fitting.telling import decibels, flat, together, told
 from conv_cli.fitting.verdict import SURE
 
@@ -153,16 +154,20 @@ def _fit(
     coder: NewCoder | None,
     stride: Size,
 ) -> Fit:
-    level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
+    level = level_of(afters) if all(_dtype(y).kind in "ui" for y in afters) else 1
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
 
     def fitted(way: Channels, settings: Settings) -> tuple[Fit, int]:
         """Return the fit with channels treated in one way, and how many planes a pair has."""
-        planes = [
-            prepared(before, after, mixed=way == "mix", name=name, level=level, stride=stride)
+        make = [
+            partial(
+                prepared, before, after, mixed=way == "mix", name=name, level=level, stride=stride
+            )
             for before, after, name in zip(befores, afters, names, strict=True)
         ]
-        _check_alike(planes, [np.asarray(after).dtype for after in afters], way)
+        in_files = any(isinstance(images[0], StoredImage) for images in (befores, afters))
+        planes = planes_of(make) if in_files else [each() for each in make]
+        _check_alike(planes, [_dtype(after) for after in afters], way)
         if way == "each":
             return _each(planes, settings, before, target, level, coder), len(planes[0])
         return _fitted(planes, settings, before, target, level, coder), min(map(len, planes))
@@ -211,6 +216,11 @@ def _each(
         rows, columns = (max(fit.size[axis] for fit in fits) for axis in (0, 1))
         fits = each(settings._replace(size=(rows, columns)))
     return together(fits)
+
+
+def _dtype(image: Any) -> np.dtype[Any]:
+    """Return the dtype of an image, which one that is stored knows without being read."""
+    return image.dtype if isinstance(image, StoredImage) else np.asarray(image).dtype
 
 
 def _several(images: Any) -> bool:

@@ -7,7 +7,6 @@ results are the same to the bit.
 import os
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conv_cli.images.sources import PixelRows
+from conv_cli.parallel.kept import Kept
 
 _WINDOW_PIXELS = 1 << 25
 _VARIABLE = "CONV_CLI_WINDOW_PIXELS"
@@ -148,7 +148,9 @@ class SegmentRows(PixelRows):
         row = -(-shape[1] // self._width) * self._height * self._width
         row *= self.channels * dtype.itemsize
         most = min(max(_CACHE_BYTES, 5 * row // 2), max(_MOST_CACHE_BYTES, self.segment_bytes * 4))
-        self._cache = _Cache(fetch, most)
+        self._cache = Kept[tuple[int, int], NDArray[Any]](
+            lambda key: fetch(*key), lambda values: values.nbytes, most
+        )
 
     @property
     def segment_bytes(self) -> int:
@@ -167,53 +169,3 @@ class SegmentRows(PixelRows):
                 values = self._cache.get((i, j))[a - top : b - top, c - side : d - side]
                 out[a - first : b - first, c - left : d - left] = values
         return out
-
-
-class _Waited:
-    """A segment that some thread is reading."""
-
-    def __init__(self) -> None:
-        self.is_there = threading.Event()
-        self.values: NDArray[Any] | None = None
-
-
-class _Cache:
-    """The segments that were used last, up to so many bytes."""
-
-    def __init__(self, fetch: Callable[[int, int], NDArray[Any]], most: int) -> None:
-        self._fetch, self._most, self._held = fetch, most, 0
-        self._kept: OrderedDict[tuple[int, int], _Waited] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: tuple[int, int]) -> NDArray[Any]:
-        """Return a segment; what reading it raises comes through in every thread that wants it."""
-        with self._lock:
-            found = self._kept.get(key)
-            mine = found is None
-            if found is None:
-                found = self._kept[key] = _Waited()
-            self._kept.move_to_end(key)
-        if not mine:
-            found.is_there.wait()
-            # Where the other thread has failed this one tries, and fails, itself.
-            return self._fetch(*key) if found.values is None else found.values
-        try:
-            found.values = self._fetch(*key)
-        finally:
-            with self._lock:
-                if found.values is None:
-                    del self._kept[key]
-                else:
-                    self._held += found.values.nbytes
-                    self._drop()
-            found.is_there.set()
-        return found.values
-
-    def _drop(self) -> None:
-        """Forget the segments that were not used for longest, but none that is being read."""
-        while self._held > self._most and len(self._kept) > 1:
-            key, oldest = next(iter(self._kept.items()))
-            if oldest.values is None:
-                return
-            self._held -= oldest.values.nbytes
-            del self._kept[key]

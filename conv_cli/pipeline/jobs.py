@@ -566,13 +566,13 @@ def _refuse_collisions(claims: Callable[[], Iterable[Claim]]) -> None:
     Of each name a hash is remembered alone, as there may be millions.
     """
     seen: set[int] = set()
-    for path, source, detail in claims():
+    for number, (path, source, detail) in enumerate(claims()):
         key = hash(_key(path))
         if key not in seen:
             seen.add(key)
             continue
-        first, other = _claimed_first(path, claims())
-        if (first, other) == (source, detail):
+        place, first, other = _claimed_first(path, claims())
+        if place == number:
             continue  # another name has that hash
         way = _way_apart(first, source) if detail else "use separate output folders"
         raise ConvError(
@@ -581,10 +581,14 @@ def _refuse_collisions(claims: Callable[[], Iterable[Claim]]) -> None:
         )
 
 
-def _claimed_first(path: str, claims: Iterable[Claim]) -> tuple[Input, str]:
-    """Return who claims a name first."""
+def _claimed_first(path: str, claims: Iterable[Claim]) -> tuple[int, Input, str]:
+    """Return who claims a name first: the number of the claim, the image, and the detail."""
     key = _key(path)
-    return next((source, detail) for other, source, detail in claims if _key(other) == key)
+    return next(
+        (number, source, detail)
+        for number, (other, source, detail) in enumerate(claims)
+        if _key(other) == key
+    )
 
 
 def _key(path: str) -> str:
