@@ -23,7 +23,7 @@ ALLOWED = {
     "layers": {"errors", "borders", "correlation"},
     "finding": {"correlation", "errors", "parallel"},
     "images": {"errors", "io", "notebooks", "parallel"},
-    "networks": {"borders", "correlation", "errors", "io", "kernels", "layers"},
+    "networks": {"colors", "borders", "correlation", "errors", "io", "kernels", "layers"},
     "pipeline": {
         "borders", "colormaps", "colors", "correlation", "errors", "finding", "images", "io", "kernels", "networks", "parallel",
     },

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +19,7 @@ from conv_cli.cli.options import (
     batch_options,
     coloured_options,
     files_from_option,
+    frames_option,
     mask_option,
     nodata_option,
     origin_option,
@@ -29,12 +29,13 @@ from conv_cli.cli.options import (
     telling_options,
 )
 from conv_cli.cli.presets import PRESETS, use
-from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
 from conv_cli.cli.sheets import SheetFile, sheet_option
 from conv_cli.cli.suggestions import refuse_strays, row_notes
 
 if TYPE_CHECKING:
     from conv_cli.cli.presets import Preset
+    from conv_cli.images import FrameChoice
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import CombineName
     from conv_cli.pipeline.filter import Filter
@@ -82,8 +83,8 @@ writing_options = as_one(
         ),
         click.option(
             "--name", default="{stem}.{kernel}{ext}", show_default=True, metavar="TEMPLATE",
-            help="Names of files in the output folder; also {suffix} and {dir} of the image, and "
-            "{index}, which counts the kernels.",
+            help="Names of files in the output folder; also {suffix} and {dir} of the image, "
+            "{index}, which counts the kernels, and {frame}.",
         ),
         click.option(
             "--show", is_flag=True,
@@ -132,7 +133,12 @@ class Filtering(NamedTuple):
             _check_region(sliding)
             row, column, height, width = self.region
         manner = manner_of(kernels)
-        stride = manner.stride if sliding.stride == (1, 1) else sliding.stride
+        if self.region is not None and manner.stride != (1, 1):
+            raise click.BadParameter(
+                f"is a window of a map of the image's size, and {kernels[0].name} has a stride of "
+                f"{manner.stride[0]}x{manner.stride[1]}; leave it out",
+                param_hint="--region",
+            )
         slid = sliding.prepared(kernels, self.origin)
         if self.combine == "angle" and len(slid) != 2:
             raise click.BadParameter(
@@ -142,18 +148,19 @@ class Filtering(NamedTuple):
             )
         return Filter(
             slid,
-            replace(sliding.params, stride=stride),
+            sliding.params,
             bias=sliding.bias,
             gray=sliding.channels == "gray",
+            luma=sliding.channels == "luma",
+            only=() if isinstance(sliding.channels, str) else sliding.channels,
             filter_alpha=self.alpha == "filter",
-            linear=self.linear or manner.linear,
+            linear=self.linear,
             combine=self.combine,
             white=white,
-            tone=manner.tone,
             mask=read_mask(self.mask, max_pixels, windows=True) if self.mask else None,
             nodata=self.nodata,
             region=Region((row, row + height), (column, column + width)) if self.region else None,
-        )
+        ).following(manner)
 
 
 filtering_options = as_one(
@@ -187,7 +194,7 @@ filtering_options = as_one(
     "-k",
     "--kernel",
     "kernels",
-    type=KernelType(),
+    type=KernelType(by_channel=True),
     multiple=True,
     metavar="KERNEL",
     help="What slides over the image; repeat it for more maps. See below.",
@@ -205,6 +212,7 @@ filtering_options = as_one(
 @sliding_options
 @filtering_options
 @coloured_options
+@frames_option
 @recursive_option
 @files_from_option
 @batch_options
@@ -218,6 +226,7 @@ def apply(
     sliding: Sliding,
     filtering: Filtering,
     form: ColouredForm,
+    frames: "FrameChoice | None",
     recursive: bool,
     files_from: str | None,
     batch: BatchOptions,
@@ -229,7 +238,7 @@ def apply(
     IMAGES are files, folders, - for stdin, or matrices such as "0 1 2; 3 4 5".
     """
     from conv_cli.pipeline.filter_task import FilterTask
-    from conv_cli.pipeline.jobs import SAME, filter_jobs, with_own_formats
+    from conv_cli.pipeline.jobs import SAME, filter_jobs, has_several_files, with_own_formats
 
     listed = files_from is not None
     _check(images, kernels, writing, form, batch, listed=listed)
@@ -237,6 +246,11 @@ def apply(
     if form.colours and filtering.alpha == "filter":
         raise click.BadParameter(
             "a colour stands for one value, and opacity would be another; leave out --alpha filter",
+            param_hint="--colormap",
+        )
+    if form.colours and sliding.channels not in ("each", "gray"):
+        raise click.BadParameter(
+            "a colour stands for one value, so the map is of grey; leave out --channels",
             param_hint="--colormap",
         )
     rule = filtering.rule(given, sliding, form.white, batch.max_pixels)
@@ -247,6 +261,11 @@ def apply(
         return boundary.NOTHING
     if to.format == SAME:
         inputs = list(with_own_formats(inputs, boundary.binary(sys.stdin)))
+    piped = None
+    if frames is not None:
+        inputs, piped = inputs_with_frames(inputs, frames, batch.max_pixels)
+        if has_several_files(inputs, to):
+            to = to._replace(single=False)
     sheet = SheetFile(writing.sheet, batch, len(inputs), len(maps)) if writing.sheet else None
     if sheet is not None and sheet.is_looked_at:
         to = to._replace(look_side=sheet.look_side)
@@ -264,6 +283,7 @@ def apply(
         FilterTask(rule, to), to, work, images, batch, telling, sheet=sheet,
         read=(*read, filtering.mask) if filtering.mask else read,
         explain=explain,
+        stdin=piped,
         advice={name: _advice(several, form) for name, several in maps},
     )  # fmt: skip
 

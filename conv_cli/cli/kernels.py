@@ -2,7 +2,6 @@
 
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,6 +64,7 @@ class Signed(Command):
 _NUMBERS = re.compile(r"-[0-9.][0-9.,;/eE+\s-]*")
 
 one_kernel = click.argument("kernel", type=KernelType(), metavar="KERNEL")
+kernel_by_channel = click.argument("kernel", type=KernelType(by_channel=True), metavar="KERNEL")
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 output_option = click.option(
     "-o", "--output", metavar="FILE", help="Write there instead of to stdout."
@@ -84,7 +84,7 @@ class Changes(NamedTuple):
         kernels = [kernel.normalized(self.normalize) for kernel in kernels]
         if self.convolve:
             kernels = [kernel.flipped() for kernel in kernels]
-        return [kernel if self.bias is None else replace(kernel, bias=self.bias)
+        return [kernel if self.bias is None else kernel.with_bias(self.bias)
                 for kernel in kernels]  # fmt: skip
 
 
@@ -132,7 +132,7 @@ def list_kernels(as_json: bool) -> None:
         "show freichen --sheet bank.png",
     ),
 )
-@one_kernel
+@kernel_by_channel
 @change_options
 @json_flag
 @click.option(
@@ -149,7 +149,7 @@ def show(
     force: bool,
 ) -> None:
     """Show a kernel: its matrix, sums, symmetry, rank, frequency response and cost."""
-    from conv_cli.report.kernel_show import draw, facts_of, told_lines
+    from conv_cli.report.kernel_show import draw, facts_of, matrices, told_lines
     from conv_cli.report.kernel_text import kernel_lines
 
     shown = changes.made(kernel)
@@ -158,20 +158,23 @@ def show(
         _check_output(sheet, force)
     if output is not None:
         draw(_single(shown, "-o"), output, force=force)
+    drawings = [drawn for each in shown for drawn in matrices(each)]
     if sheet is not None:
         from conv_cli.report.kernel_sheet import kernel_sheet
 
-        title = shown[0].name if len(shown) == 1 else f"{len(shown):,} kernels"
-        write_sheet(sheet, kernel_sheet(shown, title), force=force)
+        members = [drawn.kernel for drawn in drawings]
+        title = members[0].name if len(members) == 1 else f"{len(members):,} kernels"
+        write_sheet(sheet, kernel_sheet(members, title), force=force)
     boundary.require_stdout(True)
     if as_json:
-        _print_json(*map(facts_of, shown))
+        _print_json(*(facts_of(drawn.kernel) | drawn.members for drawn in drawings))
         return
     width, height = terminal_size()
-    for number, each in enumerate(shown):
+    for number, (title, each, _) in enumerate(drawings):
         drawing = kernel_lines(each.weights, width=width, height=height, colours=terminal_colours())
         told = [line for each_line in told_lines(each) for line in hanging(each_line, _INDENT)]
-        print_lines(*[""][:number], *drawing, "", *map(boundary.escaped, told))
+        lead = [boundary.escaped(title), ""] if title else []
+        print_lines(*[""][:number], *lead, *drawing, "", *map(boundary.escaped, told))
 
 
 @kernels.command(
@@ -180,7 +183,7 @@ def show(
         "convert sobel-x --to imagemagick", "convert gaussian:1 --to ffmpeg --approximate"
     ),
 )
-@one_kernel
+@kernel_by_channel
 @click.option("--to", "target", type=Choice(TARGETS), required=True, help="Which tool.")
 @change_options
 @click.option(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from conv_cli.borders import Border
+    from conv_cli.images import FrameChoice
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import Range
     from conv_cli.pipeline.filter import Bias
@@ -72,9 +73,14 @@ class KernelType(click.ParamType):
     """A KERNEL: a built-in, a matrix, a file, or what fit finds; a set gives several.
 
     Files that kernels are read from are inputs, and as such protected from being written.
+
+    by_channel : bool. One that differs from channel to channel is taken too.
     """
 
     name = "kernel"
+
+    def __init__(self, *, by_channel: bool = False) -> None:
+        self._by_channel = by_channel
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -94,12 +100,17 @@ class KernelType(click.ParamType):
         if ctx is not None and (file := kernel_file(value)):
             ctx.meta.setdefault(_READ, []).append(file)
         try:
-            return [image_kernel(value)] if is_image_kernel(value) else load_kernels(value)
+            found = [image_kernel(value)] if is_image_kernel(value) else load_kernels(value)
         except KernelError as error:  # which names the kernel
             has_preset = ctx is not None and any(p.name == "preset" for p in ctx.command.params)
             if has_preset and value.lower() in PRESETS:
                 raise KernelError(f"{error} Or use --preset {value.lower()}") from None
             raise
+        if not self._by_channel:
+            from conv_cli.kernels.learned import require_one
+
+            require_one(found)
+        return found
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -244,6 +255,37 @@ class GreyChoice(Choice):
         return super().convert(value.lower().replace("grey", "gray"), param, ctx)
 
 
+class ChannelsType(click.ParamType):
+    """A word for all channels, or some by their numbers, from 1."""
+
+    name = "channels"
+    _WORDS = ("each", "gray", "luma")
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what help shows."""
+        return "each|grey|luma|1,3"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Return the words, and a few numbers."""
+        return completed((*self._WORDS, "grey", "1", "1,3"), incomplete)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "str | tuple[int, ...]":
+        """Return the word or the numbers."""
+        if not isinstance(value, str):
+            return tuple(value)
+        word = value.lower().replace("grey", "gray")
+        if word in self._WORDS:
+            return word
+        numbers = [number.strip() for number in value.split(",")]
+        if all(re.fullmatch(r"[1-9]\d{0,5}", number, re.ASCII) for number in numbers):
+            return tuple(sorted(set(map(int, numbers))))
+        raise click.BadParameter(not_known(value, (*self._WORDS, "numbers from 1 as 1,3")))
+
+
 class RangeType(click.ParamType):
     """A range, with the percentile of those that take one."""
 
@@ -336,6 +378,27 @@ class PlaceType(click.ParamType):
         if match is None:
             raise click.BadParameter(f"{value!r} is not understood; use ROW,COL from 0, as 10,20")
         return int(match[1]), int(match[2])
+
+
+class FramesType(click.ParamType):
+    """Frames: first, all, or numbers from 1."""
+
+    name = "frames"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "FrameChoice":
+        """Return "all", or the numbers in their order, each once."""
+        word = value.strip().lower()
+        if word == "all":
+            return "all"
+        if word == "first":
+            return (1,)
+        if re.fullmatch(r"0*[1-9]\d{0,8}(\s*,\s*0*[1-9]\d{0,8})*", word, re.ASCII) is None:
+            raise click.BadParameter(
+                f"{value!r} is not understood; use first, all, or numbers from 1, as 1,3"
+            )
+        return tuple(sorted({int(number) for number in word.split(",")}))
 
 
 class ShiftType(click.ParamType):

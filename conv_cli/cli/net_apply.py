@@ -15,14 +15,18 @@ from conv_cli.cli.options import (
     batch_options,
     file_format_option,
     files_from_option,
+    frames_option,
+    mask_option,
+    nodata_option,
     pixel_options,
     recursive_option,
     telling_options,
 )
-from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
 from conv_cli.cli.sheets import SheetFile, sheet_option
 
 if TYPE_CHECKING:
+    from conv_cli.images import FrameChoice
     from conv_cli.pipeline.network_task import LayerChoice
 
 EPILOG = """\b
@@ -57,8 +61,11 @@ Examples
     show_default=True,
     help="Whose maps are written; layers count from 1.",
 )
+@mask_option
+@nodata_option
 @pixel_options
 @file_format_option
+@frames_option
 @recursive_option
 @files_from_option
 @batch_options
@@ -69,8 +76,11 @@ def apply(
     output: str | None,
     sheet: str | None,
     layer: "LayerChoice",
+    mask: str | None,
+    nodata: float | None,
     form: PixelForm,
     file_format: str | None,
+    frames: "FrameChoice | None",
     recursive: bool,
     files_from: str | None,
     batch: BatchOptions,
@@ -81,10 +91,12 @@ def apply(
     MODEL is a file, .json, .npz or .onnx, or one line of layers; net --help says how.
 
     Pictures are called STEM.LAYER.CHANNEL, one for each channel; with --format npy or npz there is
-    one array (channels, rows, columns) for each layer, STEM.LAYER.npy.
+    one array (channels, rows, columns) for each layer, STEM.LAYER.npy. With --frames STEM is
+    followed by the number of the frame: STEM.FRAME.LAYER.CHANNEL.
     """
     from conv_cli.pipeline.jobs import Destination, network_jobs
     from conv_cli.pipeline.network_task import NetworkTask
+    from conv_cli.pipeline.weights import read_mask
 
     if output is None and sheet is None:
         raise click.BadParameter(
@@ -103,13 +115,18 @@ def apply(
         force=batch.force,
         skip_existing=batch.skip_existing,
     )
+    weights = read_mask(mask, batch.max_pixels) if mask else None
     inputs = found_inputs(images, recursive, output, files_from)
     if not inputs:
         return boundary.NOTHING
+    piped = None
+    if frames is not None:
+        inputs, piped = inputs_with_frames(inputs, frames, batch.max_pixels)
     page = SheetFile(sheet, batch, len(inputs), 1) if sheet is not None else None
     if page is not None and page.is_looked_at:
         to = to._replace(look_side=page.look_side)
-    task = NetworkTask(network, to, layer)
+    with boundary.named(model):
+        task = NetworkTask(network, to, layer, weights, nodata)
     jobs = network_jobs(inputs, to)
-    read = [model, *network.files]
-    return run_batch(task, to, jobs, images, batch, telling, read=read, sheet=page)
+    read = [model, *network.files, *([mask] if mask else [])]
+    return run_batch(task, to, jobs, images, batch, telling, read=read, stdin=piped, sheet=page)

@@ -11,9 +11,10 @@ import click
 from conv_cli.cli.kinds import (
     BiasType,
     BorderType,
+    ChannelsType,
     Choice,
     FormatType,
-    GreyChoice,
+    FramesType,
     IntRange,
     NodataType,
     NumberType,
@@ -84,11 +85,11 @@ bias_option = click.option(
 )
 channels_option = click.option(
     "--channels",
-    type=GreyChoice(["each", "gray"]),
+    type=ChannelsType(),
     default="each",
     show_default=True,
-    metavar="each|grey",
-    help="Filter each channel, or one of grey (0.299 R + 0.587 G + 0.114 B).",
+    help="Filter each channel; or one of grey (0.299 R + 0.587 G + 0.114 B); or that grey, keeping "
+    "what the colours differ from it by; or the channels of these numbers, copying the others.",
 )
 range_option = click.option(
     "--range",
@@ -131,6 +132,13 @@ region_option = click.option(
     type=RegionType(),
     metavar="ROW,COL,HxW",
     help="Make that window of the map alone; what lies around it is the image.",
+)
+frames_option = click.option(
+    "--frames",
+    type=FramesType(),
+    metavar="first|all|N,...",
+    help="Pages of a TIFF, frames of a GIF, PNG, WebP or AVIF, or of an .npy stack: the first, "
+    "all, or some, counted from 1.  [default: first]",
 )
 mask_option = click.option(
     "--mask",
@@ -222,7 +230,7 @@ class Sliding(NamedTuple):
     convolve: bool
     normalize: "Normalization"
     bias: "Bias | None"
-    channels: str
+    channels: str | tuple[int, ...]
 
     def prepared(
         self, kernels: "Iterable[Kernel]", origin: tuple[int, int] | None = None

@@ -18,6 +18,7 @@ from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
     from conv_cli.cli.sheets import SheetFile
+    from conv_cli.images import FrameChoice
     from conv_cli.parallel.cluster import Cluster
     from conv_cli.pipeline.jobs import Destination, Input, Jobs
     from conv_cli.pipeline.run import Report, Result, Run, Task
@@ -72,6 +73,19 @@ def _listed(name: str, images: Sequence[str]) -> bytes:
     return boundary.binary(sys.stdin).read()
 
 
+def inputs_with_frames(
+    inputs: "Sequence[Input]", choice: "FrameChoice", max_pixels: int
+) -> "tuple[list[Input], bytes | None]":
+    """Return the images with the frames that are meant, and what stdin has given, if it is one."""
+    from conv_cli.images import stream_bytes
+    from conv_cli.pipeline.jobs import STDIO, with_frames
+
+    piped = None
+    if any(source.path == STDIO for source in inputs):
+        piped = stream_bytes(boundary.binary(sys.stdin))
+    return list(with_frames(inputs, choice, piped or b"", max_pixels)), piped
+
+
 def run_batch(
     task: "Task",
     to: "Destination",
@@ -82,6 +96,7 @@ def run_batch(
     *,
     read: Sequence[str] = (),
     explain: bool = False,
+    stdin: bytes | None = None,
     advice: Mapping[str, str] = MappingProxyType({}),
     tell: "Callable[[Result], None] | None" = None,
     sheet: "SheetFile | None" = None,
@@ -90,6 +105,7 @@ def run_batch(
 
     names : sequence of str. The images as they were given.
     read : sequence of str. Other files that are read, and are not overwritten.
+    stdin : bytes, optional. What it has given, if it has been read.
     advice : mapping. By the name of a kernel, what to do about values that are clipped.
     tell : callable, optional. Prints a result, where maps are not what it is about.
     sheet : SheetFile, optional. Takes the results too, and is written when all are there.
@@ -127,6 +143,7 @@ def run_batch(
                 stdin=boundary.binary(sys.stdin),
                 stdout=boundary.binary(sys.stdout),
                 read=read,
+                piped=stdin,
                 cluster=cluster,
             )
             told = partial(_told_twice, tell, sheet)
@@ -236,6 +253,8 @@ def _print(
     titled: bool,
 ) -> None:
     label = result.output or f"{result.image}, {result.kernel}"
+    if result.frame is not None and (result.joined or result.output is None):
+        label = f"{label}, frame {result.frame}"
     if batch.as_json:
         import json
 

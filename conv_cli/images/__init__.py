@@ -10,6 +10,7 @@ from conv_cli.images.formats import (
     ARRAY_FORMATS,
     FLOAT_FORMATS,
     FORMATS,
+    JOINED_FORMATS,
     LOSSY_FORMATS,
     READABLE_SUFFIXES,
     REAL_FORMATS,
@@ -18,7 +19,9 @@ from conv_cli.images.formats import (
     can_hold,
     format_of,
 )
+from conv_cli.images.frames import FIRST, FrameChoice, Frames, open_frames, read_frames
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
+from conv_cli.images.joining import open_joined
 from conv_cli.images.metadata import not_srgb
 from conv_cli.images.reading import (
     file_format,
@@ -35,14 +38,18 @@ from conv_cli.images.zarr_layout import ZarrPlace
 
 __all__ = [
     "ARRAY_FORMATS",
+    "FIRST",
     "FLOAT_FORMATS",
     "FORMATS",
+    "JOINED_FORMATS",
     "LOSSY_FORMATS",
     "MAX_PIXELS",
     "READABLE_SUFFIXES",
     "REAL_FORMATS",
     "ROW_FORMATS",
     "WRITABLE",
+    "FrameChoice",
+    "Frames",
     "Image",
     "ImageInfo",
     "PixelRows",
@@ -57,8 +64,11 @@ __all__ = [
     "jpeg_luma",
     "lossy_codec",
     "not_srgb",
+    "open_frames",
+    "open_joined",
     "open_sink",
     "probe_image",
+    "read_frames",
     "read_image",
     "reduced",
     "resized",

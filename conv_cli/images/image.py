@@ -17,6 +17,9 @@ from conv_cli.notebooks import Shown
 MAX_PIXELS = 178_956_970
 """Larger images are refused from their header by default: Pillow's own limit."""
 
+_SAMPLES_A_PIXEL = 4
+"""More than so many, for each of the pixels that are allowed at most, are refused too."""
+
 NODATA = 42113
 """The tag in which GDAL keeps the value that stands for none, as text."""
 
@@ -49,6 +52,19 @@ class JpegSettings(NamedTuple):
 
     tables: tuple[tuple[int, ...], ...]
     sampling: int
+
+
+class Timing(NamedTuple):
+    """When a frame of an animation is shown.
+
+    duration : float. Milliseconds; 0 leaves it to the viewer.
+    plays : int. How often all frames are shown; 0: for ever.
+    hidden : bool. It is what programs show that know no animations, and no frame of this one.
+    """
+
+    duration: float = 0.0
+    plays: int = 0
+    hidden: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +100,8 @@ class Image(Shown):
         With what a JPEG was made, so that another can be made alike.
     zarr : ZarrLayout or None
         How a Zarr was laid out, so that another can be laid out alike, with its axes and scale.
+    timing : Timing or None
+        Of a frame of an animation.
     """
 
     pixels: NDArray[Any]
@@ -99,6 +117,7 @@ class Image(Shown):
     notes: tuple[str, ...] = ()
     jpeg: JpegSettings | None = None
     zarr: ZarrLayout | None = None
+    timing: Timing | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -221,6 +240,17 @@ class Opened(NamedTuple):
 
     info: ImageInfo
     read: Callable[[bool], Image]
+
+
+def check_samples(width: int, height: int, bands: int, max_pixels: int) -> None:
+    """Raise ImageError for an image of more pixels than allowed, or of far too many bands."""
+    check_size(width, height, max_pixels)
+    if width * height * bands > _SAMPLES_A_PIXEL * max_pixels:
+        raise ImageError(
+            f"{bands} bands of {width}x{height} are more samples than {_SAMPLES_A_PIXEL} for each "
+            f"of --max-pixels {max_pixels:,}; raise --max-pixels (in Python max_pixels) to read "
+            "them"
+        )
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from conv_cli.errors import ImageError
-from conv_cli.images import headers, pnm
+from conv_cli.images import headers, pam, pnm
 from conv_cli.images.behind import others_behind
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import SUPPORTED
@@ -41,6 +41,12 @@ _REASONS = {
 }
 
 
+_STACK = (
+    "is read as {} rows of {} pixels with {} channels, (H, W, C); take frames by --frames all, "
+    "and bring planes to this shape by numpy.moveaxis(x, 0, -1)"
+)
+_BYTES_A_PIXEL = 32
+"""Of four channels in float64."""
 # Their decoders take memory for the whole picture as soon as they are made.
 _EARLY_SIZES = {"gif": headers.gif_size, "webp": headers.webp_size}
 
@@ -63,8 +69,8 @@ def read_image(
     icons the largest, of a TIFF no preview. What is left out or changed so is said in the notes.
 
     The format is found from the content alone, but for .csv and .txt: tables of numbers, float64
-    and of one channel. A .npy file is taken as it is, (H, W) or (H, W, C) with C up to 4, without
-    opacity.
+    and of one channel. A .npy file, or the one array of a .npz, is taken as it is, (H, W) or
+    (H, W, C), without opacity.
 
     Parameters
     ----------
@@ -117,7 +123,7 @@ def file_format(path: str | os.PathLike[str]) -> str | None:
     if is_zarr(path):
         return "zarr"
     try:
-        with _stream(path) as stream:
+        with stream_of(path) as stream:
             start = stream.read(headers.SIGNATURE_BYTES)
     except (ImageError, OSError):
         return None
@@ -134,8 +140,7 @@ def _opened(
     source: Source, max_pixels: int, name: str, admit: Callable[[ImageInfo], None], windows: bool
 ) -> Iterator[Opened]:
     """Open a source; whatever goes wrong with it is told as an ImageError that names it."""
-    shown = os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else name
-    try:
+    with failures_named(shown_name(source, name)):
         if is_typed_image(source):
             yield open_typed(str(source), max_pixels)
             return
@@ -144,12 +149,24 @@ def _opened(
 
             yield _admitted(open_zarr(os.fspath(source), max_pixels, windows=windows), admit)
             return
-        with _stream(source) as stream, quiet:
-            image = _open(stream, max_pixels, admit, table_ending(source), windows)
+        with stream_of(source) as stream, quiet:
+            image = open_image(stream, max_pixels, admit, table_ending(source), windows=windows)
             admit(image.info)
             yield Opened(
                 image.info, lambda in_rows: _with_others_named(image.read(in_rows), stream)
             )
+
+
+def shown_name(source: Source, name: str) -> str:
+    """Return what errors call a source."""
+    return os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else name
+
+
+@contextmanager
+def failures_named(shown: str) -> Iterator[None]:
+    """Raise whatever goes wrong in reading as an ImageError that begins with a name."""
+    try:
+        yield
     except ImageError as error:
         raise ImageError(f"{shown}: {error}") from error
     except MemoryError as error:
@@ -171,7 +188,7 @@ def _reason(error: BaseException) -> str:
 
 
 @contextmanager
-def _stream(source: Source) -> Iterator[BinaryIO]:
+def stream_of(source: Source) -> Iterator[BinaryIO]:
     """Give a seekable stream; nothing but a regular file is opened, as others may never end."""
     if not isinstance(source, str | bytes | os.PathLike):
         yield _buffered(source)
@@ -197,11 +214,12 @@ def stream_bytes(source: BinaryIO) -> bytes:
 def _buffered(source: BinaryIO) -> BinaryIO:
     """Take all of a stream into memory, once its start looks like an image."""
     data = stream_bytes(source)
-    _identified(data[: headers.SIGNATURE_BYTES])
+    identified(data[: headers.SIGNATURE_BYTES])
     return io.BytesIO(data)
 
 
-def _identified(start: bytes) -> str:
+def identified(start: bytes) -> str:
+    """Return the format of a file that begins so, or raise ImageError."""
     if not start:
         raise ImageError("is empty; give an image")
     format = headers.identify(start)
@@ -210,18 +228,20 @@ def _identified(start: bytes) -> str:
     return format
 
 
-def _open(
+def open_image(
     stream: BinaryIO,
     max_pixels: int,
     admit: Callable[[ImageInfo], None],
     ending: str | None,
-    windows: bool,
+    *,
+    windows: bool = False,
 ) -> Opened:
+    """Read the header of the first picture in a stream."""
     start = stream.read(headers.SIGNATURE_BYTES)
     if ending is not None and headers.identify(start) is None:
         stream.seek(0)
         return open_table(stream, ending, max_pixels)
-    format = _identified(start)
+    format = identified(start)
     if format in _EARLY_SIZES and (size := _EARLY_SIZES[format](stream)) is not None:
         width, height = size
         check_size(width, height, max_pixels)
@@ -229,6 +249,19 @@ def _open(
     stream.seek(0)
     if format == "npy":
         return _open_npy(stream, max_pixels, windows)
+    if format == "npz":
+        contents = npy.only_array(stream, _BYTES_A_PIXEL * max_pixels)
+        return _open_npy(io.BytesIO(contents), max_pixels, False, format)
+    if format == "pam":
+        return pam.open_pam(stream, max_pixels)
+    if format == "hdr":
+        from conv_cli.images.hdr import open_hdr
+
+        return open_hdr(stream, max_pixels)
+    if format == "fits":
+        from conv_cli.images.fits import open_fits
+
+        return open_fits(stream, max_pixels)
     if format in ("pnm", "pfm"):
         return _open_pnm(stream, format, max_pixels, windows)
     if format == "tiff":
@@ -245,10 +278,12 @@ def _with_others_named(image: Image, stream: BinaryIO) -> Image:
     return replace(image, notes=(*image.notes, *others_behind(stream, image.format)))
 
 
-def _open_npy(stream: BinaryIO, max_pixels: int, windows: bool) -> Opened:
+def _open_npy(stream: BinaryIO, max_pixels: int, windows: bool, format: str = "npy") -> Opened:
     header = npy.read_image_header(stream)
     height, width = header.shape[:2]
-    info = ImageInfo(height, width, header.channels, False, header.dtype, "npy")
+    info = ImageInfo(height, width, header.channels, False, header.dtype, format)
+    stack = 4 < header.channels > height < width
+    notes = (_STACK.format(*header.shape),) if stack else ()
     # Bounds of 64-bit numbers are looked for among all of them, and columns first are not rows.
     plain = header.order == "C" and (header.stored.kind == "f" or header.stored.itemsize < 8)
     if windows and plain and _is_large_file(stream, height, width, max_pixels):
@@ -257,9 +292,11 @@ def _open_npy(stream: BinaryIO, max_pixels: int, windows: bool) -> Opened:
             raise ImageError("cannot be read: truncated or damaged (too few bytes for its shape)")
         finish = _as_bitmap if header.stored.kind == "b" else None
         rows = RawRows(File(stream), start, info.shape, header.stored, header.dtype, finish=finish)
-        return _in_windows(info, rows)
+        return _in_windows(info, rows, notes)
     check_size(width, height, max_pixels)
-    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format="npy"))
+    return Opened(
+        info, lambda _: Image(npy.read_pixels(stream, header), format=format, notes=notes)
+    )
 
 
 def _open_pnm(stream: BinaryIO, format: str, max_pixels: int, windows: bool) -> Opened:
@@ -283,9 +320,10 @@ def _is_large_file(stream: BinaryIO, height: int, width: int, max_pixels: int) -
     return isinstance(stream, io.BufferedReader) and by_windows(height, width, max_pixels)
 
 
-def _in_windows(info: ImageInfo, rows: RawRows) -> Opened:
+def _in_windows(info: ImageInfo, rows: RawRows, notes: tuple[str, ...] = ()) -> Opened:
     pixels = cast("NDArray[Any]", rows)  # which are as one where they are used
-    return Opened(info._replace(windowed=True), lambda _: Image(pixels, format=info.format))
+    image = Image(pixels, format=info.format, notes=notes)
+    return Opened(info._replace(windowed=True), lambda _: image)
 
 
 def _as_bitmap(values: NDArray[Any]) -> NDArray[Any]:

@@ -1,7 +1,7 @@
 """Pixels that are not in an array: read window by window, so that they are in memory once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,10 @@ class PixelRows(ABC):
         """The channels one after the other, (C, H, W)."""
         return Planes(self, tuple(range(self.channels)))
 
+    def only(self, channels: Sequence[int]) -> Any:
+        """Return some channels of them, counted from 0."""
+        return ChannelRows(self, channels)
+
     def bands(self) -> Iterator[NDArray[Any]]:
         """Yield all rows from the top down, some at a time."""
         height, width = self.shape[:2]
@@ -62,6 +66,22 @@ class PixelRows(ABC):
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return all of them."""
         return self.rows(0, self.shape[0], 0, self.shape[1]).astype(dtype or self.dtype, copy=False)
+
+
+class ChannelRows(PixelRows):
+    """Some channels of the pixels of a picture."""
+
+    def __init__(self, pixels: PixelRows, channels: Sequence[int]) -> None:
+        self._pixels, self._chosen = pixels, list(channels)
+        size, count = pixels.shape[:2], len(self._chosen)
+        self.shape = size if count == 1 else (*size, count)
+        self.dtype, self.like_array = pixels.dtype, pixels.like_array
+
+    def rows(self, first: int, stop: int, left: int, right: int) -> NDArray[Any]:
+        """Return a copy of some rows from column ``left`` to before ``right``."""
+        values = self._pixels.rows(first, stop, left, right)
+        values = values[..., None] if values.ndim == 2 else values
+        return values[..., self._chosen[0]] if len(self._chosen) == 1 else values[..., self._chosen]
 
 
 class PictureRows(PixelRows):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from conv_cli.errors import ImageError
-from conv_cli.images import metadata, pnm
+from conv_cli.images import metadata, pam, pnm
 from conv_cli.images.codecs import jpeg_options
 from conv_cli.images.formats import (
     ARRAY_FORMATS,
@@ -170,12 +170,15 @@ def open_sink(
         sink = _RawSink(stream, image, npy.head_of(image.pixels), dtype)
     elif format in ("pgm", "ppm", "pnm"):
         sink = _RawSink(stream, image, pnm.head_of(image.pixels), dtype.newbyteorder(">"))
+    elif format == "pam":
+        head = pam.head_of(image.pixels, image.alpha)
+        sink = _RawSink(stream, image, head, dtype.newbyteorder(">"))
     elif format == "tiff" and large:
         from conv_cli.images import tiff, tiff_rows
 
         tags = tiff.describing_tags(image)
         sink = tiff_rows.TiffRowsSink(stream, image, tags, compress=compress)
-    elif format == "tiff" and uses_extra(format, dtype, image.channels):
+    elif format == "tiff" and uses_extra(format, dtype, image.channels, image.alpha):
         sink = _DeepTiffSink(stream, image, 9 if compress else 1)
     else:
         sink = _WholeSink(stream, image, format, _Effort(compress, quality))

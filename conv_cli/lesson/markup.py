@@ -1,8 +1,6 @@
 """The pieces of a lesson's page: formulas, pictures, commands, tables, as HTML."""
 
-import base64
 import html
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.colormaps import diverging
-from conv_cli.images import encode_image
+from conv_cli.report.embedding import data_uri
 
 _LEAST_SHOWN = 200
 """Columns of a picture below which its pixels are drawn larger."""
@@ -81,12 +79,9 @@ def indexed(letter: str, *indices: str) -> str:
 
 def figure(pixels: npt.NDArray[np.uint8], caption: str, alt: str) -> str:
     """Return a picture (H, W) or (H, W, 3) with its caption; alt is for those who cannot see it."""
-    stream = io.BytesIO()
-    encode_image(stream, pixels, "png")
-    data = base64.b64encode(stream.getvalue()).decode()
     kind = ' class="small"' if pixels.shape[1] < _LEAST_SHOWN else ""
     return (
-        f'<figure{kind}><img src="data:image/png;base64,{data}" width="{pixels.shape[1]}" '
+        f'<figure{kind}><img src="{data_uri(pixels)}" width="{pixels.shape[1]}" '
         f'height="{pixels.shape[0]}" alt="{html.escape(alt)}"><figcaption>{caption}</figcaption>'
         "</figure>"
     )

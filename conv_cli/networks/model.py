@@ -11,7 +11,7 @@ from conv_cli.correlation.params import Pair
 from conv_cli.errors import ConvError, ModelError
 from conv_cli.io.json import json_shown
 from conv_cli.kernels.kernel import Kernel, common_frame
-from conv_cli.kernels.learned import require_plain
+from conv_cli.kernels.learned import require_one, require_plain
 from conv_cli.kernels.spec import load_kernels
 from conv_cli.layers import params_of
 from conv_cli.networks.convolution import Convolution
@@ -254,6 +254,7 @@ def _is_matrix(spec: Any) -> bool:
 def _kernels(spec: object, place: Place) -> list[Kernel]:
     if isinstance(spec, str):
         kernels = load_kernels(spec)
+        require_one(kernels)
         require_plain(kernels)
         return kernels
     return [Kernel(place.tensor(spec, "kernel", 2))]

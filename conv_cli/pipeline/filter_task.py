@@ -1,7 +1,7 @@
 """Filters as a task of a run, and the pixels that a map has."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -23,11 +23,13 @@ from conv_cli.images import (
     Sink,
     can_hold,
     not_srgb,
+    open_joined,
     open_sink,
     window_pixels,
 )
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.parallel.processes import Progress
+from conv_cli.pipeline.chosen import beside
 from conv_cli.pipeline.feature_map import (
     ArraySink,
     Range,
@@ -47,6 +49,7 @@ from conv_cli.pipeline.filter import (
 from conv_cli.pipeline.jobs import Destination, Job, Output
 from conv_cli.pipeline.looks import Look, Reduced, ThinSink, image_look, map_look, seen, signed
 from conv_cli.pipeline.run import Made, Write
+from conv_cli.pipeline.weights import nodata_note
 
 Array = npt.NDArray[Any]
 LayerChoice = Literal["all", "last"] | int
@@ -64,6 +67,8 @@ def pixels_of(
     format: str,
     to: Destination,
     values: Array | None = None,
+    *,
+    joined: bool = False,
 ) -> tuple[np.dtype[Any], Range]:
     """Return the dtype of a map's pixels and the range that makes them.
 
@@ -71,6 +76,7 @@ def pixels_of(
     channels, alpha : int, bool. Of the map.
     format : str. Of the output.
     values : ndarray, optional. Tell, in an error, what white may be.
+    joined : bool. The map is one frame of several in a file.
 
     Raises ImageError if the format does not hold them, or floats need to be told what white is.
     """
@@ -88,7 +94,7 @@ def pixels_of(
     mode = chosen or Range("raw" if made.kind == "f" else "clip")
     whole = made if format in FLOAT_FORMATS or to.depth else np.dtype(np.uint8)
     require_white(units, whole, mode, to.white, values)
-    can_hold(format, made, channels, alpha)
+    can_hold(format, made, channels, alpha, joined=joined)
     return made, mode
 
 
@@ -167,11 +173,7 @@ class FilterTask(NamedTuple):
         nodata = nodata_of(image, self.rule)
         if self.rule.nodata is not None or nodata is None:
             return light
-        value = f"{nodata:g}"
-        return (
-            *light,
-            f"pixels of {value} have no value, as its GDAL_NODATA says (--nodata {value})",
-        )
+        return (*light, nodata_note(nodata))
 
     def maps(
         self, image: Image, outputs: Sequence[Output], progress: Progress
@@ -194,7 +196,12 @@ class FilterTask(NamedTuple):
         if self.to.colormap is not None and not keeps_floats(image.dtype, output.format, self.to):
             return self._coloured(image, output, values)
         shape = output_shape(image, self.rule, output.kernels[0])
-        dtype, mode = pixels_of(image.dtype, shape[2], image.alpha, output.format, self.to, values)
+        dtype, mode = pixels_of(
+            image.dtype, shape[2], image.alpha, output.format, self.to, values,
+            joined=output.joined,
+        )  # fmt: skip
+        if beside(image, self.rule.only, opaque=True):  # which no range makes whole numbers of
+            require_white(image.dtype, dtype, Range("clip"), self.to.white, values)
         return Form(self.rule, shape[:2] if shape[2] == 1 else shape, dtype, mode)
 
     def _coloured(self, image: Image | ImageInfo, output: Output, values: Array | None) -> Form:
@@ -204,7 +211,9 @@ class FilterTask(NamedTuple):
         channels = 3 + image.alpha
         wide = image.dtype.kind != "f" and image.dtype.itemsize > 2
         to = self.to if wide else self.to._replace(depth="8")
-        _, mode = pixels_of(image.dtype, channels, image.alpha, output.format, to, values)
+        _, mode = pixels_of(
+            image.dtype, channels, image.alpha, output.format, to, values, joined=output.joined
+        )
         scale, mode = colour_scale(self.to.colormap, mode, image.dtype, self.to.white)
         shape = (*output_shape(image, rule, output.kernels[0])[:2], channels)
         return Form(rule, shape, np.dtype(np.uint8), mode, scale)
@@ -224,7 +233,7 @@ class FilterTask(NamedTuple):
         output: Output,
         progress: Progress,
         pictured: Look | None,
-        stream: BinaryIO | None,
+        stream: BinaryIO | Path | None,
     ) -> Made:
         """Filter an image into a stream, if there is one, and look at its map for a sheet."""
         if pictured is None:
@@ -241,14 +250,9 @@ class FilterTask(NamedTuple):
     ) -> Made:
         """Filter an image into a stream, whose rows are written while the next are computed."""
         form = self._form(image, output)
-        described = replace(image, pixels=np.broadcast_to(np.zeros((), form.dtype), form.shape))
-        if form.scale is not None:
-            described = replace(described, icc=None)  # it may be one of grey
-        if (nodata := nodata_of(image, self.rule)) is not None:
-            described = described.with_nodata(float(value_in(form.dtype, nodata)))
-        if image.zarr is not None:
-            layout = image.zarr.moved(place_of(self.rule, output.kernels[0]))
-            described = replace(described, zarr=layout)
+        described = self._described(
+            image, output, form, np.broadcast_to(np.zeros((), form.dtype), form.shape)
+        )
         sink: Sink | ArraySink
         notes: tuple[str, ...]
         if stream is None:
@@ -295,6 +299,54 @@ class FilterTask(NamedTuple):
         form = shape[:2] if shape[2] == 1 else shape
         plan = done.plan
         return Made(form, real.name, done.statistics, (), plan.strategy, plan.reason), look
+
+    def _described(self, image: Image, output: Output, form: Form, pixels: Array) -> Image:
+        """Return the pixels of a map with what describes the image."""
+        described = replace(image, pixels=pixels)
+        if form.scale is not None:
+            described = replace(described, icc=None)  # it may be one of grey
+        if (nodata := nodata_of(image, self.rule)) is not None:
+            described = described.with_nodata(float(value_in(form.dtype, nodata)))
+        if image.zarr is not None:
+            layout = image.zarr.moved(place_of(self.rule, output.kernels[0]))
+            described = replace(described, zarr=layout)
+        return described
+
+    def joined(
+        self, images: Iterable[tuple[int, Image]], count: int, output: Output, stream: BinaryIO
+    ) -> list[Made]:
+        """Filter frames, each with its number, into one file; one is in memory at a time."""
+        to, made = self.to, list[Made]()
+        file = open_joined(stream, output.format, count, compress=to.compress, quality=to.quality)
+        for number, image in images:
+            try:
+                one, pixels = self._frame(image, output)
+                notes = file.add(pixels)
+                if to.look_side and not made:  # a sheet shows the first
+                    pictured = image_look("input", self._pictured(image), to.look_side, to.white)
+                    _, look = self._looked_at(image, output, lambda _: None)
+                    one = one._replace(looks=(pictured, look))
+            except ConvError as error:
+                raise ImageError(f"frame {number}: {error}") from error
+            made.append(one._replace(notes=(*one.notes, *notes), frame=number))
+        file.finish()
+        return made
+
+    def _frame(self, image: Image, output: Output) -> tuple[Made, Image]:
+        """Filter one frame of several; return what is said of its map, and the map."""
+        form = self._form(image, output)
+        rows = ArraySink(form.shape[0])
+        result = filter_strips(
+            image, form.rule, output.kernels, form.dtype, form.mode, rows, scale=form.scale
+        )
+        statistics, plan = result.statistics, result.plan
+        values = (_VALUES,) if self.to.colormap is not None and form.scale is None else ()
+        made = Made(
+            form.shape, form.dtype.name, statistics,
+            (*image.notes, *self.notes(image), *values), plan.strategy, plan.reason,
+            pictures=self._pictures(image, output, statistics) if self.to.show else (),
+        )  # fmt: skip
+        return made, self._described(image, output, form, rows.pixels)
 
     def _pictured(self, image: Image) -> Image:
         """Return what of an image is looked at: that of which its map is."""

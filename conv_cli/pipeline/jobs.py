@@ -8,19 +8,24 @@ import unicodedata
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, overload
 
 from conv_cli.colormaps import ColormapName
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import (
+    FIRST,
     FORMATS,
+    JOINED_FORMATS,
     READABLE_SUFFIXES,
     WRITABLE,
+    FrameChoice,
     file_format,
     format_of,
     format_of_start,
     is_zarr,
+    open_frames,
 )
 from conv_cli.io.matrix import is_typed, parse_matrix
 from conv_cli.io.tables import ENDINGS
@@ -44,12 +49,20 @@ class Input(NamedTuple):
         given.
     error : str or None. Why it cannot be read, or give no result, if that is known already.
     format : str or None. What its results are written as, where that is its own.
+    frames : sequence of int or None. The frames that are read, counted from 1, if that was asked.
+    frame_count : int. How many it has.
     """
 
     path: str
     folder: Path = Path()
     error: str | None = None
     format: str | None = None
+    frames: Sequence[int] | None = None
+    frame_count: int = 1
+
+    def frame_name(self, number: int) -> str:
+        """Return the number of a frame as it stands in names: all of a file are equally long."""
+        return f"{number:0{len(str(self.frame_count))}}"
 
     @property
     def is_typed(self) -> bool:
@@ -122,7 +135,8 @@ class Output(NamedTuple):
 
     What a search finds is "hits", which have no path, "framed" or "heat": ``kind`` says which.
 
-    ``path`` is None where it is not written.
+    ``path`` is None where it is not written. ``frame`` is the number of the frame that it is made
+    of, if that was asked for; ``joined`` says that all frames go to one file.
     """
 
     path: str | None
@@ -132,6 +146,8 @@ class Output(NamedTuple):
     layer: int | None = None
     channel: int | None = None
     kind: str = "map"
+    frame: int | None = None
+    joined: bool = False
 
 
 class Job(NamedTuple):
@@ -150,6 +166,11 @@ class Job(NamedTuple):
     def folder(self) -> Path:
         """Where its results go, if that is one folder."""
         return Path(self.stem).parent
+
+    def of_frame(self, number: int) -> "Job":
+        """Return what is to be made of one frame alone."""
+        outputs = tuple(each for each in self.outputs if each.frame == number)
+        return self._replace(outputs=outputs, stem=f"{self.stem}.{self.source.frame_name(number)}")
 
 
 class Jobs(Sequence[Job]):
@@ -282,6 +303,50 @@ def with_own_formats(inputs: Iterable[Input], stdin: BinaryIO) -> Iterator[Input
             )
 
 
+def with_frames(
+    inputs: Iterable[Input], choice: FrameChoice, piped: bytes, max_pixels: int
+) -> Iterator[Input]:
+    """Yield the images with the numbers of the frames that are meant.
+
+    piped : bytes. What stdin has given. An image without such a frame gives no result.
+    """
+    for source in inputs:
+        if source.error is not None:
+            yield source
+            continue
+        try:
+            stream = BytesIO(piped) if source.path == STDIO else source.path
+            with open_frames(stream, choice, max_pixels=max_pixels) as frames:
+                chosen, count = frames.chosen(choice), frames.count
+        except ConvError as error:
+            yield source._replace(error=str(error))
+        else:
+            yield source._replace(frames=chosen, frame_count=count)
+
+
+def has_several_files(inputs: Sequence[Input], to: Destination) -> bool:
+    """Tell whether the frames of a single image go to files of their own, as their names say."""
+    if not to.single or to.output in (None, STDIO):
+        return False
+    if "{frame" in to.name and not is_image_name(str(to.output)):
+        return True
+    source = inputs[0]
+    several = source.frames is not None and len(source.frames) > 1
+    return several and not _is_joined(source, _located(source, "", 1, to)[1], to)
+
+
+def _is_joined(source: Input, format: str, to: Destination) -> bool:
+    """Tell whether the frames of an image go to one file: they do where it can hold them.
+
+    Not where names tell them apart.
+    """
+    if source.frames is None or to.output is None or format not in JOINED_FORMATS:
+        return False
+    apart = to.makes_folders and "{frame" in to.name
+    # A GIF of one frame has colours as those of several have.
+    return not apart and (len(source.frames) > 1 or format == "gif")
+
+
 def _typed_stem(text: str) -> str:
     """Return a typed matrix as part of a file name; a long one by a digest."""
     import hashlib
@@ -352,14 +417,22 @@ def filter_jobs(
             "folder, or --combine the maps"
         )
     if to.makes_folders:
-        _require_folder(to, len(inputs) * len(maps), ", or --combine the maps of a single image")
+        counts = (
+            [1] if isinstance(inputs, ListedInputs) else [len(s.frames or FIRST) for s in inputs]
+        )
+        way = ", or --combine the maps of a single image"
+        if max(counts) > 1:
+            way = ", with --name '{stem}.{frame}.{kernel}{ext}'"
+        results = max(sum(counts), len(inputs)) * len(maps)
+        _require_folder(to, results, way)
     jobs = Jobs(inputs, partial(_filter_job, maps=tuple(maps), to=to))
     if to.output is not None:
         _refuse_collisions(
             lambda: (
-                (str(_located(source, name, index, to)[0]), source, f" with {name}")
+                (str(output.path), source, _detail(output, source))
                 for source in inputs
                 for index, (name, _) in enumerate(maps, 1)
+                for output in _frame_outputs(source, name, (), index, to)
             )
         )
     return jobs
@@ -370,10 +443,32 @@ def _filter_job(
 ) -> Job:
     """Return what kernels make of an image."""
     outputs = (
-        Output(*_located(source, name, index, to), name, kernels)
+        output
         for index, (name, kernels) in enumerate(maps, 1)
+        for output in _frame_outputs(source, name, kernels, index, to)
     )
     return Job(source, tuple(outputs))
+
+
+def _frame_outputs(
+    source: Input, name: str, kernels: tuple[Kernel, ...], index: int, to: Destination
+) -> Iterator[Output]:
+    """Yield the maps that a kernel makes of the frames of an image, or the one file of them all."""
+    path, format = _located(source, name, index, to)
+    if source.frames is None:
+        yield Output(path, format, name, kernels)
+    elif _is_joined(source, format, to):
+        yield Output(path, format, name, kernels, joined=True)
+    else:
+        for frame in source.frames:
+            path, format = _located(source, name, index, to, frame)
+            yield Output(path, format, name, kernels, frame=frame)
+
+
+def _detail(output: Output, source: Input) -> str:
+    """Return what tells a result from others of the same image."""
+    several = output.frame is not None and source.frame_count > 1
+    return f" with {output.kernel}" + (f", frame {output.frame}" if several else "")
 
 
 def network_jobs(inputs: Sequence[Input], to: Destination) -> Jobs:
@@ -456,7 +551,9 @@ def _require_folder(to: Destination, count: int, otherwise: str) -> None:
         raise ConvError(f"{folder}: {what}; give a folder, as {folder.stem}/{otherwise}")
 
 
-def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[str | None, str]:
+def _located(
+    source: Input, kernel: str, index: int, to: Destination, frame: int = 1
+) -> tuple[str | None, str]:
     """Return the path of a result, and its format."""
     if to.output is None:
         return None, to.format or ("npy" if is_table(source.path) else _DEFAULT_FORMAT)
@@ -467,7 +564,7 @@ def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[s
     elif to.single:
         path = to.output
     else:
-        path = _joined(to.output, source.folder, _file_name(source, kernel, index, to))
+        path = _joined(to.output, source.folder, _file_name(source, kernel, index, to, frame))
     if to.format == SAME:
         return path, source.format or _DEFAULT_FORMAT
     if to.format or path == STDIO or (not to.single and to.name.endswith("{ext}")):
@@ -487,13 +584,13 @@ def is_table(name: str) -> bool:
     return is_typed(name) or Path(name).suffix.lower() in ENDINGS
 
 
-def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
+def _file_name(source: Input, kernel: str, index: int, to: Destination, frame: int) -> str:
     try:
-        name = to.name.format_map(_Fields(source, kernel, index, to))
+        name = to.name.format_map(_Fields(source, kernel, index, to, frame))
     except (KeyError, IndexError, ValueError, AttributeError):
         raise ConvError(
             f"--name {to.name!r}: is no template; use {{stem}}, {{suffix}}, {{dir}}, {{kernel}}, "
-            "{ext} and {index}"
+            "{ext}, {index} and {frame}"
         ) from None
     if os.sep not in name and name not in ("", ".", ".."):
         return name
@@ -506,8 +603,9 @@ def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
 class _Fields(dict[str, str | int]):
     """What a template of names may hold, made when it is asked for."""
 
-    def __init__(self, source: Input, kernel: str, index: int, to: Destination) -> None:
+    def __init__(self, source: Input, kernel: str, index: int, to: Destination, frame: int) -> None:
         super().__init__(index=index)
+        self._frame = frame
         self._source, self._kernel, self._to = source, kernel, to
 
     def __missing__(self, field: str) -> str:
@@ -523,6 +621,8 @@ class _Fields(dict[str, str | int]):
             return source.suffix
         if field == "dir":
             return source.folder_name
+        if field == "frame":
+            return source.frame_name(self._frame)
         raise KeyError(field)
 
 
@@ -575,6 +675,11 @@ def _refuse_collisions(claims: Callable[[], Iterable[Claim]]) -> None:
         if place == number:
             continue  # another name has that hash
         way = _way_apart(first, source) if detail else "use separate output folders"
+        if ", frame " in detail and first.path == source.path:
+            way = (
+                "name them with their frame, as with --name '{stem}.{frame}.{kernel}{ext}', or "
+                "write one file of all, as --format tif, gif, png or webp"
+            )
         raise ConvError(
             f"{path}: would be made twice, of {first.path}{other} and of {source.path}{detail}; "
             f"{way}"

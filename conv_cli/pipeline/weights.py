@@ -10,6 +10,7 @@ from conv_cli.borders import Border, Places, Windows, window_of
 from conv_cli.colors import missing, to_gray, weigh, white
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import Image, ImageInfo, PixelRows, read_image
+from conv_cli.pipeline.feature_map import value_in
 
 Array = npt.NDArray[Any]
 Pointwise = Callable[[Array], Array]
@@ -99,6 +100,22 @@ def _mask_pixels(name: str, max_pixels: int) -> "Array | PixelRows":
     return read_mask(name, max_pixels, windows=True).pixels
 
 
+def nodata_in(image: Image, given: float | None) -> float | None:
+    """Return what stands for no value in an image: what is given, or what it says itself.
+
+    None, too, where its pixels cannot be that.
+    """
+    value = image.nodata if given is None else given
+    if value is None or image.dtype.kind == "f" or value_in(image.dtype, value) == value:
+        return value
+    return None
+
+
+def nodata_note(value: float) -> str:
+    """Say that a file names the value that stands for none."""
+    return f"pixels of {value:g} have no value, as its GDAL_NODATA says (--nodata {value:g})"
+
+
 class Weighting(NamedTuple):
     """What the weight of a pixel is made of, for one image.
 
@@ -107,6 +124,7 @@ class Weighting(NamedTuple):
     opacity : bool. There is one more channel, by which the others count.
     mask : Mask or None
     nodata : float or None. What stands for no value; it counts colour by colour.
+    apart : bool. The weight is told for every colour, as each has a kernel of its own.
     """
 
     colours: int
@@ -114,6 +132,7 @@ class Weighting(NamedTuple):
     opacity: bool = False
     mask: Mask | None = None
     nodata: float | None = None
+    apart: bool = False
 
     def is_needed(self, image: Image, *, beyond: bool) -> bool:
         """Tell whether some pixel counts less than another; ``beyond``: those of the border do."""
@@ -170,7 +189,7 @@ class WeightedPixels:
             if len(colours) != len(none):  # grey of several
                 none = np.logical_or.reduce(none, axis=0, keepdims=True)
             share = share * ~none
-        return weigh(colours, share)
+        return weigh(colours, self._told(colours, share))
 
     def border(self, border: Border) -> Array:
         """Return the constant of a border, (N, 1, 1, 1): of full weight, its opacity as it says."""
@@ -181,7 +200,11 @@ class WeightedPixels:
         share = self._opacity(pixel)
         if self._weighting.nodata is not None:
             share = np.broadcast_to(share, colours.shape)
-        return weigh(colours, share)
+        return weigh(colours, self._told(colours, share))
+
+    def _told(self, colours: Array, share: Array) -> Array:
+        """Return the weight as it is told: once, or for every colour."""
+        return np.broadcast_to(share, colours.shape) if self._weighting.apart else share
 
     def _opacity(self, tile: Array) -> Array:
         """Return the opacity 0..1 of a tile, (1, 1, h, w), or a 1 that stands for it."""
