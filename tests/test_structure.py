@@ -113,6 +113,7 @@ def test_no_module_imports_itself_by_a_detour_lazy_or_not():
         ("click", "cli"),
         ("PIL", "images"),
         ("tifffile", "images"),
+        ("zarr", "images"),
         ("onnx", "networks"),
         ("distributed", "parallel"),
     ],

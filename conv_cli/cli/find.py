@@ -12,6 +12,7 @@ from conv_cli.cli.options import (
     BatchOptions,
     Telling,
     batch_options,
+    files_from_option,
     recursive_option,
     telling_options,
 )
@@ -66,7 +67,7 @@ class SpanType(click.ParamType):
 
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("pattern")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("images", nargs=-1, metavar="IMAGES...")
 @click.option(
     "--threshold",
     type=NumberType(at_least=-1, at_most=1, example="0.8"),
@@ -146,6 +147,7 @@ class SpanType(click.ParamType):
 )
 @sheet_option("Every image with its hits framed, and its scores")
 @recursive_option
+@files_from_option
 @batch_options
 @telling_options
 def find(
@@ -164,6 +166,7 @@ def find(
     heatmap: str | None,
     sheet: str | None,
     recursive: bool,
+    files_from: str | None,
     batch: BatchOptions,
     telling: Telling,
 ) -> int:
@@ -189,10 +192,13 @@ def find(
     rule = SearchRule(
         values, weights, channels == "gray", threshold, false_alarms, limit, overlap, scale, rotate
     )
-    inputs = found_inputs(images, recursive, output or heatmap)
+    inputs = found_inputs(images, recursive, output or heatmap, files_from)
     if not inputs:
         return boundary.NOTHING
-    framed, heat = (_destination(path, images, batch) for path in (output, heatmap))
+    framed, heat = (
+        _destination(path, images, batch, listed=files_from is not None)
+        for path in (output, heatmap)
+    )
     jobs = find_jobs(inputs, framed, heat)
     given = [to for to in (framed, heat) if to]
     to = given[0] if given else Destination(None, force=batch.force)
@@ -222,7 +228,7 @@ def _check(output: str | None, heatmap: str | None, batch: BatchOptions) -> None
 
 
 def _destination(
-    path: str | None, images: tuple[str, ...], batch: BatchOptions
+    path: str | None, images: tuple[str, ...], batch: BatchOptions, *, listed: bool
 ) -> "Destination | None":
     from conv_cli.pipeline.jobs import Destination, is_single
 
@@ -232,7 +238,7 @@ def _destination(
         path,
         force=batch.force,
         skip_existing=batch.skip_existing,
-        single=is_single(path, images, 1),
+        single=not listed and is_single(path, images, 1),
     )
 
 

@@ -276,11 +276,13 @@ def _scripted(found: "Fit", tool: str | None, before: "Image", after: "Image") -
 
 def _marked(name: str, region: tuple[int, int, int, int] | None, max_pixels: int) -> "Marked":
     """Return what a mask leaves out, of a region of the pictures if there is one."""
+    import numpy as np
+
     from conv_cli.fitting.left_out import Marked
     from conv_cli.pipeline.weights import read_mask
 
     mask = read_mask(name, max_pixels)
-    pixels = mask.pixels
+    pixels = np.asarray(mask.pixels)
     if region is not None:
         row, column, height, width = region
         pixels = pixels[row : row + height, column : column + width]

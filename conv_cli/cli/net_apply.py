@@ -14,6 +14,7 @@ from conv_cli.cli.options import (
     Telling,
     batch_options,
     file_format_option,
+    files_from_option,
     frames_option,
     mask_option,
     nodata_option,
@@ -45,7 +46,7 @@ Examples
 
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("model")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("images", nargs=-1, metavar="IMAGES...")
 @click.option(
     "-o",
     "--output",
@@ -66,6 +67,7 @@ Examples
 @file_format_option
 @frames_option
 @recursive_option
+@files_from_option
 @batch_options
 @telling_options
 def apply(
@@ -80,6 +82,7 @@ def apply(
     file_format: str | None,
     frames: "FrameChoice | None",
     recursive: bool,
+    files_from: str | None,
     batch: BatchOptions,
     telling: Telling,
 ) -> int:
@@ -113,7 +116,7 @@ def apply(
         skip_existing=batch.skip_existing,
     )
     weights = read_mask(mask, batch.max_pixels) if mask else None
-    inputs = found_inputs(images, recursive, output)
+    inputs = found_inputs(images, recursive, output, files_from)
     if not inputs:
         return boundary.NOTHING
     piped = None

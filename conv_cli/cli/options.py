@@ -161,6 +161,11 @@ file_format_option = click.option(
 recursive_option = click.option(
     "-r", "--recursive", is_flag=True, help="Take the images of whole folder trees."
 )
+files_from_option = click.option(
+    "--files-from",
+    metavar="FILE",
+    help="Read more names of images from FILE, one a line or ended by NUL; - for stdin.",
+)
 max_pixels_option = click.option(
     "--max-pixels",
     type=IntRange(1),

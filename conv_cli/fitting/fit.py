@@ -33,6 +33,7 @@ from conv_cli.fitting.pairs import (
 from conv_cli.fitting.quantised import Coded
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.search import Found, Settings, Watch, by_descent, search, stated
+from conv_cli.fitting.stored import StoredImage, planes_of
 from conv_cli.fitting.telling import decibels, flat, together, told
 from conv_cli.fitting.verdict import SURE
 
@@ -193,19 +194,21 @@ def _fit(
     stride: Size,
     outs: Sequence[LeftOut | None],
 ) -> Fit:
-    level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
+    level = level_of(afters) if all(_dtype(y).kind in "ui" for y in afters) else 1
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
 
     def apart(way: Channels, settings: Settings, reach: int) -> tuple[Fit, int]:
         """Return the fit of pixels that windows of some reach lie between."""
-        planes = [
-            prepared(
-                before, after, mixed=way == "mix", name=name, level=level, stride=stride,
+        make = [
+            partial(
+                prepared, before, after, mixed=way == "mix", name=name, level=level, stride=stride,
                 left_out=out, reach=reach,
             )
             for before, after, name, out in zip(befores, afters, names, outs, strict=True)
         ]  # fmt: skip
-        _check_alike(planes, [np.asarray(after).dtype for after in afters], way)
+        in_files = any(isinstance(images[0], StoredImage) for images in (befores, afters))
+        planes = planes_of(make) if in_files else [each() for each in make]
+        _check_alike(planes, [_dtype(after) for after in afters], way)
         if settings.most is not None:
             planes = [[pair.middle(settings.most) for pair in pairs] for pairs in planes]
         if way == "each":
@@ -298,6 +301,11 @@ def _each(
         rows, columns = (max(fit.size[axis] for fit in fits) for axis in (0, 1))
         fits = each(settings._replace(size=(rows, columns)))
     return together(fits, planes[0])
+
+
+def _dtype(image: Any) -> np.dtype[Any]:
+    """Return the dtype of an image, which one that is stored knows without being read."""
+    return image.dtype if isinstance(image, StoredImage) else np.asarray(image).dtype
 
 
 def _several(images: Any) -> bool:

@@ -60,6 +60,7 @@ FORMATS = {
     "ico": Format("ICO", (".ico",)),
     "npy": Format(".npy", (".npy",)),
     "npz": Format(".npz", (".npz",)),
+    "zarr": Format("Zarr", (".zarr",)),
     "csv": Format(".csv", (".csv",)),
     "txt": Format(".txt", (".txt",)),
 }
@@ -67,9 +68,14 @@ FORMATS = {
 TABLE_FORMATS = frozenset(ending.removeprefix(".") for ending in ENDINGS)
 """Text: every dtype of one channel."""
 
-ARRAY_FORMATS = frozenset({"npy", "npz"}) | TABLE_FORMATS
+ARRAY_FORMATS = frozenset({"npy", "npz", "zarr"}) | TABLE_FORMATS
 """Formats that hold every dtype, and no meaning."""
 
+REAL_FORMATS = ARRAY_FORMATS - {"zarr"}
+"""Formats that results are written to as floats, if nothing else is said."""
+
+ROW_FORMATS = frozenset({"png", "tiff", "npy", "zarr", "pgm", "ppm", "pnm"})
+"""Formats whose rows can be written as they come, so that no picture is in memory."""
 JOINED_FORMATS = frozenset({"tiff", "gif", "png", "webp"})
 """Formats that one file of several pages or frames is written in."""
 
@@ -98,7 +104,7 @@ WRITABLE = {
 
 SUPPORTED = (
     "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, PAM, TGA, JPEG 2000, AVIF, ICO, Radiance HDR, "
-    "FITS, .npy or .npz"
+    "FITS, Zarr, .npy or .npz"
 )
 
 
@@ -129,6 +135,8 @@ def can_hold(
         known = ", ".join(dict.fromkeys(WRITABLE.values()))
         raise ImageError(f"{format!r} is no format that can be written; use one of {known}")
     if format in ARRAY_FORMATS:
+        if format == "zarr":
+            require_zarr()
         if format in TABLE_FORMATS and channels > 1:
             raise ImageError(
                 f".{format} holds one channel, not {channels}; use --channels grey, or write .npy"
@@ -159,6 +167,16 @@ def has_tiff_extra() -> bool:
     from importlib.util import find_spec
 
     return find_spec("tifffile") is not None
+
+
+def require_zarr() -> None:
+    """Raise ImageError if the zarr extra is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("zarr") is None:
+        raise ImageError(
+            "Zarr needs the zarr extra: pip install 'conv-cli[zarr]', in a clone '.[zarr]'"
+        )
 
 
 def describe(dtype: str, channels: int) -> str:

@@ -4,12 +4,14 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from conv_cli.errors import ImageError
+from conv_cli.images.sources import PixelRows
+from conv_cli.images.zarr_layout import ZarrLayout
 from conv_cli.notebooks import Shown
 
 MAX_PIXELS = 178_956_970
@@ -71,7 +73,7 @@ class Image(Shown):
 
     Attributes
     ----------
-    pixels : ndarray, shape (H, W) for one channel, else (H, W, C)
+    pixels : ndarray or PixelRows, shape (H, W) for one channel, else (H, W, C)
         In the file's own units: uint8 0–255, uint16 0–65535, int32, uint32, float32 or float64;
         .npy files have other dtypes too. Colours are RGB.
     alpha : bool
@@ -96,6 +98,8 @@ class Image(Shown):
         What a user must be told: frames left out, profiles dropped.
     jpeg : JpegSettings or None
         With what a JPEG was made, so that another can be made alike.
+    zarr : ZarrLayout or None
+        How a Zarr was laid out, so that another can be laid out alike, with its axes and scale.
     timing : Timing or None
         Of a frame of an animation.
     """
@@ -112,6 +116,7 @@ class Image(Shown):
     uncarried: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     jpeg: JpegSettings | None = None
+    zarr: ZarrLayout | None = None
     timing: Timing | None = None
 
     @property
@@ -125,6 +130,11 @@ class Image(Shown):
         return self.pixels.dtype
 
     @property
+    def windowed(self) -> bool:
+        """Whether the pixels are left in the file, and read window by window."""
+        return isinstance(self.pixels, PixelRows) and self.pixels.like_array
+
+    @property
     def channels(self) -> int:
         """How many there are, opacity among them."""
         return 1 if self.pixels.ndim == 2 else self.pixels.shape[2]
@@ -132,6 +142,8 @@ class Image(Shown):
     @property
     def planes(self) -> NDArray[Any]:
         """The channels one after the other, (C, H, W): a view of the pixels."""
+        if isinstance(self.pixels, PixelRows) and self.pixels.like_array:
+            return cast("NDArray[Any]", self.pixels.planes)  # which are indexed as an array is
         pixels = np.asarray(self.pixels)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -169,7 +181,10 @@ class Image(Shown):
                 f"{name} {row},{column},{height}x{width} reaches beyond its {rows} rows and "
                 f"{columns} columns; choose a window inside"
             )
-        part = np.asarray(self.pixels)[row : row + height, column : column + width]
+        if isinstance(self.pixels, PixelRows):
+            part = self.pixels.rows(row, row + height, column, column + width)
+        else:
+            part = self.pixels[row : row + height, column : column + width]
         return replace(self, pixels=np.ascontiguousarray(part))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
@@ -180,7 +195,10 @@ class Image(Shown):
 
 
 class ImageInfo(NamedTuple):
-    """What reading an image would give, told from its header: `Image` without the pixels."""
+    """What reading an image would give, told from its header: `Image` without the pixels.
+
+    ``windowed`` says that they are left in the file, and read window by window.
+    """
 
     height: int
     width: int
@@ -188,6 +206,7 @@ class ImageInfo(NamedTuple):
     alpha: bool
     dtype: np.dtype[Any]
     format: str
+    windowed: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -202,7 +221,12 @@ class ImageInfo(NamedTuple):
 
     @property
     def decoding_bytes(self) -> int:
-        """Memory that reading takes: the pixels, Pillow's own of four bytes each, the codec's."""
+        """Memory that reading takes: the pixels, Pillow's own of four bytes each, the codec's.
+
+        Windows take none to speak of.
+        """
+        if self.windowed:
+            return 0
         own = 4 if self.channels > 1 else self.dtype.itemsize
         codec = _CODEC_BYTES.get(self.format, 0) * self.channels
         return self.nbytes + self.height * self.width * (own + codec)

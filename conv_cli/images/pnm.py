@@ -49,6 +49,17 @@ class Header(NamedTuple):
         return self.height * row * (1 if self.kind == "4" else self.dtype.itemsize)
 
     @property
+    def stored(self) -> np.dtype[Any]:
+        """Of whole bytes in the file."""
+        if self.kind in "fF":
+            return np.dtype("<f4" if self.top < 0 else ">f4")
+        return self.dtype.newbyteorder(">")
+
+    def finish(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return pixels of some values that lie in the file as whole bytes."""
+        return values.astype(np.float32) if self.kind in "fF" else _scaled(values, self)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Of the pixels as they are read."""
         if self.kind in "fF":
@@ -110,9 +121,9 @@ def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
         bits = np.unpackbits(rows, axis=1, count=header.width)
         return _scaled(1 - bits, header)
     if header.kind in "fF":
-        values = raw_samples(stream, np.dtype("<f4" if header.top < 0 else ">f4"), shape)
+        values = raw_samples(stream, header.stored, shape)
         return np.ascontiguousarray(values[::-1], np.float32)
-    return _scaled(raw_samples(stream, header.dtype.newbyteorder(">"), shape), header)
+    return _scaled(raw_samples(stream, header.stored, shape), header)
 
 
 def raw_samples(stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:

@@ -1,5 +1,6 @@
 """TIFF beyond Pillow: deep colours by the tiff extra, and EXIF beside compressed pixels."""
 
+import io
 import logging
 import struct
 import zlib
@@ -26,10 +27,13 @@ from conv_cli.images.image import (
     check_samples,
     check_size,
 )
+from conv_cli.images.sources import PixelRows
 from conv_cli.images.tiff_layout import BeyondPillowError
 from conv_cli.images.tiff_pages import FromPage, Pages, find_pages, item_bytes, swapped
+from conv_cli.images.windows import by_windows
 
 _BYTE, _ASCII, _LONG = 1, 2, 4
+_WIDTH, _HEIGHT = 256, 257
 _XMP = 700
 _GEOTIFF = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)  # and GDAL's two
 _UNCARRIED = {33723: "IPTC", 34377: "Photoshop's data"}
@@ -55,12 +59,17 @@ _DIVIDED = ("colours were multiplied by their opacity, and are divided by it",)
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def open_tiff(stream: BinaryIO, max_pixels: int) -> Opened:
+def open_tiff(stream: BinaryIO, max_pixels: int, *, windows: bool = False) -> Opened:
     """Read the header of the first page that is a picture, with Pillow or with the tiff extra.
+
+    windows : bool. Leave the pixels of a large one in the file, to be read by windows.
 
     Raises ImageError for files that cannot be read in full, raw camera data and mere previews.
     """
-    return open_page(stream, find_pages(stream), max_pixels)
+    pages = find_pages(stream)
+    if windows and (windowed := _windowed(stream, pages, max_pixels)) is not None:
+        return windowed
+    return open_page(stream, pages, max_pixels)
 
 
 def open_page(stream: BinaryIO, pages: Pages, max_pixels: int) -> Opened:
@@ -75,6 +84,42 @@ def open_page(stream: BinaryIO, pages: Pages, max_pixels: int) -> Opened:
     if pages.orientation != 1:
         opened = _flipped(opened, pages.orientation)
     return Opened(opened.info, lambda in_rows: _with_tags(opened.read(in_rows), pages))
+
+
+def _windowed(stream: BinaryIO, pages: Pages, max_pixels: int) -> Opened | None:
+    """Open a large picture to be read by windows; None where it is not, or cannot be.
+
+    Raises ImageError where it could if the tiff extra were there, and is too large otherwise.
+    """
+    chosen = pages.chosen
+    width, height = chosen.number(_WIDTH), chosen.number(_HEIGHT)
+    if not isinstance(stream, io.BufferedReader) or not by_windows(height, width, max_pixels):
+        return None
+    if not has_tiff_extra():
+        if height * width > max_pixels:
+            raise ImageError(
+                f"{width}x{height} is more than --max-pixels {max_pixels:,}; it is read by windows "
+                "with the tiff extra: pip install 'conv-cli[tiff]', in a clone '.[tiff]'"
+            )
+        return None
+    from tifffile import TiffFile
+
+    from conv_cli.images.tiff_windows import is_windowed, tiff_rows
+
+    stream.seek(0)
+    with _damage_told():
+        page: Any = next((p for p in TiffFile(stream).pages if p.offset == chosen.at), None)
+        page = page.aspage() if page is not None else None
+    if page is None or pages.orientation != 1 or not is_windowed(page, _READ_AS):
+        return None
+    dtype = np.dtype(_READ_AS[page.dtype.name])
+    channels = page.samplesperpixel
+    info = ImageInfo(height, width, channels, bool(page.extrasamples), dtype, "tiff", windowed=True)
+
+    def read(_: bool) -> Image:
+        return _with_tags(_described(page, tiff_rows(stream, page, dtype), info), pages)
+
+    return Opened(info, read)
 
 
 def _flipped(opened: Opened, orientation: int) -> Opened:
@@ -209,15 +254,23 @@ def _read(page: Any, info: ImageInfo, orientation: int) -> Image:
     multiplied = _opacity(page) == _MULTIPLIED
     if multiplied:
         _divide(pixels)
+    return _described(page, pixels, info, sideways=orientation >= 5)
+
+
+def _described(
+    page: Any, pixels: NDArray[Any] | PixelRows, info: ImageInfo, *, sideways: bool = False
+) -> Image:
+    """Return pixels with what a page says of them."""
+    multiplied = _opacity(page) == _MULTIPLIED
     icc = page.tags.valueof(ICCPROFILE)
     fits = isinstance(icc, bytes) and metadata.profile_fits(icc, info.channels)
     dropped = icc is not None and not fits
     return Image(
-        pixels,
+        cast("NDArray[Any]", pixels),  # which are as one where they are used
         alpha=info.alpha,
         exif=metadata.describing_exif(_texts(page)),
         icc=icc if fits else None,
-        dpi=_dpi(page, sideways=orientation >= 5),
+        dpi=_dpi(page, sideways=sideways),
         format="tiff",
         notes=metadata.UNFIT_PROFILE * dropped + _DIVIDED * multiplied,
     )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from conv_cli.borders import Border, PaddedImage, Span
 from conv_cli.correlation.params import ConvParams
 from conv_cli.errors import ImageError
-from conv_cli.images import Image, ImageInfo
+from conv_cli.images import Image, ImageInfo, PixelRows
 from conv_cli.kernels.kernel import Kernel
 
 Array = npt.NDArray[Any]
@@ -46,17 +46,16 @@ def chosen(image: Image, only: tuple[int, ...], *, opaque: bool) -> Image:
     last = image.channels - 1
     if image.alpha and not opaque:
         places.append(last)
+    alpha = image.alpha and last in places
+    if isinstance(image.pixels, PixelRows):
+        return replace(image, pixels=image.pixels.only(places), alpha=alpha)
     pixels = image.pixels.reshape(*image.shape[:2], -1)
     steps = set(np.diff(places).tolist()) or {1}
     if len(steps) == 1:
         pixels = pixels[..., places[0] : places[-1] + 1 : steps.pop()]
     else:
         pixels = pixels[..., places]
-    return replace(
-        image,
-        pixels=pixels[..., 0] if len(places) == 1 else pixels,
-        alpha=image.alpha and last in places,
-    )
+    return replace(image, pixels=pixels[..., 0] if len(places) == 1 else pixels, alpha=alpha)
 
 
 def beside(image: Image | ImageInfo, only: tuple[int, ...], *, opaque: bool) -> list[int]:

@@ -15,7 +15,7 @@ from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
 from conv_cli.correlation.problem import Region, Source, Tile
 from conv_cli.errors import ImageError
-from conv_cli.images import Image, ImageInfo, PictureRows
+from conv_cli.images import Image, ImageInfo, PixelRows, ZarrPlace
 from conv_cli.kernels.kernel import Kernel, common_frame
 from conv_cli.kernels.learned import ChannelKernel, Manner, Tone, require_one
 from conv_cli.pipeline.channels import ChannelWeights, joined
@@ -182,6 +182,20 @@ def _results(kernel: Kernel, filtered: int, *, opacity: bool) -> int:
     return kernel.results
 
 
+def place_of(rule: Filter, kernel: Kernel) -> ZarrPlace:
+    """Return where the pixels of the map of a kernel lie in the image: those under its origin."""
+    params = rule.params.resolved(kernel.shape, kernel.origin)
+    region = rule.region or Region((0, 0), (0, 0))
+    (top, _), (left, _) = params.margins
+    row, column = (
+        origin * gap - before + first * step
+        for origin, gap, before, (first, _), step in zip(
+            kernel.origin, params.dilation, (top, left), region, params.stride, strict=True
+        )
+    )
+    return ZarrPlace((row, column), params.stride)
+
+
 def _within(region: Region, size: tuple[int, int]) -> tuple[int, int]:
     """Return rows and columns of a region, or raise ImageError if a map of that size lacks some."""
     if any(stop > n for (_, stop), n in zip(region, size, strict=True)):
@@ -229,7 +243,7 @@ def filter_strips(
     )  # fmt: skip
     if not feature_map.needs_extremes:
         work.run(feature_map.add, progress)
-    elif _worth_storing(plan, feature_map.size, dtype.itemsize):
+    elif _worth_storing(plan, feature_map.size, dtype.itemsize, image.windowed):
         work.run(feature_map.store, progress)
         feature_map.quantize_stored()
     else:
@@ -245,7 +259,7 @@ class _Correlation:
     def __init__(self, image: Image, rule: Filter, kernels: tuple[Kernel, ...]) -> None:
         self._rule, self._kernels = rule, kernels
         self._top = white_of(image.dtype, rule)
-        if rule.luma or rule.only:
+        if (rule.luma or rule.only) and not image.windowed:
             image = replace(image, pixels=np.asarray(image.pixels))
         self._whole = image
         self._image = image = chosen(image, rule.only, opaque=rule.filter_alpha)
@@ -474,18 +488,20 @@ def _interleaved(image: Image, rule: Filter) -> int:
     curved = rule.linear or rule.tone is not None
     treated_apart = image.alpha and (curved or not rule.filter_alpha)
     mixed = treated_apart or bool(rule.only) or ((rule.gray or rule.luma) and image.channels > 1)
-    in_rows = isinstance(image.pixels, PictureRows) or image.pixels.flags.c_contiguous
+    in_rows = isinstance(image.pixels, PixelRows) or image.pixels.flags.c_contiguous
     few = image.channels <= _INTERLEAVED
     return image.channels if rule.params.stride[1] == 1 and in_rows and few and not mixed else 1
 
 
-def _worth_storing(plan: Plan, size: int, itemsize: int) -> bool:
+def _worth_storing(plan: Plan, size: int, itemsize: int, windowed: bool) -> bool:
     """Tell whether real values are stored until the range is known, or made a second time.
 
-    A value that is stored costs about a nanosecond, and memory beside that of the pixels.
+    A value that is stored costs about a nanosecond, and memory beside that of the pixels: those of
+    a windowed image are not in memory.
     """
+    beside = 0 if windowed else size * itemsize // 2
     return size * 8 <= _STORED_BYTES or (
-        plan.cost > size / 1e6 and size * 4 <= _STORED_BYTES + size * itemsize // 2
+        plan.cost > size / 1e6 and size * 4 <= _STORED_BYTES + beside
     )
 
 
@@ -494,7 +510,7 @@ def _planes(image: Image, samples: int) -> Array:
 
     That is (C, 1, H, W), or (1, 1, H, W·samples).
     """
-    if isinstance(image.pixels, PictureRows) and samples == image.channels:
+    if isinstance(image.pixels, PixelRows) and samples == image.channels:
         return image.pixels.plane
     if samples > 1:
         return image.pixels.reshape(1, 1, len(image.pixels), -1)

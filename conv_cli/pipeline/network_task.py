@@ -44,6 +44,8 @@ class NetworkTask:
     Raises ModelError if there is no such layer, or pixels cannot be weighed in the first one.
     """
 
+    windows = False
+
     def __init__(
         self,
         network: Network,
@@ -120,7 +122,7 @@ class NetworkTask:
         """Return the weight of every value that enters the network; None if all count in full."""
         share = np.ones(planes.shape, np.result_type(planes.dtype, np.float32))
         if self._mask is not None:
-            share *= self._mask.pixels.astype(share.dtype) / self._mask.white
+            share *= np.asarray(self._mask.pixels, share.dtype) / self._mask.white
         if nodata is not None:
             absent = missing(image.planes, nodata)
             if len(planes) != len(absent):
