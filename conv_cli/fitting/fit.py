@@ -20,7 +20,7 @@ from conv_cli.fitting.files import coded as coded_files
 from conv_cli.fitting.files import is_file, opened, recoding
 from conv_cli.fitting.judging import verdict_of
 from conv_cli.fitting.left_out import LeftOut, Marked, first_reach, left_out
-from conv_cli.fitting.misfit import misfit
+from conv_cli.fitting.misfit import Misfit, linear, misfit
 from conv_cli.fitting.pairs import (
     Pair,
     Size,
@@ -50,6 +50,8 @@ _ROUNDS = 4
 """How often pixels are chosen anew, as the window reaches further than they allow."""
 _FAR = 8
 """Rows or columns that pictures are moved by, and not the kernel wide."""
+_TRIED_ROWS = 320
+"""Rows and columns of the middle on which other ways are tried."""
 _OTHER_WAYS: dict[Channels, int] = {"each": 17, "mix": 9}
 """How else the channels of a poor pair may go together, and the largest side that is tried: time
 grows with the sixth power of it, and a pair that nothing explains pays all of it."""
@@ -207,6 +209,8 @@ def _fit(
         in_files = any(isinstance(images[0], StoredImage) for images in (befores, afters))
         planes = planes_of(make) if in_files else [each() for each in make]
         _check_alike(planes, [_dtype(after) for after in afters], way)
+        if settings.most is not None:
+            planes = [[pair.middle(settings.most) for pair in pairs] for pairs in planes]
         if way == "each":
             return _each(planes, settings, before, target, level, coder), len(planes[0])
         return _fitted(planes, settings, before, target, level, coder), min(map(len, planes))
@@ -263,7 +267,9 @@ def _with_other_ways(
 ) -> Fit:
     """Return a poor fit that says whether channels that go together otherwise explain the pair."""
     for way, side in _OTHER_WAYS.items():
-        quick = settings._replace(method="exact", watch=None, largest=side, causes=False)
+        quick = settings._replace(
+            method="exact", watch=None, largest=side, causes=False, most=_TRIED_ROWS
+        )
         try:
             other, _ = fitted(way, quick)
         except FitError:  # pairs that do not go together so
@@ -357,10 +363,10 @@ def _fitted(
     if settings.linear or settings.tone:
         return curved_fit(task, len(planes))
     found = search(task, coder and coder(planes))
-    verdict, reason = verdict_of(found, settings)
+    verdict, reason, left = verdict_of(found, settings)
     fit = told(found, settings, verdict, reason, len(planes))
     if verdict == "poor" and settings.causes:
-        fit = _with_cause(fit, found, _unit(target.dtype))
+        fit = _with_cause(fit, found, left, _unit(target.dtype))
     peak = _unit(target.dtype) if whole else spread
     fit = replace(fit, psnr=decibels(peak, fit.rmse))
     if settings.method == "exact":
@@ -381,7 +387,7 @@ def _fitted(
     )
 
 
-def _with_cause(fit: Fit, found: Found, top: float) -> Fit:
+def _with_cause(fit: Fit, found: Found, left: Misfit | None, top: float) -> Fit:
     """Return a poor fit that says what explains the pair instead."""
     if found.curved:
         return replace(fit, cause="tone", remedy=("--tone",))
@@ -390,13 +396,18 @@ def _with_cause(fit: Fit, found: Found, top: float) -> Fit:
     window = found.best.window
     middle = window.top + (window.rows - 1) // 2, window.left + (window.columns - 1) // 2
     centre = middle if max(map(abs, middle)) > _FAR else (0, 0)
-    cause = cause_of(found.given, found.floor, top, centre)
+    model = linear(found.pairs[0], window, found.best.solution)
+    left = left or misfit(found.pairs, window, model)
+    cause = cause_of(found.given, found.floor, top, left, centre)
     if cause is None:
-        left = misfit(found.pairs, window, found.best.solution)
-        by_detail = found.cleaned or left.group == "neighbours"
-        return replace(fit, cause="neighbours") if by_detail else fit
+        group = "neighbours" if found.cleaned else left.group
+        return replace(fit, cause=_BY_GROUP.get(group or ""))
     reason = f"{fit.reason}; {cause.words}"
     return replace(fit, cause=cause.name, remedy=cause.options, flip=cause.flip, reason=reason)
+
+
+_BY_GROUP = {"tone": "tone", "neighbours": "neighbours", "position": "position"}
+"""What a poor pair is due to where no model explains it, by what predicts the rest."""
 
 
 def _unit(dtype: np.dtype[Any]) -> float:

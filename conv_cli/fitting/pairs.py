@@ -121,6 +121,20 @@ class Pair(NamedTuple):
         before, after = self.shapes
         return before[1] - after[1], before[2] - after[2]
 
+    def middle(self, most: int) -> "Pair":
+        """Return the middle, of so many rows and columns at most, of a pair of one size."""
+        if not self.same_size:
+            return self
+        rows, columns = (slice(max(n - most, 0) // 2, (n + most) // 2) for n in self.usable.shape)
+        place = rows, columns
+        return self._replace(
+            x=np.ascontiguousarray(self.x[:, *place]),
+            y=np.ascontiguousarray(self.y[:, *place]),
+            usable=self.usable[place],
+            held_out=self.held_out[place],
+            ends=self.ends[place],
+        )
+
     def spread(self) -> float:
         """Return the largest less the smallest usable value of the target; 0 if there is none."""
         values = self.y[:, self.usable]

@@ -34,6 +34,8 @@ _CHOICES = 2
 """The first prediction is itself of pixels that were cut on one side."""
 _KEPT = 0.5
 """Pixels are not chosen by a prediction that leaves fewer of them."""
+_FEW = 0.001
+"""A choice of pixels that differs by no more of them from the last needs no other kernel."""
 _OUTLIER = 8.0
 """No pixel is further off than so many floors by rounding."""
 
@@ -42,7 +44,7 @@ class Settings(NamedTuple):
     """How to learn: as `fit_kernel` says.
 
     ``largest`` is the largest side where none is given; ``causes`` asks for what explains a poor
-    pair instead.
+    pair instead; of ``most`` rows and columns, if that is given, the middle is learned from.
     """
 
     size: Size | None
@@ -57,6 +59,7 @@ class Settings(NamedTuple):
     causes: bool = True
     linear: bool = False
     tone: bool = False
+    most: int | None = None
 
 
 class Learned(NamedTuple):
@@ -146,7 +149,10 @@ def search(task: Task, coder: Coder | None) -> Found:
             by_prediction = [_by_prediction(pair, best) for pair in task.pairs]
             if _usable(by_prediction) < _KEPT * _usable(task.pairs):
                 break
+            changed = _changed(used.pairs, by_prediction)
             used = task._replace(pairs=by_prediction)
+            if changed <= _FEW * _usable(by_prediction):
+                break
             best = _solved(used, best.window, best.around, best.sizes)
     cleaned = None
     if _is_off(task, best) and _has_outliers(task, best):
@@ -164,6 +170,12 @@ def search(task: Task, coder: Coder | None) -> Found:
 
 def _usable(pairs: Sequence[Pair]) -> int:
     return sum(int(np.count_nonzero(pair.usable)) for pair in pairs)
+
+
+def _changed(pairs: Sequence[Pair], others: Sequence[Pair]) -> int:
+    """Return how many pixels count in one of two choices alone."""
+    both = zip(pairs, others, strict=True)
+    return sum(int(np.count_nonzero(pair.usable != other.usable)) for pair, other in both)
 
 
 def _by_coefficients(task: Task, best: Learned, coder: Coder) -> tuple[Task, Learned]:
