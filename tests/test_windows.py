@@ -14,11 +14,12 @@ import zarr
 from PIL import Image as PilImage
 
 from command import call, error_line, tree
-from conv_cli import load_kernel, write_image
+from conv_cli import filter_image, fit_kernel, load_kernel, write_image
 from conv_cli.borders import Border
 from conv_cli.correlation.params import ConvParams
 from conv_cli.correlation.problem import Region
 from conv_cli.errors import ImageError
+from conv_cli.fitting import stored
 from conv_cli.images import Image, read_image, tiff_rows
 from conv_cli.images.windows import SegmentRows
 from conv_cli.io.files import write_folder
@@ -566,3 +567,32 @@ def test_a_dry_run_tells_how_large_files_may_become(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((100, 50), np.uint16))
     done = succeed("apply", "x.npy", "-k", "box", "-o", "y.npy", "--dry-run", cwd=tmp_path)
     assert done.stdout.decode() == "y.npy  100x50 float32  up to 20 kB\n"
+
+
+def test_a_fit_of_pairs_read_one_by_one_is_that_of_all_at_once(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    names = [(tmp_path / f"{n}.png", tmp_path / f"{n}.out.png") for n in range(5)]
+    for before, after in names:
+        x = rng.integers(60, 200, (40, 50, 3), np.uint8)
+        write_image(before, x)
+        write_image(
+            after, np.asarray(filter_image(x, "1 2 1; 0 0 3; 1 1 1 / 10")).round().astype("u1")
+        )
+    made, fits = [], []
+    monkeypatch.setattr(stored, "StoredPair", _noted(stored.StoredPair, made))
+    for most in (1 << 30, 1):
+        monkeypatch.setattr(stored, "MOST_BYTES", most)
+        befores, afters = ([str(pair[i]) for pair in names] for i in (0, 1))
+        fits.append(fit_kernel(befores, afters, 3))
+    whole, one_by_one = fits
+    assert len(made) == 15
+    np.testing.assert_array_equal(one_by_one.kernel.weights, whole.kernel.weights)
+    assert (one_by_one.rmse, one_by_one.verdict) == (whole.rmse, whole.verdict)
+
+
+def _noted(make, made):
+    def noted(**fields):
+        made.append(make(**fields))
+        return made[-1]
+
+    return noted

@@ -29,7 +29,7 @@ from conv_cli.cli.options import (
     telling_options,
 )
 from conv_cli.cli.presets import PRESETS, use
-from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, require_images, run_batch
 from conv_cli.cli.sheets import SheetFile, sheet_option
 from conv_cli.cli.suggestions import refuse_strays, row_notes
 
@@ -240,6 +240,7 @@ def apply(
     from conv_cli.pipeline.filter_task import FilterTask
     from conv_cli.pipeline.jobs import SAME, filter_jobs, has_several_files, with_own_formats
 
+    require_images(images, files_from)
     listed = files_from is not None
     _check(images, kernels, writing, form, batch, listed=listed)
     given = [kernel for several in kernels for kernel in several]

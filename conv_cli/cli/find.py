@@ -16,7 +16,7 @@ from conv_cli.cli.options import (
     recursive_option,
     telling_options,
 )
-from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, require_images, run_batch
 from conv_cli.cli.sheets import SheetFile, sheet_option
 
 if TYPE_CHECKING:
@@ -180,6 +180,7 @@ def find(
     from conv_cli.pipeline.jobs import Destination, find_jobs
     from conv_cli.pipeline.pattern_file import read_pattern
 
+    require_images(images, files_from)
     _check(output, heatmap, batch)
     values, weights = read_pattern(
         pattern,

@@ -22,7 +22,7 @@ from conv_cli.cli.options import (
     recursive_option,
     telling_options,
 )
-from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, require_images, run_batch
 from conv_cli.cli.sheets import SheetFile, sheet_option
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def apply(
     from conv_cli.pipeline.network_task import NetworkTask
     from conv_cli.pipeline.weights import read_mask
 
+    require_images(images, files_from)
     if output is None and sheet is None:
         raise click.BadParameter(
             "missing; give a folder, as -o maps/, or look at the maps by --sheet sheet.png",

@@ -28,6 +28,14 @@ _HEIGHT = 24
 """Lines of a picture where there is no terminal."""
 
 
+def require_images(names: Sequence[str], files_from: str | None) -> None:
+    """Raise MissingParameter if nothing names an image."""
+    if not names and files_from is None:
+        context = click.get_current_context()
+        images = next(each for each in context.command.params if each.name == "images")
+        raise click.MissingParameter(ctx=context, param=images)
+
+
 def found_inputs(
     names: Sequence[str], recursive: bool, output: str | None, files_from: str | None = None
 ) -> "Sequence[Input]":
@@ -37,8 +45,6 @@ def found_inputs(
     """
     from conv_cli.pipeline.jobs import ListedInputs, collect_inputs
 
-    if not names and files_from is None:
-        raise click.UsageError("Missing argument 'IMAGES...'.")
     found = {name: collect_inputs(name, recursive=recursive, output=output) for name in names}
     inputs = [each for name in names for each in found[name]]
     if nothing := ", ".join(name for name in names if not found[name]):

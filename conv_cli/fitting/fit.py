@@ -334,7 +334,7 @@ def _check_alike(
     first = planes[0][0]
     for pairs, dtype in zip(planes, dtypes, strict=True):
         pair = pairs[0]
-        counts = (len(pairs), len(pair.x), len(pair.y))
+        counts = (len(pairs), *(shape[0] for shape in pair.shapes))
         if channels != "shared" and counts != (len(planes[0]), len(first.x), len(first.y)):
             raise FitError(f"{pair.name}: other channels than {first.name} has; fit them alone")
         if dtype != dtypes[0]:

@@ -4,6 +4,7 @@ Every sum over pixels is one over pairs, so that the kernel is the same as of al
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ Array = npt.NDArray[Any]
 
 MOST_BYTES = 96 << 20
 """What pairs may take in memory before they are read anew for each pass."""
+_MOST_BITS = 48 << 20
+"""What is kept of which pixels count, eight in a byte: it is asked for most often."""
 _FEWEST = 4
 """Fewer pairs are always read at once."""
 _A_SAMPLE = 5
@@ -82,6 +85,8 @@ class _Place(NamedTuple):
     kept: Kept[int, list[Pair]]
     number: int
     plane: int
+    shape: tuple[int, ...]
+    bits: "Kept[tuple[int, int], _Bits] | None" = None
 
 
 class _Bits(NamedTuple):
@@ -104,7 +109,9 @@ def _field(index: int) -> Any:
 
     def get(pair: Pair) -> Array:
         item: Any = tuple.__getitem__(pair, index)
-        if isinstance(item, _Place):
+        if isinstance(item, _Place) and item.bits is not None:
+            item = item.bits.get((item.number, item.plane))
+        elif isinstance(item, _Place):
             item = item.kept.get(item.number)[item.plane][index]
         return item.values() if isinstance(item, _Bits) else item
 
@@ -117,6 +124,13 @@ class StoredPair(Pair):
     __slots__ = ()
     x, y, usable, held_out, ends = (_field(Pair._fields.index(name)) for name in
                                     ("x", "y", "usable", "held_out", "ends"))  # fmt: skip
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Those of input and target, which are known without reading them."""
+        items: tuple[Any, ...] = tuple(self)
+        before, after = (items[Pair._fields.index(name)].shape for name in "xy")
+        return before, after
 
     def _replace(self, **fields: Any) -> "StoredPair":
         for name, value in fields.items():
@@ -132,15 +146,25 @@ def planes_of(make: Sequence[Callable[[], list[Pair]]]) -> list[list[Pair]]:
         what is wrong with a pair is raised here.
     """
     kept = Kept[int, list[Pair]](lambda number: make[number](), _bytes_of, MOST_BYTES)
-    arrays = [Pair._fields.index(name) for name in ("x", "y", "usable", "held_out", "ends")]
+    bits = Kept[tuple[int, int], _Bits](
+        lambda key: _Bits.of(kept.get(key[0])[key[1]].usable),
+        lambda each: each.packed.nbytes,
+        _MOST_BITS,
+    )
+    held_out: dict[tuple[int, ...], Array] = {}  # which is the same in pictures of one size
     planes: list[list[Pair]] = []
     for number in range(len(make)):
         planes.append([])
         for plane, pair in enumerate(kept.get(number)):
-            fields: list[Any] = list(pair)
-            for index in arrays:
-                fields[index] = _Place(kept, number, plane)
-            planes[-1].append(StoredPair._make(fields))
+            place = partial(_Place, kept, number, plane)
+            fields = pair._asdict() | {
+                "x": place(pair.x.shape),
+                "y": place(pair.y.shape),
+                "usable": place(pair.usable.shape, bits),
+                "ends": place(pair.ends.shape),
+                "held_out": held_out.setdefault(pair.held_out.shape, pair.held_out),
+            }
+            planes[-1].append(StoredPair(**fields))
     return planes
 
 

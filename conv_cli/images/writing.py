@@ -157,6 +157,8 @@ def open_sink(
     image, notes = _with_fitting_profile(image, format)
     notes += _dropped(image, format)
     dtype = image.dtype
+    if format == "zarr" and not isinstance(stream, Path):
+        raise ImageError("a Zarr is a folder, and no stream; give the name of one")
     if isinstance(stream, Path):
         from conv_cli.images.zarr_files import ZarrSink
 
