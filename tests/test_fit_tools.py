@@ -185,5 +185,6 @@ def test_linear_filter_is_found(name, photo, tmp_path):
 @pytest.mark.parametrize("name", list(NOT_LINEAR))
 @pytest.mark.one_in(12)
 def test_filter_that_is_not_linear_is_called_poor(name, photo, tmp_path):
-    fit = fit_kernel(photo[1], after(NOT_LINEAR[name], photo, tmp_path))
-    assert fit.verdict == "poor"
+    before, target = photo[1], after(NOT_LINEAR[name], photo, tmp_path)
+    middle = tuple(slice(n // 4, 3 * n // 4) for n in target.shape[:2])  # time goes with pixels
+    assert fit_kernel(before[middle], target[middle]).verdict == "poor"
