@@ -3,6 +3,7 @@
 Every sum over pixels is one over pairs, so that the kernel is the same as of all pairs at once.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,10 +22,10 @@ MOST_BYTES = 32 << 20
 threads work on different ones."""
 _MOST_BITS = 40 << 20
 """What is kept of which pixels count, eight in a byte: it is asked for most often."""
-_FEWEST = 4
+_FEWEST = 16
 """Fewer pairs are always read at once."""
-_A_SAMPLE = 5
-"""Bytes that a sample of a picture takes: as float32, and whether it counts."""
+_AT_ONCE = 16 << 20
+"""So many samples of inputs, or of targets, are read at once."""
 
 
 class StoredImage:
@@ -75,7 +76,7 @@ def stored(paths: Sequence[str], max_pixels: int = MAX_PIXELS) -> list[StoredIma
     if len(paths) < _FEWEST:
         return None
     infos = [probe_image(path, max_pixels=max_pixels) for path in paths]
-    if sum(np.prod(info.shape, dtype=np.int64) for info in infos) * _A_SAMPLE <= MOST_BYTES:
+    if sum(math.prod(info.shape) for info in infos) <= _AT_ONCE:
         return None
     return [StoredImage(path, info, max_pixels) for path, info in zip(paths, infos, strict=True)]
 
