@@ -8,9 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.errors import FitError
 from conv_cli.fitting.quantised import Coded
 from conv_cli.fitting.stored import stored
-from conv_cli.images import MAX_PIXELS, Image, jpeg_luma, lossy_codec, read_image
+from conv_cli.images import (
+    MAX_PIXELS,
+    FrameChoice,
+    Image,
+    jpeg_luma,
+    lossy_codec,
+    read_frames,
+    read_image,
+)
 
 Pixels = npt.NDArray[Any]
 
@@ -37,6 +46,24 @@ def opened(images: Sequence[Any], *, max_pixels: int = MAX_PIXELS) -> list[Any]:
             return in_files
     with ThreadPoolExecutor() as pool:
         return list(pool.map(read, images))
+
+
+def framed(
+    before: str, after: str, frames: FrameChoice, *, max_pixels: int = MAX_PIXELS
+) -> list[tuple[Image, Image]]:
+    """Return the pairs that frames of two files make, in their order.
+
+    Raises ImageError for a file that cannot be read in full, FitError for another number of them.
+    """
+    images, targets = (
+        list(read_frames(path, frames, max_pixels=max_pixels)) for path in (before, after)
+    )
+    if len(images) != len(targets):
+        raise FitError(
+            f"{before}, {after}: {len(images)} frames and {len(targets)}; give --frames that both "
+            "have, as 1,2"
+        )
+    return list(zip(images, targets, strict=True))
 
 
 def recoding(targets: Sequence[Any]) -> Callable[[int, Pixels], Pixels] | None:

@@ -26,6 +26,8 @@ Watch = Callable[[int, float, Array], None]
 
 _NEAR = 12
 """The usual windows about a pixel's own place hold kernels that are moved by no more than this."""
+_WIDE = 7
+"""A window of fewer rows or columns is tried about every place."""
 _MARGIN = 3.0
 """Standard deviations of the noise between what is predicted and an end of the range."""
 _NEARLY = 6.0
@@ -141,7 +143,7 @@ def search(task: Task, coder: Coder | None) -> Found:
         if task.settings.ridge == 0 and best.rmse <= _NEARLY * task.floor:
             task, best = _by_coefficients(task, best, coder)
     if _is_off(task, best):
-        others = [_about(task, centre) for centre in centres]
+        others = [_about(task, centre) for centre in centres if not _holds(best.window, centre)]
         best = min((best, *others), key=lambda learned: learned.rmse)
     used = task
     if _is_off(task, best) and any(pair.ends.any() for pair in task.pairs):
@@ -166,6 +168,12 @@ def search(task: Task, coder: Coder | None) -> Found:
                     break
                 cleaned = None
     return Found(task.pairs, used.pairs, task.floor, task.valid, curved, best, cleaned is not None)
+
+
+def _holds(window: Window, centre: Size) -> bool:
+    """Tell whether a window reaches beyond a place on every side, by a quarter of itself."""
+    sides = zip(centre, window[:2], window.size, strict=True)
+    return all(n >= _WIDE and n // 4 <= at - first < n - n // 4 for at, first, n in sides)
 
 
 def _usable(pairs: Sequence[Pair]) -> int:
