@@ -580,8 +580,10 @@ def test_a_fit_of_pairs_read_one_by_one_is_that_of_all_at_once(tmp_path, monkeyp
         )
     made, fits = [], []
     monkeypatch.setattr(stored, "StoredPair", _noted(stored.StoredPair, made))
+    monkeypatch.setattr(stored, "MOST_BYTES", 1)
+    monkeypatch.setattr(stored, "_FEWEST", 2)
     for most in (1 << 30, 1):
-        monkeypatch.setattr(stored, "MOST_BYTES", most)
+        monkeypatch.setattr(stored, "_AT_ONCE", most)
         befores, afters = ([str(pair[i]) for pair in names] for i in (0, 1))
         fits.append(fit_kernel(befores, afters, 3))
     whole, one_by_one = fits

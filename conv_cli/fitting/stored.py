@@ -3,6 +3,7 @@
 Every sum over pixels is one over pairs, so that the kernel is the same as of all pairs at once.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,14 +17,15 @@ from conv_cli.parallel.kept import Kept
 
 Array = npt.NDArray[Any]
 
-MOST_BYTES = 96 << 20
-"""What pairs may take in memory before they are read anew for each pass."""
-_MOST_BITS = 48 << 20
+MOST_BYTES = 32 << 20
+"""What pairs may take in memory before they are read anew for each pass; three may in any case, as
+threads work on different ones."""
+_MOST_BITS = 40 << 20
 """What is kept of which pixels count, eight in a byte: it is asked for most often."""
-_FEWEST = 4
+_FEWEST = 16
 """Fewer pairs are always read at once."""
-_A_SAMPLE = 5
-"""Bytes that a sample of a picture takes: as float32, and whether it counts."""
+_AT_ONCE = 16 << 20
+"""So many samples of inputs, or of targets, are read at once."""
 
 
 class StoredImage:
@@ -74,7 +76,7 @@ def stored(paths: Sequence[str], max_pixels: int = MAX_PIXELS) -> list[StoredIma
     if len(paths) < _FEWEST:
         return None
     infos = [probe_image(path, max_pixels=max_pixels) for path in paths]
-    if sum(np.prod(info.shape, dtype=np.int64) for info in infos) * _A_SAMPLE <= MOST_BYTES // 2:
+    if sum(math.prod(info.shape) for info in infos) <= _AT_ONCE:
         return None
     return [StoredImage(path, info, max_pixels) for path, info in zip(paths, infos, strict=True)]
 
@@ -145,7 +147,8 @@ def planes_of(make: Sequence[Callable[[], list[Pair]]]) -> list[list[Pair]]:
     make : sequence of callable. Each makes the planes of one pair; called once at once, so that
         what is wrong with a pair is raised here.
     """
-    kept = Kept[int, list[Pair]](lambda number: make[number](), _bytes_of, MOST_BYTES)
+    most = max(MOST_BYTES, 3 * _bytes_of(make[0]()))
+    kept = Kept[int, list[Pair]](lambda number: make[number](), _bytes_of, most)
     bits = Kept[tuple[int, int], _Bits](
         lambda key: _Bits.of(kept.get(key[0])[key[1]].usable),
         lambda each: each.packed.nbytes,
