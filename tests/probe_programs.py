@@ -119,7 +119,8 @@ for way in ROUND:
     )
     program(f"rounding {way}, skew", **linear(SKEW, rounding=way))(filtered(SKEW, "edge", way))
     weights = gaussian(1.3, 4)
-    program(f"rounding {way}, gaussian", **linear(weights, rounding=way))(
+    seen = "down" if way == "down" else "nearest"  # no sum of theirs is a half
+    program(f"rounding {way}, gaussian", **linear(weights, rounding=seen))(
         filtered(weights, "symmetric", way)
     )
 for row in (0, 1):
@@ -160,7 +161,7 @@ program("twice as dark", **linear([[0.5]], weighted=None, rounding="down", clips
 )
 
 
-@program("shifted", **{**linear([[1]], shift=[3, -5], border="wrap"), "weighted": False})
+@program("shifted", **linear([[1]], shift=[3, -5], border="wrap", weighted=None))
 @colour_only
 def shifted(pixels):
     return np.roll(pixels, (3, -5), (0, 1))
@@ -538,7 +539,7 @@ odd("made smaller by a third", "geometry")(
 @odd("bent", "geometry")
 def bent(pixels):
     row, column = np.indices(pixels.shape[:2])
-    there = (row + 6 * np.sin(column / 25), column + 5 * np.sin(row / 20))
+    there = (row + 6 * np.sin(column / 60), column + 5 * np.sin(row / 50))
     planes = (ndimage.map_coordinates(p, there, order=1, mode="nearest")
               for p in pixels.transpose(2, 0, 1))  # fmt: skip
     return np.dstack(list(planes))

@@ -54,7 +54,7 @@ def cause_of(
         return None
     tried: tuple[Callable[[], Cause | None], ...] = (
         lambda: _curve(pairs, floor, top, limit, centre),
-        lambda: _rank(pairs[0]),
+        lambda: rank_of(pairs[0]),
         lambda: _by_place(pairs, floor, top, limit, centre),
         lambda: _flipped(pairs, floor, top, limit),
     )
@@ -87,7 +87,7 @@ def _called(found: Curved, floor: float) -> str:
     return f"`{name}`" if name else f"a kernel of {found.window.rows}x{found.window.columns}"
 
 
-def _rank(pair: Pair) -> Cause | None:
+def rank_of(pair: Pair) -> Cause | None:
     """Return the median, minimum or maximum that makes the target."""
     if not pair.same_size or len(pair.x) != 1 or pair.stride != (1, 1):
         return None

@@ -13,7 +13,7 @@ from conv_cli.fitting.result import Fit
 from conv_cli.images import Image
 from conv_cli.probing.charts import TILES
 from conv_cli.probing.layout import Layout
-from conv_cli.probing.learning import made
+from conv_cli.probing.learning import bare, made
 
 Array = npt.NDArray[Any]
 Clips = Literal["yes", "wraps", "otherwise"]
@@ -25,7 +25,8 @@ _CLEAR = 2.0
 _FEWEST = 20
 _TELLS = 0.5
 """What the better of two models must leave of the error of the other."""
-_FEW_VALUES = 8
+_FEW_VALUES = 64
+"""Fewer tell their number better than their steps."""
 
 
 def tile_of(pixels: Array, name: str, margin: tuple[int, int]) -> Array:
@@ -101,7 +102,8 @@ def _step_of_rounding(planes: Array, fit: Fit, chart: Array, layout: Layout) -> 
         slice(across + 8, result.shape[1] - across - 8),
     )
     off = (values[: result.shape[0], : result.shape[1]] - result)[part]
-    off = off[np.abs(off) < 1000]
+    inside = (result > 0) & (result < 65535)
+    off = off[inside[part] & (np.abs(off) < 1000)]
     if not off.size:
         return 1.0
     # What the weights' own errors leave is no rounding.
@@ -128,14 +130,18 @@ def opacity_of(image: Image | None, chart: Array, fit: Fit | None, layout: Layou
     if image is None:
         return Behind("refused", None)
     planes = np.asarray(image.planes)
-    if len(planes) not in (2, 4) or layout is None:
-        return Behind("dropped", None)
-    result = layout.of_result(planes.transpose(1, 2, 0))
+    if layout is None:
+        return Behind("changed" if len(planes) in (2, 4) else "dropped", None)
+    result = layout.of_result(planes.transpose(1, 2, 0)).astype(np.float64)
     before = layout.of_chart(chart)
-    alpha, colours = result[..., -1].astype(np.float64), result[..., :-1].astype(np.float64)
-    if np.ptp(alpha) == 0:
-        return Behind("dropped", None)
-    scale = float(np.iinfo(result.dtype).max) / float(np.iinfo(before.dtype).max)
+    scale = _white_of(planes) / float(np.iinfo(before.dtype).max)
+    dropped = len(planes) not in (2, 4) or np.ptp(result[..., -1]) == 0
+    if dropped:
+        shown = result[..., :3] if len(planes) > 3 else result
+        full = np.full(result.shape[:2], 255 * scale)
+        inner = _inner(fit, layout, full.shape)
+        return Behind("dropped", _weighted(fit, before, shown, full, inner, scale))
+    alpha, colours = result[..., -1], result[..., :-1]
     own = before[..., -1:].astype(np.float64) * scale
     down, across = layout.stride
     copied = own[::down, ::across][: alpha.shape[0], : alpha.shape[1], 0]
@@ -144,13 +150,20 @@ def opacity_of(image: Image | None, chart: Array, fit: Fit | None, layout: Layou
     if (np.abs(copied - alpha)[inner] <= scale).mean() > _MOST:
         return Behind("copied", weighted)
     if fit is not None:
-        values = _of_plane(replace(fit, bias=0.0), own)[: alpha.shape[0], : alpha.shape[1]]
+        values = _of_plane(bare(fit), own)[: alpha.shape[0], : alpha.shape[1]]
         bias = float(np.mean(fit.bias))
         for added in (0.0, -0.5, bias):
             off = np.abs(np.clip(values + added, 0, 255 * scale) - alpha)[inner]
             if (off <= 1.6 * scale).mean() > _MOST:
                 return Behind("filtered", weighted)
     return Behind("changed", weighted)
+
+
+def _white_of(planes: Array) -> float:
+    """Return what full opacity is in a result; floats up to 1 are shares."""
+    if planes.dtype.kind in "ui":
+        return float(np.iinfo(planes.dtype).max)
+    return 1.0 if float(np.nanmax(planes[-1])) <= 1 else 255.0
 
 
 def _inner(fit: Fit | None, layout: Layout, shape: tuple[int, ...]) -> tuple[slice, slice]:
@@ -183,30 +196,25 @@ def _weighted(
         before[..., :-1].astype(np.float64) * scale,
         before[..., -1:] / float(np.iinfo(before.dtype).max),
     )
-    bare = replace(fit, bias=0.0)
+    none = bare(fit)
     plain = fit.predict(colour)
-    magnitudes = replace(bare, weights=np.abs(fit.weights))
+    magnitudes = replace(none, weights=np.abs(fit.weights))
     everywhere = np.broadcast_to(share, colour.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = magnitudes.predict(colour * share) / magnitudes.predict(everywhere)
-        ours = bare.predict(colour * share) + mean * (
-            bare.predict(np.ones_like(colour)) - bare.predict(everywhere)
+        ours = none.predict(colour * share) + mean * (
+            none.predict(np.ones_like(colour)) - none.predict(everywhere)
         )
-        theirs = bare.predict(colour * share) / bare.predict(everywhere)
-        theirs = theirs * bare.predict(np.ones_like(colour))
-    models = [plain, *(np.nan_to_num(m) + fit.bias for m in (ours, theirs))]
-    seen = alpha[inner] > 16 * scale
-    top = 255 * scale
-    errors = [
-        float(
-            np.median(
-                np.abs(
-                    np.clip(m, 0, top)[: alpha.shape[0], : alpha.shape[1]][inner] - colours[inner]
-                )[seen]
-            )
-        )
-        for m in models
-    ]
+        theirs = none.predict(colour * share) / none.predict(everywhere)
+        theirs = theirs * none.predict(np.ones_like(colour))
+    limits = 0, 255 * scale
+    shown = [np.clip(m, *limits)[: alpha.shape[0], : alpha.shape[1]][inner]
+             for m in (plain, *(np.nan_to_num(m) + fit.bias for m in (ours, theirs)))]  # fmt: skip
+    apart = np.abs(shown[0] - shown[1]).max(axis=-1) > _CLEAR * scale
+    seen = apart & (alpha[inner] > 16 * scale)
+    if np.count_nonzero(seen) < _FEWEST:
+        return None
+    errors = [float(np.median(np.abs(m - colours[inner])[seen])) for m in shown]
     plain_error, weighted_error = errors[0], min(errors[1:])
     if min(plain_error, weighted_error) > 3 * scale:
         return None

@@ -16,6 +16,7 @@ from conv_cli.fitting.search import Found, Learned, Settings, Task, learned_in
 from conv_cli.fitting.sizes import LARGEST, MOST_WEIGHTS, Scores, trimmed
 from conv_cli.fitting.telling import together, told
 from conv_cli.fitting.verdict import graded
+from conv_cli.probing.charts import patches
 from conv_cli.probing.layout import Layout
 
 Array = npt.NDArray[Any]
@@ -33,9 +34,15 @@ _RIM = 8
 _GROWTH = 4
 _HELPS = 0.93
 """What a larger window must leave of the squared error."""
+_APART = 0.85
+"""What kernels of their own must leave of the error of the worst channel."""
+_CALM = 8
+"""Patches whose noise reaches no further hardly come to an end of the range."""
 _TAIL = 0.3
 """So much of what shows beyond doubt may lie on either side of it and not show."""
 _PIXELS_PER_WEIGHT = 8
+_FAR = 4 * LINEAR
+"""Where so many floors are left, it is not the tail of a kernel that is missing."""
 _MANY = 441
 """With more weights, a few pixels for each are enough to tell the window."""
 _FLOATS = 1e-6
@@ -113,8 +120,20 @@ def learned(sample: Sample, seen: Window, strength: Array, floor: Floor | None =
     best = _within_floor(sample, _searched(sample, seen, "alike"), floor)
     if best.error <= _EXACT or inputs == 1:
         return best
+    if floor is None and not _better_apart(sample, best):
+        return best
     each = _within_floor(sample, _searched(sample, seen, "each"), floor)
     return each if each.error < 0.9 * best.error and _differ(each.fit) else best
+
+
+def _better_apart(sample: Sample, best: Linear) -> bool:
+    """Tell whether kernels of their own leave less in the worst of the channels."""
+    window = best.fit.window
+    errors = [
+        _rough_error(Task([pair], _SETTINGS, sample.floor, None), window)
+        for pair in sample.pairs(mixed=False)
+    ]
+    return math.sqrt(max(errors)) < _APART * best.error * sample.floor
 
 
 def _differ(fit: Fit) -> bool:
@@ -161,20 +180,19 @@ def _fitted(
 ) -> tuple[Fit, float]:
     """Return the fit of some planes, and the error of the worst of them in floors.
 
-    Pixels that are off by far although most are not were clipped at another value, or went round
-    beyond an end of the range: they are left out.
+    Where values beyond the range are not clipped, but go round or are folded back, they are left
+    out: patches of little noise tell which these are.
     """
     task = Task(pairs, _SETTINGS, sample.floor, None)
     best = _in_window(task, seen, final=final)
-    for _ in range(2):
-        kept = [_without_far(pair, best, sample.floor) for pair in task.pairs]
-        alike = all(one is other for one, other in zip(kept, task.pairs, strict=True))
-        if alike or best.rmse <= _EXACT * sample.floor:
-            break
-        other = _in_window(task._replace(pairs=kept), seen, final=final)
-        if other.rmse > 0.5 * best.rmse:
-            break
-        task, best = task._replace(pairs=kept), other
+    if best.rmse > LINEAR * sample.floor and sample.whole:
+        calm = task._replace(pairs=[_calm(pair, sample.layout) for pair in pairs])
+        start = _in_window(calm, seen, final=final)
+        if start.rmse <= LINEAR * sample.floor:
+            inside = task._replace(pairs=[_in_range(pair, start, sample.floor) for pair in pairs])
+            other = _in_window(inside, seen, final=final)
+            if other.rmse <= LINEAR * sample.floor:
+                task, best = inside, other
     found = Found(pairs, task.pairs, sample.floor, None, False, best)
     verdict = graded(best.rmse, sample.floor)
     fit = told(found, _SETTINGS, verdict, "", 1)
@@ -183,16 +201,24 @@ def _fitted(
     return fit, worst / sample.floor
 
 
-def _without_far(pair: Pair, best: Learned, floor: float) -> Pair:
-    """Return a pair without the few pixels whose prediction lies beyond the range of the target."""
+def _calm(pair: Pair, layout: Layout) -> Pair:
+    """Return a pair that counts the patches of little noise alone."""
+    reach = layout.of_chart(patches()[1])[:: pair.stride[0], :: pair.stride[1], 0]
+    calm = np.zeros_like(pair.usable)
+    rows, columns = (min(a, b) for a, b in zip(calm.shape, reach.shape, strict=True))
+    calm[:rows, :columns] = reach[:rows, :columns] <= _CALM
+    return pair._replace(usable=pair.usable & calm)
+
+
+def _in_range(pair: Pair, best: Learned, floor: float) -> Pair:
+    """Return a pair that counts the pixels whose prediction is clearly within the range."""
     made, region = predicted(pair, best.window, best.solution)
-    low, high = pair.limits if math.isfinite(pair.limits[1]) else (-math.inf, math.inf)
-    spread = max(best.rmse, floor)
-    beyond = ((made < low + spread) | (made > high - spread)).any(axis=0)
-    usable = pair.usable.copy()
-    usable[region] &= ~beyond
-    kept = usable.sum() >= 0.3 * pair.usable.sum()
-    return pair._replace(usable=usable) if kept and (usable != pair.usable).any() else pair
+    low, high = pair.limits
+    margin = 3 * max(best.rmse, floor)
+    usable = np.zeros_like(pair.usable)
+    inside = ((made > low + margin) & (made < high - margin)).all(axis=0)
+    usable[region] = pair.usable[region] & inside
+    return pair._replace(usable=usable)
 
 
 def _in_window(task: Task, seen: Window, *, final: bool) -> Learned:
@@ -205,7 +231,7 @@ def _in_window(task: Task, seen: Window, *, final: bool) -> Learned:
         spare = [min(own - side, 2) // 2 for own, side in zip(outer.size, seen.size, strict=True)]
         outer = _grown(outer, [-n for n in spare])
     best = _rough_error(task, outer)
-    while best > (_EXACT * task.floor) ** 2:
+    while (_EXACT * task.floor) ** 2 < best < (_FAR * task.floor) ** 2:
         larger = _grown(outer, [_GROWTH, _GROWTH])
         if not _affordable(task, larger):
             break
@@ -247,6 +273,14 @@ def made(fit: Fit, chart: Array, dtype: np.dtype[Any], border: str = "edge") -> 
     """Return what a fit makes of a chart (H, W, C), in the units of its results: (h, w, D)."""
     values = fit.predict(as_learned(chart, dtype, grey=False).astype(np.float64), border)
     return values[..., None] if values.ndim == 2 else values
+
+
+def bare(fit: Fit) -> Fit:
+    """Return a fit without its bias."""
+    none: float | tuple[float, ...] = 0.0
+    if not isinstance(fit.bias, float):
+        none = tuple(0.0 for _ in fit.bias)
+    return replace(fit, bias=none)
 
 
 def in_linear_light(sample: Sample, window: Window) -> Fit | None:

@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.fitting.causes import cause_of
+from conv_cli.fitting.causes import rank_of
+from conv_cli.fitting.curves import best_curved
 from conv_cli.kernels.comparison import TURNS
 from conv_cli.probing.charts import TILES, shuffle
 from conv_cli.probing.layout import Layout
@@ -25,9 +26,13 @@ _CLEAR = 7.0
 _MOVED = 0.25
 """Share of blocks that lie elsewhere, each otherwise, where a picture is bent."""
 _FEWEST = 6
+_FOUND = 0.3
+"""Share of blocks that must be found for sure."""
 _TURNED = 0.3
 _CELL = 8
 _LOSSY = 3.0
+_EXPLAINED = 1.6
+"""Up to so many floors, a kernel with a curve is what a program does."""
 
 
 class Otherwise(NamedTuple):
@@ -181,19 +186,18 @@ def _moves(before: Array, after: Array) -> Array:
     """Return by how much the blocks of a result were moved, those alone that are found for sure."""
     shape = [side + _BLOCK for side in before.shape]
     spectrum = np.fft.rfft2(before, shape)
-    found = []
+    found, count = [], 0
     for row in range(4, after.shape[0] - _BLOCK - 3, _STEP):
         for column in range(4, after.shape[1] - _BLOCK - 3, _STEP):
             block = after[row : row + _BLOCK, column : column + _BLOCK]
-            energy = float(np.linalg.norm(block))
-            if not energy:
-                continue
+            count += 1
             scores = np.fft.irfft2(spectrum * np.conj(np.fft.rfft2(block, shape)), shape)
             scores = np.abs(scores[: before.shape[0], : before.shape[1]])
             best = int(np.argmax(scores))
-            if scores.ravel()[best] > _CLEAR * energy * float(before.std()):
+            if scores.ravel()[best] > _CLEAR * float(np.sqrt((scores**2).mean())):
                 at = divmod(best, before.shape[1])
                 found.append((at[0] - row, at[1] - column))
+    found = found if len(found) > _FOUND * count else []
     return np.array(found, float).reshape(-1, 2)
 
 
@@ -221,11 +225,15 @@ def _still(grey: Array) -> float:
 
 def _by_cause(sample: Sample) -> Otherwise:
     """Return what explains the first channel, by trying the few models that the fit knows."""
-    words = "not a sum of neighbours: a median, a threshold on detail, or the like"
+    words = "not a sum of neighbours: a threshold on detail, or the like"
     if sample.before.shape[2] != sample.after.shape[2] or sample.layout.stride != (1, 1):
         return Otherwise("neighbours", words)
+    pairs = sample.pairs(mixed=False)[:1]
+    ranked = rank_of(pairs[0])
+    if ranked is not None:
+        return Otherwise("neighbours", ranked.words)
     top = sample.top if np.isfinite(sample.top) else 1.0
-    cause = cause_of(sample.pairs(mixed=False)[:1], sample.floor, top)
-    if cause is None:
-        return Otherwise("neighbours", words)
-    return Otherwise("neighbours", cause.words)
+    curved = best_curved(pairs, "after", top, sample.floor, (7, 7))
+    if curved is not None and curved.rmse <= _EXPLAINED * sample.floor:
+        words = "a kernel, and a curve after it"
+    return Otherwise("neighbours", words)

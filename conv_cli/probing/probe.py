@@ -299,7 +299,12 @@ def _predicts(linear: Linear, charts: Charts, copies: Array, layout: Layout) -> 
     values = made(fit, layout.of_chart(chart), copies.dtype)
     height, width = copies.shape[:2] if layout.kind != "grown" else values.shape[:2]
     result = layout.of_result(result)
-    off = np.clip(values[:height, :width], *_limits(copies)) - result[:height, :width]
+    values, result = values[:height, :width], result[:height, :width]
+    ends = max(fit.noise_floor, 1e-9)
+    low, high = _limits(copies)
+    # Values past the ends are looked at by themselves: they may go round there.
+    inside = (values > low + ends) & (values < high - ends)
+    off = np.where(inside, values - result, 0)
     if layout.kind == "same":
         parts = [tile_of(off, name, margin_of(fit)) for name in _CALM]
     else:
@@ -307,13 +312,8 @@ def _predicts(linear: Linear, charts: Charts, copies: Array, layout: Layout) -> 
         rows, columns = (n // 2 for n in off.shape[:2])
         parts = [off[down : rows - down, across : columns - across],
                  off[rows + down : -down, columns + across : -across]]  # fmt: skip
-    ends = max(fit.noise_floor, 1e-9)
-    # Values past the ends may go round there: they are looked at by themselves.
-    return all(
-        part.size == 0 or math.sqrt(float(np.median(part**2)) / 0.455) <= LINEAR * ends
-        or math.sqrt(float((part**2).mean())) <= LINEAR * ends
-        for part in parts
-    )  # fmt: skip
+    limit = LINEAR * ends
+    return all(part.size == 0 or float((part**2).mean()) <= limit**2 for part in parts)
 
 
 def _limits(pixels: Array) -> tuple[float, float]:

@@ -1,7 +1,6 @@
 """The border: what explains the pixels whose windows leave the picture."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 from conv_cli.borders import NAMES
 from conv_cli.fitting.reading import with_own_place
 from conv_cli.fitting.result import Fit
-from conv_cli.probing.learning import Sample, made
+from conv_cli.probing.learning import Sample, bare, made
 from conv_cli.probing.rounding import WAYS, Rounding
 
 Array = npt.NDArray[Any]
@@ -38,7 +37,7 @@ def border_of(sample: Sample, fit: Fit, rounding: Rounding) -> str | None:
     for name, values in _candidates(sample, fit, rim):
         values = values[: target.shape[0], : target.shape[1]]
         off = np.abs(_limited(values, sample) - target)[rim]
-        whole = to_whole(values - _bias(fit, target.shape[2]) + bias + 1e-7)
+        whole = to_whole(np.round(values - _bias(fit, target.shape[2]) + bias, 7))
         equal = (_limited(whole, sample) == target)[rim] if sample.whole else off <= tolerance
         shares.setdefault(name, (float((off <= tolerance).mean()), float(equal.mean())))
     if target.shape == sample.before.shape:
@@ -97,8 +96,8 @@ def _candidates(sample: Sample, fit: Fit, rim: Array) -> Iterator[tuple[str, Arr
         if name != "0":
             yield name, predict(name)
     ones = np.ones_like(sample.before, np.float64)
-    covered = made(replace(fit, bias=0.0), ones, np.dtype(float), "zero")
-    whole = made(replace(fit, bias=0.0), ones, np.dtype(float), "edge")
+    covered = made(bare(fit), ones, np.dtype(float), "zero")
+    whole = made(bare(fit), ones, np.dtype(float), "edge")
     if float(np.abs(whole).min()) > 1e-3 and float(np.abs(covered).min()) > 1e-6:
         bias = _bias(fit, sample.after.shape[2])
         yield "normalized", (none - bias) * whole / covered + bias

@@ -13,7 +13,7 @@ from conv_cli.fitting.reading import rational
 from conv_cli.fitting.result import Fit
 from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d
-from conv_cli.probing.learning import Sample, made
+from conv_cli.probing.learning import Sample, bare, made
 
 Array = npt.NDArray[Any]
 Way = Literal["nearest", "down", "even", "repeated", "none"]
@@ -24,7 +24,8 @@ WAYS: dict[str, Callable[[Array], Array]] = {
     "even": np.rint,
 }
 """How one number is rounded. Sums of weights that are no fractions end in 1e-9 or so."""
-_HAIR = 1e-7
+_DIGITS = 7
+"""Sums of weights that are fractions end in 1e-9 or so, which halves do not show then."""
 _BETTER = 0.004
 """By so much larger a share of equal pixels, a way of rounding is another one."""
 _SURE = 0.8
@@ -74,7 +75,7 @@ def rounding_of(sample: Sample, fit: Fit, error: float) -> Rounding:
     if fit.linear:
         return Rounding("nearest" if error < _MANY else None, bias.tolist(), 0.0)
     exact, divisor = with_fractions(fit)
-    values = made(replace(exact, bias=0.0), sample.before, sample.after.dtype)
+    values = made(bare(exact), sample.before, sample.after.dtype)
     values = values[: sample.after.shape[0], : sample.after.shape[1]]
     there = _inside(sample, fit)
     found = []
@@ -149,7 +150,7 @@ def _best_bias(
                    key=lambda b: (abs(b - round(b)), abs(b)))  # fmt: skip
     shares = []
     for candidate in tried:
-        equal = WAYS[way](v / level + candidate + _HAIR) * level == y
+        equal = WAYS[way](np.round(v / level + candidate, _DIGITS)) * level == y
         shares.append(float(equal.mean()))
     best = max(shares)
     first = next(n for n, share in enumerate(shares) if share >= best - _BETTER)
@@ -201,9 +202,8 @@ def _two_passes(
         padding = ((before, after), (0, 0)) if index == 0 else ((0, 0), (before, after))
         if before < 0 or after < 0:
             return np.zeros_like(sample.after)
-        planes = WAYS[way](
-            conv2d(planes, weights[None, None], padding=padding, border="edge") + _HAIR
-        )
+        sums = conv2d(planes, weights[None, None], padding=padding, border="edge")
+        planes = WAYS[way](np.round(sums, _DIGITS))
     values = np.clip(planes[:, 0].transpose(1, 2, 0), 0, 255)
     down_step, across = sample.layout.stride
     return values[::down_step, ::across][: sample.after.shape[0], : sample.after.shape[1]]
