@@ -12,6 +12,7 @@ from conv_cli.correlation.params import ConvParams, PaddingChoice
 from conv_cli.errors import ConvError
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel, Normalization
+from conv_cli.kernels.learned import manner_of
 from conv_cli.kernels.spec import load_kernel
 from conv_cli.layers import PairLike, as_pair
 from conv_cli.pipeline.feature_map import Range
@@ -44,7 +45,8 @@ def filter_image(
         Image is copied, and colours count by it.
     kernel : Kernel, array_like of shape (kh, kw), or str
         A string is named as on the command line: ``"gaussian:2"``, ``"1 0 -1"``, ``"edge.json"``,
-        ``"psf.png"``.
+        ``"psf.png"``. One that was learned is applied in its manner, with its stride, in its light,
+        with its curve, each channel by its own kernel.
     padding : "same", "valid", "full", int or (rows, columns)
     border : "edge", "zero", "reflect", "symmetric", "wrap" or a number
     stride, dilation : int or (rows, columns)
@@ -60,7 +62,8 @@ def filter_image(
     Returns
     -------
     ndarray, float32, of the image's rank
-        (h, w) or (h, w, C): real values in the image's units, neither rounded nor limited.
+        (h, w) or (h, w, C), or of the channels that a mix makes: real values in the image's units,
+        neither rounded nor limited.
 
     Raises ConvError if an argument is none of these, or the kernel is larger than the image.
 
@@ -75,7 +78,8 @@ def filter_image(
         raise ConvError(f"normalize is {normalize!r}; expected none, sum or abs")
     if isinstance(kernel, str) and is_image_kernel(kernel):
         kernel = image_kernel(kernel)
-    slid = load_kernel(kernel).normalized(normalize)
+    given = load_kernel(kernel)
+    slid = given.normalized(normalize)
     slid = slid.flipped() if convolve else slid
     params = ConvParams(
         stride=as_pair(stride, "stride", 1),
@@ -84,8 +88,10 @@ def filter_image(
         border=Border.named(border),
     )
     rule = Filter((slid,), params, bias=None if bias is None else Bias(float(bias)), linear=linear)
+    rule = rule.following(manner_of([given]))
     pixels = filtered_pixels(picture, rule, (slid,), np.dtype(np.float32), Range("raw"))
-    return pixels.reshape(*pixels.shape[:2], *picture.shape[2:])
+    made = pixels.reshape(*pixels.shape[:2], -1)
+    return made[..., 0] if made.shape[2] == 1 and picture.shape[2:] != (1,) else made
 
 
 def _as_image(image: npt.ArrayLike) -> Image:

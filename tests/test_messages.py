@@ -130,7 +130,7 @@ MISTAKES = {
         "explain in.png -k box": "--at: missing; give the pixel of the map, as 10,20; ",
         "kernels convert box": "--to: missing; give one, as --to json$",
         "kernels rotate box": "ANGLE: missing; give one, as 45$",
-        "net apply trained.json in.png": "--output: missing; give a folder, as -o maps/$",
+        "net apply trained.json in.png": "--output: missing; give a folder, as -o maps/, or .* --sheet",
         "fit": "INPUT TARGET.*: missing; give one, as before.png after.png$",
     },
     "a model": {

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from conv_cli import Kernel
+from conv_cli.colormaps import diverging, ink
 from conv_cli.errors import KernelError
-from conv_cli.report.colour_scale import diverging, ink
 from conv_cli.report.kernel_facts import kernel_facts
 from conv_cli.report.kernel_picture import kernel_picture
 from conv_cli.report.kernel_show import facts_of, told_lines

@@ -13,27 +13,32 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ALLOWED = {
     "errors": set(),
     "borders": {"errors"},
+    "colormaps": set(),
+    "notebooks": set(),
     "colors": {"errors"},
     "io": {"errors"},
-    "parallel": {"errors"},
-    "kernels": {"errors", "io"},
+    "parallel": {"errors", "io"},
+    "kernels": {"errors", "io", "notebooks"},
     "correlation": {"errors", "borders", "parallel"},
     "layers": {"errors", "borders", "correlation"},
     "finding": {"correlation", "errors", "parallel"},
-    "images": {"errors", "io", "parallel"},
+    "images": {"errors", "io", "notebooks", "parallel"},
     "networks": {"borders", "correlation", "errors", "io", "kernels", "layers"},
     "pipeline": {
-        "borders", "colors", "correlation", "errors", "finding", "images", "io", "kernels", "networks", "parallel",
+        "borders", "colormaps", "colors", "correlation", "errors", "finding", "images", "io", "kernels", "networks", "parallel",
     },
     "filtering": {"borders", "correlation", "errors", "images", "kernels", "layers", "pipeline"},
     "fitting": {
-        "borders", "colors", "correlation", "errors", "images", "io", "kernels", "layers", "parallel",
+        "borders", "colors", "correlation", "errors", "images", "io", "kernels", "layers", "notebooks", "parallel",
     },
     "report": {
-        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
+        "borders", "colormaps", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
+    },
+    "lesson": {
+        "borders", "colormaps", "correlation", "errors", "filtering", "finding", "fitting", "images", "kernels", "layers", "networks", "pipeline", "report",
     },
     "cli": {
-        "borders", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "report",
+        "borders", "colormaps", "correlation", "errors", "fitting", "images", "io", "kernels", "lesson", "networks", "parallel", "pipeline", "report",
     },
     "__main__": {"cli"},
     "__init__": {"filtering", "finding", "fitting", "images", "kernels", "layers", "networks"},
@@ -103,7 +108,14 @@ def test_no_module_imports_itself_by_a_detour_lazy_or_not():
 
 
 @pytest.mark.parametrize(
-    ("library", "home"), [("click", "cli"), ("PIL", "images"), ("tifffile", "images")]
+    ("library", "home"),
+    [
+        ("click", "cli"),
+        ("PIL", "images"),
+        ("tifffile", "images"),
+        ("onnx", "networks"),
+        ("distributed", "parallel"),
+    ],
 )
 def test_library_has_one_importer(library, home):
     importers = {
@@ -129,7 +141,8 @@ def test_engines_do_not_know_each_other():
     [["--help"], ["--version"], ["apply", "--help"], ["kernels", "--help"]]
     + [["kernels", name, "--help"] for name in ("list", "show", "convert", "compose", "rotate")]
     + [["explain", "--help"], ["find", "--help"], ["guide", "--help"]]
-    + [["net", "--help"], ["net", "fit", "--help"]],
+    + [["net", "--help"], ["net", "fit", "--help"]]
+    + [["net", "audit", "--help"], ["kernels", "dense", "--help"]],
 )
 def test_help_does_not_wait_for_numpy_and_pillow(arguments):
     code = (

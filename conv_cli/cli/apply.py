@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,26 +12,29 @@ from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import Choice, FormatType, IntRange, KernelType, kernel_files
 from conv_cli.cli.options import (
     BatchOptions,
-    PixelForm,
+    ColouredForm,
     Sliding,
     Telling,
     as_one,
     batch_options,
+    coloured_options,
+    frames_option,
     mask_option,
     nodata_option,
     origin_option,
-    pixel_options,
     recursive_option,
     region_option,
     sliding_options,
     telling_options,
 )
 from conv_cli.cli.presets import PRESETS, use
-from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
+from conv_cli.cli.sheets import SheetFile, sheet_option
 from conv_cli.cli.suggestions import refuse_strays, row_notes
 
 if TYPE_CHECKING:
     from conv_cli.cli.presets import Preset
+    from conv_cli.images import FrameChoice
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import CombineName
     from conv_cli.pipeline.filter import Filter
@@ -64,6 +66,7 @@ class Writing(NamedTuple):
     output: str | None
     name: str
     show: bool
+    sheet: str | None
     file_format: str | None
     quality: int | None
     compress: bool
@@ -79,13 +82,14 @@ writing_options = as_one(
         ),
         click.option(
             "--name", default="{stem}.{kernel}{ext}", show_default=True, metavar="TEMPLATE",
-            help="Names of files in the output folder; also {suffix} and {dir} of the image, and "
-            "{index}, which counts the kernels.",
+            help="Names of files in the output folder; also {suffix} and {dir} of the image, "
+            "{index}, which counts the kernels, and {frame}.",
         ),
         click.option(
             "--show", is_flag=True,
             help="Draw each image and its map in the terminal; -o may be left out.",
         ),
+        sheet_option("Besides, or without -o: every image and its maps"),
         click.option(
             "--format", "file_format", type=FormatType("same"),
             help="File format; same: that of the image.  [default: from the file name, else png]",
@@ -128,7 +132,12 @@ class Filtering(NamedTuple):
             _check_region(sliding)
             row, column, height, width = self.region
         manner = manner_of(kernels)
-        stride = manner.stride if sliding.stride == (1, 1) else sliding.stride
+        if self.region is not None and manner.stride != (1, 1):
+            raise click.BadParameter(
+                f"is a window of a map of the image's size, and {kernels[0].name} has a stride of "
+                f"{manner.stride[0]}x{manner.stride[1]}; leave it out",
+                param_hint="--region",
+            )
         slid = sliding.prepared(kernels, self.origin)
         if self.combine == "angle" and len(slid) != 2:
             raise click.BadParameter(
@@ -138,18 +147,17 @@ class Filtering(NamedTuple):
             )
         return Filter(
             slid,
-            replace(sliding.params, stride=stride),
+            sliding.params,
             bias=sliding.bias,
             gray=sliding.channels == "gray",
             filter_alpha=self.alpha == "filter",
-            linear=self.linear or manner.linear,
+            linear=self.linear,
             combine=self.combine,
             white=white,
-            tone=manner.tone,
             mask=read_mask(self.mask, max_pixels) if self.mask else None,
             nodata=self.nodata,
             region=Region((row, row + height), (column, column + width)) if self.region else None,
-        )
+        ).following(manner)
 
 
 filtering_options = as_one(
@@ -183,7 +191,7 @@ filtering_options = as_one(
     "-k",
     "--kernel",
     "kernels",
-    type=KernelType(),
+    type=KernelType(by_channel=True),
     multiple=True,
     metavar="KERNEL",
     help="What slides over the image; repeat it for more maps. See below.",
@@ -200,7 +208,8 @@ filtering_options = as_one(
 @writing_options
 @sliding_options
 @filtering_options
-@pixel_options
+@coloured_options
+@frames_option
 @recursive_option
 @batch_options
 @click.option("--explain", is_flag=True, help="Print the strategy of each result, and why.")
@@ -212,7 +221,8 @@ def apply(
     writing: Writing,
     sliding: Sliding,
     filtering: Filtering,
-    form: PixelForm,
+    form: ColouredForm,
+    frames: "FrameChoice | None",
     recursive: bool,
     batch: BatchOptions,
     explain: bool,
@@ -223,10 +233,15 @@ def apply(
     IMAGES are files, folders, - for stdin, or matrices such as "0 1 2; 3 4 5".
     """
     from conv_cli.pipeline.filter_task import FilterTask
-    from conv_cli.pipeline.jobs import SAME, filter_jobs, with_own_formats
+    from conv_cli.pipeline.jobs import SAME, filter_jobs, has_several_files, with_own_formats
 
     _check(images, kernels, writing, form, batch)
     given = [kernel for several in kernels for kernel in several]
+    if form.colours and filtering.alpha == "filter":
+        raise click.BadParameter(
+            "a colour stands for one value, and opacity would be another; leave out --alpha filter",
+            param_hint="--colormap",
+        )
     rule = filtering.rule(given, sliding, form.white, batch.max_pixels)
     maps = rule.maps()
     to = _destination(images, len(maps), writing, form, batch)
@@ -235,6 +250,14 @@ def apply(
         return boundary.NOTHING
     if to.format == SAME:
         inputs = list(with_own_formats(inputs, boundary.binary(sys.stdin)))
+    piped = None
+    if frames is not None:
+        inputs, piped = inputs_with_frames(inputs, frames, batch.max_pixels)
+        if has_several_files(inputs, to):
+            to = to._replace(single=False)
+    sheet = SheetFile(writing.sheet, batch, len(inputs), len(maps)) if writing.sheet else None
+    if sheet is not None and sheet.is_looked_at:
+        to = to._replace(look_side=sheet.look_side)
     work = filter_jobs(inputs, maps, to)
     _require_lossy(to.quality, {output.format for job in work for output in job.outputs})
     if explain and preset is not None:
@@ -245,15 +268,16 @@ def apply(
             boundary.say(note)
     read = kernel_files(click.get_current_context())
     return run_batch(
-        FilterTask(rule, to), to, work, images, batch, telling,
+        FilterTask(rule, to), to, work, images, batch, telling, sheet=sheet,
         read=(*read, filtering.mask) if filtering.mask else read,
         explain=explain,
+        stdin=piped,
         advice={name: _advice(several, form) for name, several in maps},
     )  # fmt: skip
 
 
 def _destination(
-    images: Sequence[str], maps: int, writing: Writing, form: PixelForm, batch: BatchOptions
+    images: Sequence[str], maps: int, writing: Writing, form: ColouredForm, batch: BatchOptions
 ) -> "Destination":
     from conv_cli.pipeline.jobs import Destination, is_single
 
@@ -264,6 +288,7 @@ def _destination(
         depth=form.depth,
         white=form.white,
         range=form.range,
+        colormap=form.colours,
         compress=writing.compress,
         quality=writing.quality,
         show=writing.show,
@@ -281,7 +306,7 @@ def _suffix_note(to: "Destination") -> tuple[str, ...]:
     return (f"{output}: becomes a PNG file, as its name has no suffix; a folder is {output}/",)
 
 
-def _advice(kernels: "Sequence[Kernel]", form: PixelForm) -> str:
+def _advice(kernels: "Sequence[Kernel]", form: ColouredForm) -> str:
     """Return what keeps values that are beyond the pixels' limits, "" if nothing is wrong."""
     if form.range is not None and form.range.percentile < 100:
         return ""
@@ -320,22 +345,23 @@ def _check(
     images: Sequence[str],
     kernels: "Sequence[list[Kernel]]",
     writing: Writing,
-    form: PixelForm,
+    form: ColouredForm,
     batch: BatchOptions,
 ) -> None:
     """Raise for what is missing, and for options that contradict each other."""
     from conv_cli.pipeline.jobs import is_table
 
     output, show = writing.output, writing.show
+    looked_at = show or writing.sheet is not None
     if not kernels:
         raise click.BadParameter(
             "missing; give one, as -k sobel-x, or --preset edges", param_hint="--kernel"
         )
     refuse_strays(images, kernels)
-    if output is None and not show and not all(map(is_table, images)):
+    if output is None and not looked_at and not all(map(is_table, images)):
         raise click.BadParameter(
             "missing; give a file or folder, as -o edges.png, - for stdout, or look at the results "
-            "with --show",
+            "with --show or --sheet sheet.png",
             param_hint="--output",
         )
     if form.range and form.range.name == "raw" and form.depth in ("8", "16"):

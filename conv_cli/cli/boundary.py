@@ -198,10 +198,12 @@ _EXAMPLES = {
     "T": "0.8",
     "B": "128",
     "CxHxW": "3x480x640",
+    "ADDRESS": "tcp://host:8786",
     "ANGLE": "45",
     "DIR": "maps/",
     "FILE.html": "fit.html",
     "FORMAT": "png",
+    "HxW": "8x10",
     "IMAGE": "photo.jpg",
     "IMAGES...": "photo.jpg",
     "INPUT TARGET...": "before.png after.png",
@@ -219,11 +221,13 @@ _EXAMPLES = {
     "TEMPLATE": "{stem}{ext}",
     "V": "255",
     "V|nan": "-9999",
+    "first|all|N,...": "1,3",
     "mask": "mask.png",
     "max_pixels": "100000000",
     "predict": "predicted.png",
     "quality": "90",
     "residual": "residual.png",
+    "sheet": "sheet.png",
 }
 """Of what a parameter takes, by its name or by what help shows for it."""
 _KINDS = {

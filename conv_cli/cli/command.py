@@ -11,15 +11,16 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 _SECTIONS = {
     "Input and output": (
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
-        "show", "predict", "residual", "report", "layer", "input", "field", "image",
-        "heatmap", "crop", "mask",
+        "show", "sheet", "predict", "residual", "report", "script", "layer", "input", "field",
+        "image", "heatmap", "crop", "mask", "frames",
     ),
     "Window": (
         "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",
+        "shift",
     ),
     "Values": (
         "normalize", "bias", "channels", "alpha", "nodata", "linear", "tone", "combine", "range",
-        "depth", "white", "ridge", "method", "epochs", "lr", "seed", "batch",
+        "depth", "colormap", "white", "ridge", "method", "epochs", "lr", "seed", "batch",
         "threshold", "false_alarms", "limit", "overlap", "scale", "rotate",
     ),
 }  # fmt: skip

@@ -48,8 +48,8 @@ _WIDEST_SUM = 100
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("image")
 @click.option(
-    "-k", "--kernel", "kernels", type=KernelType(), required=True, multiple=True, metavar="KERNEL",
-    help="One kernel, named as for apply.",
+    "-k", "--kernel", "kernels", type=KernelType(by_channel=True), required=True, multiple=True,
+    metavar="KERNEL", help="One kernel, named as for apply.",
 )  # fmt: skip
 @click.option(
     "--at",
@@ -84,7 +84,6 @@ def explain(
     from conv_cli.pipeline.jobs import STDIO, Destination
 
     require_plain([_one(kernels)])
-    given = _one(kernels).normalized(sliding.normalize)
     opened = boundary.binary(sys.stdin) if image == STDIO else image
     picture = read_image(opened, max_pixels=max_pixels)
     if at is None:
@@ -111,11 +110,9 @@ def explain(
             click.echo(json.dumps(plain(_as_dict(image, each, place, str(mode)))))
         return boundary.DONE
     if at is None:
-        print_lines(
-            *map(boundary.escaped, _every_line(image, found, given, (rows, columns), sliding))
-        )
+        print_lines(*map(boundary.escaped, _every_line(image, found, (rows, columns), sliding)))
         return boundary.DONE
-    for line in _lines(image, found[0], given, at, sliding, f"{mode}, {dtype}"):
+    for line in _lines(image, found[0], at, sliding, f"{mode}, {dtype}"):
         click.echo(boundary.escaped(line))
     return boundary.DONE
 
@@ -138,11 +135,7 @@ def _every_window(image: str, picture: "Image", sliding: Sliding) -> Sliding:
 
 
 def _every_line(
-    image: str,
-    found: "Sequence[Explanation]",
-    given: "Kernel",
-    size: tuple[int, int],
-    sliding: Sliding,
+    image: str, found: "Sequence[Explanation]", size: tuple[int, int], sliding: Sliding
 ) -> Iterator[str]:
     """Yield every window in turn, and the map."""
     kernel = found[0].kernel
@@ -157,8 +150,8 @@ def _every_line(
         for channel in each.channels:
             title = f", {channel.channel}" if len(each.channels) > 1 else ""
             yield from ("", f"row {row}, column {column}{title}")
-            yield from _products(each, channel, given if sliding.convolve else None)
-            yield _sum_line(each, channel)
+            yield from _multiplied(each, channel, turned=sliding.convolve)
+            yield _sum_line(channel)
     for number, channel in enumerate(found[0].channels):
         title = f", {channel.channel}" if len(found[0].channels) > 1 else ""
         yield from ("", f"result{title}")
@@ -166,14 +159,24 @@ def _every_line(
         yield from matrix_lines([values[i : i + size[1]] for i in range(0, len(values), size[1])])
 
 
-def _sum_line(found: "Explanation", channel: "ChannelSum") -> str:
+def _multiplied(found: "Explanation", channel: "ChannelSum", *, turned: bool) -> Iterator[str]:
+    """Yield the products of a channel, or of all channels that are summed for it."""
+    if not channel.parts:
+        yield from _products(found, channel, turned=turned)
+    for part in channel.parts:
+        yield f"from {part.channel}:"
+        yield from _products(found, part, turned=turned)
+        yield f"sum {number_text(part.sum)}"
+
+
+def _sum_line(channel: "ChannelSum") -> str:
     """Return the sum as it is written: 0·0 + 1·1 + 3·2 + 4·3 = 19."""
     total = number_text(channel.value)
     bias = f" + {number_text(channel.bias)}" if channel.bias else ""
     terms = (
         f"{number_text(pixel)}·{_factor(weight)}"
         for pixel, weight in zip(
-            channel.window.ravel().tolist(), found.kernel.weights.ravel().tolist(), strict=True
+            channel.window.ravel().tolist(), channel.weights.ravel().tolist(), strict=True
         )
     )
     line = f"{' + '.join(terms)}{bias} = {total}"
@@ -218,18 +221,14 @@ def _as_dict(image: str, found: "Explanation", at: tuple[int, int], mode: str) -
 
 def _channel_as_dict(channel: "ChannelSum") -> dict[str, Any]:
     values = channel._asdict()
+    del values["weights"], values["parts"]
     arrays = {name: values[name].tolist() for name in ("window", "products")}
     opacity = {} if channel.opacity is None else {"opacity": channel.opacity.tolist()}
     return values | arrays | {"opacity": None, **opacity}
 
 
 def _lines(
-    image: str,
-    found: "Explanation",
-    given: "Kernel",
-    at: tuple[int, int],
-    sliding: Sliding,
-    mode: str,
+    image: str, found: "Explanation", at: tuple[int, int], sliding: Sliding, mode: str
 ) -> Iterator[str]:
     """Yield what a person reads."""
     (row, column), (height, width) = at, found.kernel.shape
@@ -244,21 +243,21 @@ def _lines(
         yield ""
         if len(found.channels) > 1:
             yield f"{channel.channel}:"
-        yield from _products(found, channel, given if sliding.convolve else None)
+        yield from _multiplied(found, channel, turned=sliding.convolve)
         yield from _summed(channel, mode)
 
 
-def _products(found: "Explanation", channel: "ChannelSum", given: "Kernel | None") -> Iterator[str]:
+def _products(found: "Explanation", channel: "ChannelSum", *, turned: bool) -> Iterator[str]:
     """Yield all products as matrices, or the largest of them."""
     if found.kernel.shape[0] < _LONGEST and found.kernel.shape[1] < _WIDEST:
-        drawn = list(_drawn(found, channel, given))
+        drawn = list(_drawn(found, channel, turned=turned))
         if len(drawn[0]) <= _WIDEST and len(drawn[1]) <= _WIDEST:
             yield from drawn
             return
     yield from _listed(found, channel)
 
 
-def _drawn(found: "Explanation", channel: "ChannelSum", given: "Kernel | None") -> Iterator[str]:
+def _drawn(found: "Explanation", channel: "ChannelSum", *, turned: bool) -> Iterator[str]:
     """Yield matrices side by side."""
     window = [[f"{value:g}" for value in row] for row in channel.window.tolist()]
     if found.outside().any():
@@ -267,9 +266,9 @@ def _drawn(found: "Explanation", channel: "ChannelSum", given: "Kernel | None") 
             for rows in zip(window, found.outside().tolist(), strict=True)
         ]
     tables = [("pixels", window)]
-    if given is not None:
-        tables.append(("kernel", _cells(given.weights)))
-    tables.append(("weights" if given is None else "turned", _cells(found.kernel.weights)))
+    if turned:
+        tables.append(("kernel", _cells(channel.weights[::-1, ::-1])))
+    tables.append(("turned" if turned else "weights", _cells(channel.weights)))
     if channel.opacity is not None:
         tables.append(("opacity", _cells(channel.opacity)))
     tables.append(("products", _cells(channel.products)))
@@ -297,7 +296,7 @@ def _listed(found: "Explanation", channel: "ChannelSum") -> Iterator[str]:
     yield f"the {len(order)} largest of {flat.size:,} products"
     for i in order:
         row, column = divmod(i, found.kernel.shape[1])
-        factors = [channel.window[row, column], found.kernel.weights[row, column]]
+        factors = [channel.window[row, column], channel.weights[row, column]]
         factors += [] if channel.opacity is None else [channel.opacity[row, column]]
         product = " · ".join(f"{factor:.4g}" for factor in factors)
         yield f"row {found.rows[row]}, column {found.columns[column]}: {product} = {flat[i]:.4g}"

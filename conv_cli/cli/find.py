@@ -16,6 +16,7 @@ from conv_cli.cli.options import (
     telling_options,
 )
 from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.sheets import SheetFile, sheet_option
 
 if TYPE_CHECKING:
     from conv_cli.pipeline.jobs import Destination
@@ -143,6 +144,7 @@ class SpanType(click.ParamType):
     metavar="PATH",
     help="The scores: .npy as they are, a picture from 0 to 1; a folder for several images.",
 )
+@sheet_option("Every image with its hits framed, and its scores")
 @recursive_option
 @batch_options
 @telling_options
@@ -160,6 +162,7 @@ def find(
     channels: str,
     output: str | None,
     heatmap: str | None,
+    sheet: str | None,
     recursive: bool,
     batch: BatchOptions,
     telling: Telling,
@@ -194,9 +197,13 @@ def find(
     given = [to for to in (framed, heat) if to]
     to = given[0] if given else Destination(None, force=batch.force)
     to = to._replace(single=all(each.single for each in given))
+    page = SheetFile(sheet, batch, len(inputs), 1) if sheet is not None else None
+    if page is not None and page.is_looked_at:
+        to = to._replace(look_side=page.look_side)
     told = _Told(batch, telling, output == "-")
     read = [name for name in (pattern, mask) if name is not None]
-    code = run_batch(FindTask(rule), to, jobs, images, batch, telling, read=read, tell=told.tell)
+    task = FindTask(rule, to.look_side)
+    code = run_batch(task, to, jobs, images, batch, telling, read=read, tell=told.tell, sheet=page)
     return told.exit_code(code)
 
 

@@ -12,7 +12,8 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
-from conv_cli.cli.kinds import Choice, IntRange, NumberType, PairType, RegionType
+from conv_cli.cli.kernels import TARGETS
+from conv_cli.cli.kinds import Choice, IntRange, NodataType, NumberType, PairType, RegionType
 from conv_cli.cli.options import (
     Telling,
     as_json_option,
@@ -22,13 +23,16 @@ from conv_cli.cli.options import (
 )
 from conv_cli.cli.terminal import hanging, print_lines
 from conv_cli.errors import FitError, ImageError
+from conv_cli.io.json import plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from conv_cli.fitting.fit import Channels
+    from conv_cli.fitting.left_out import Marked
     from conv_cli.fitting.result import Fit, Method
     from conv_cli.images import Image
+    from conv_cli.report.fit_script import Script
 
     Pixels = NDArray[Any]
 
@@ -129,6 +133,25 @@ Examples
     metavar="ROW,COL,HxW",
     help="Fit that window of both pictures alone.",
 )
+@click.option(
+    "--mask",
+    metavar="FILE",
+    help="An image as large as every INPUT: where it is black, pixels are left out, and so are "
+    "those of TARGET that a kernel makes of them.",
+)
+@click.option(
+    "--nodata",
+    type=NodataType(example="-9999, or nan"),
+    metavar="V|nan",
+    help="Pixels of that value have none, and are left out in the same way.  [default: what a "
+    "GeoTIFF says itself]",
+)
+@click.option(
+    "--script",
+    type=Choice(TARGETS),
+    help="Print the filter as a command or code of that tool too, and where that is installed how "
+    "far its picture is from TARGET; with -q it alone.",
+)
 @click.option("--predict", metavar="FILE", help="Write what the kernel makes of the first input.")
 @click.option(
     "--residual",
@@ -157,6 +180,9 @@ def fit(
     linear: bool,
     tone: bool,
     region: "tuple[int, int, int, int] | None",
+    mask: str | None,
+    nodata: float | None,
+    script: str | None,
     predict: str | None,
     residual: str | None,
     report: str | None,
@@ -176,13 +202,15 @@ def fit(
 
     files = _Files(output, predict, residual, report, force)
     _check(files, method, epochs, lr, channels != "shared" or tone, as_json)
+    _check_script(script, output, channels, linear=linear, tone=tone)
     pairs = _pairs(paths, telling.quiet)
     if not pairs:
         return boundary.NOTHING
     names, targets = [name for pair in pairs for name in pair], [target for _, target in pairs]
     with boundary.inputs_first(names):
-        files.check(names)
-    boundary.require_stdout(output == "-" or not telling.quiet or as_json)
+        files.check([*names, mask] if mask else names)
+    marked = _marked(mask, region, max_pixels) if mask else None
+    boundary.require_stdout(output == "-" or not telling.quiet or as_json or script is not None)
     gc.freeze()
     gc.enable()
     try:
@@ -199,20 +227,63 @@ def fit(
             found = fit_kernel(
                 befores, afters, size,
                 bias=bias, method=method, channels=channels, ridge=ridge,
-                stride=stride, linear=linear, tone=tone,
+                stride=stride, linear=linear, tone=tone, mask=marked, nodata=nodata,
                 epochs=epochs or EPOCHS, lr=lr, seed=seed,
                 names=[f"{before}, {after}" for before, after in pairs],
                 recode=recoding(targets),
                 coded=None if region else coded(targets),
                 watch=watched,
             )  # fmt: skip
+        written = _scripted(found, script, befores[0], afters[0])
         _write(found, (befores[0], afters[0]), pairs[0], files, telling.quiet)
     except (FitError, ImageError) as error:
         if as_json:
             click.echo(json.dumps({"image": pairs[0][1], "error": str(error)}))
         raise
-    _print(found, pairs[0], output, as_json, telling.quiet, len(pairs))
+    _print(found, pairs[0], output, as_json, telling.quiet, len(pairs), written)
     return boundary.DONE if _is_sure(found) else boundary.NOTHING
+
+
+def _check_script(
+    tool: str | None, output: str | None, channels: "Channels", *, linear: bool, tone: bool
+) -> None:
+    """Raise BadParameter for a tool that cannot do what is fitted."""
+    if tool is None:
+        return
+    code = ("opencv", "scipy", "pytorch")
+    reason = ""
+    if tool in ("json", "csv", "txt", "npy"):
+        reason = f"{tool} is no tool that runs; write the kernel by -o kernel.{tool}"
+    elif linear or tone:
+        reason = "no tool is told of linear light or a curve; leave that out, or use apply -k"
+    elif channels != "shared" and tool not in code:
+        reason = f"{tool} takes one kernel for all channels; use {', '.join(code)}"
+    elif output == "-":
+        reason = "stdout cannot carry both -o - and this; give an output file"
+    if reason:
+        raise click.BadParameter(reason, param_hint="--script")
+
+
+def _scripted(found: "Fit", tool: str | None, before: "Image", after: "Image") -> "Script | None":
+    """Return what is found for another tool, if it is asked for and anything was found."""
+    if tool is None or not found.explains:
+        return None
+    from conv_cli.report.fit_script import script_of
+
+    return script_of(found, tool, before, after)
+
+
+def _marked(name: str, region: tuple[int, int, int, int] | None, max_pixels: int) -> "Marked":
+    """Return what a mask leaves out, of a region of the pictures if there is one."""
+    from conv_cli.fitting.left_out import Marked
+    from conv_cli.pipeline.weights import read_mask
+
+    mask = read_mask(name, max_pixels)
+    pixels = mask.pixels
+    if region is not None:
+        row, column, height, width = region
+        pixels = pixels[row : row + height, column : column + width]
+    return Marked(name, pixels < mask.white / 2)
 
 
 def _require_alike(
@@ -401,7 +472,13 @@ def _kernel_bytes(found: "Fit", output: str, quiet: bool) -> bytes:
 
 
 def _print(
-    found: "Fit", pair: tuple[str, str], output: str | None, as_json: bool, quiet: bool, pairs: int
+    found: "Fit",
+    pair: tuple[str, str],
+    output: str | None,
+    as_json: bool,
+    quiet: bool,
+    pairs: int,
+    script: "Script | None",
 ) -> None:
     """Print the result: data on stdout, and why it is none on stderr."""
     from conv_cli.report.fit_text import fit_lines, next_step
@@ -410,11 +487,16 @@ def _print(
         click.echo(json.dumps(found.as_file()))
     elif as_json:
         following = next_step(found, *pair, output) if pairs == 1 else None
-        click.echo(json.dumps({**found.as_dict(), "next": following}))
+        told = {"script": plain(script.as_dict())} if script else {}
+        click.echo(json.dumps({**found.as_dict(), "next": following, **told}))
     elif not quiet:
         for line in fit_lines(found, *pair, saved=output):
             text = boundary.escaped(line)
             is_command = "conv-cli " in text
             print_lines(*([text] if is_command else hanging(text, _INDENT)))
+        if script:
+            print_lines(*hanging(f"  script     {script.words}", _INDENT), "")
+    if script and not as_json:
+        click.echo(script.text.rstrip("\n"))
     if not _is_sure(found):
         boundary.say(f"{pair[1]}: {found.verdict}: {found.reason}")

@@ -2,7 +2,6 @@
 
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,11 +9,21 @@ import click
 
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command, Group
-from conv_cli.cli.kinds import Choice, KernelType, NumberType, kernel_files
-from conv_cli.cli.options import as_one
+from conv_cli.cli.kinds import Choice, KernelType, NumberType, SizeType, kernel_files
+from conv_cli.cli.options import (
+    as_one,
+    border_option,
+    dilation_option,
+    padding_option,
+    sliding_params,
+    stride_option,
+)
+from conv_cli.cli.sheets import sheet_option, write_sheet
 from conv_cli.cli.terminal import hanging, print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
+    from conv_cli.borders import Border
+    from conv_cli.correlation.params import ConvParams
     from conv_cli.kernels.kernel import Kernel, Normalization
 
 TARGETS = (
@@ -55,6 +64,7 @@ class Signed(Command):
 _NUMBERS = re.compile(r"-[0-9.][0-9.,;/eE+\s-]*")
 
 one_kernel = click.argument("kernel", type=KernelType(), metavar="KERNEL")
+kernel_by_channel = click.argument("kernel", type=KernelType(by_channel=True), metavar="KERNEL")
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 output_option = click.option(
     "-o", "--output", metavar="FILE", help="Write there instead of to stdout."
@@ -74,7 +84,7 @@ class Changes(NamedTuple):
         kernels = [kernel.normalized(self.normalize) for kernel in kernels]
         if self.convolve:
             kernels = [kernel.flipped() for kernel in kernels]
-        return [kernel if self.bias is None else replace(kernel, bias=self.bias)
+        return [kernel if self.bias is None else kernel.with_bias(self.bias)
                 for kernel in kernels]  # fmt: skip
 
 
@@ -115,35 +125,56 @@ def list_kernels(as_json: bool) -> None:
 
 
 @kernels.command(
-    cls=Signed, epilog=_examples("show gaussian:2", 'show "1 0 -1; 2 0 -2; 1 0 -1" -o kernel.png')
+    cls=Signed,
+    epilog=_examples(
+        "show gaussian:2",
+        'show "1 0 -1; 2 0 -2; 1 0 -1" -o kernel.png',
+        "show freichen --sheet bank.png",
+    ),
 )
-@one_kernel
+@kernel_by_channel
 @change_options
 @json_flag
 @click.option(
     "-o", "--output", metavar="FILE", help="Draw a heat map of the one kernel there: .png or .html."
 )
+@sheet_option("All of them")
 @force_flag
 def show(
-    kernel: "list[Kernel]", changes: Changes, as_json: bool, output: str | None, force: bool
+    kernel: "list[Kernel]",
+    changes: Changes,
+    as_json: bool,
+    output: str | None,
+    sheet: str | None,
+    force: bool,
 ) -> None:
     """Show a kernel: its matrix, sums, symmetry, rank, frequency response and cost."""
-    from conv_cli.report.kernel_show import draw, facts_of, told_lines
+    from conv_cli.report.kernel_show import draw, facts_of, matrices, told_lines
     from conv_cli.report.kernel_text import kernel_lines
 
     shown = changes.made(kernel)
     _check_output(output, force)
+    if sheet is not None:
+        _check_output(sheet, force)
     if output is not None:
         draw(_single(shown, "-o"), output, force=force)
+    drawings = [drawn for each in shown for drawn in matrices(each)]
+    if sheet is not None:
+        from conv_cli.report.kernel_sheet import kernel_sheet
+
+        members = [drawn.kernel for drawn in drawings]
+        title = members[0].name if len(members) == 1 else f"{len(members):,} kernels"
+        write_sheet(sheet, kernel_sheet(members, title), force=force)
     boundary.require_stdout(True)
     if as_json:
-        _print_json(*map(facts_of, shown))
+        _print_json(*(facts_of(drawn.kernel) | drawn.members for drawn in drawings))
         return
     width, height = terminal_size()
-    for number, each in enumerate(shown):
+    for number, (title, each, _) in enumerate(drawings):
         drawing = kernel_lines(each.weights, width=width, height=height, colours=terminal_colours())
         told = [line for each_line in told_lines(each) for line in hanging(each_line, _INDENT)]
-        print_lines(*[""][:number], *drawing, "", *map(boundary.escaped, told))
+        lead = [boundary.escaped(title), ""] if title else []
+        print_lines(*[""][:number], *lead, *drawing, "", *map(boundary.escaped, told))
 
 
 @kernels.command(
@@ -152,7 +183,7 @@ def show(
         "convert sobel-x --to imagemagick", "convert gaussian:1 --to ffmpeg --approximate"
     ),
 )
-@one_kernel
+@kernel_by_channel
 @click.option("--to", "target", type=Choice(TARGETS), required=True, help="Which tool.")
 @change_options
 @click.option(
@@ -214,6 +245,101 @@ def diff(first: "list[Kernel]", second: "list[Kernel]", as_json: bool) -> int:
         click.echo(boundary.escaped(f"{lead} {found.words}"))
         click.echo(f"largest difference on an 8-bit image: {found.largest:.7g} levels")
     return boundary.DONE if found.same else boundary.FAILED
+
+
+@kernels.command(
+    cls=Signed,
+    epilog=_examples(
+        'dense "0 1; 2 3" --input 3x3 --padding valid -o dense.png',
+        "dense sobel-x --input 28x28 -o dense.npz",
+    ),
+)
+@one_kernel
+@click.option(
+    "--input",
+    "size",
+    type=SizeType(),
+    required=True,
+    metavar="HxW",
+    help="Rows and columns of the image.",
+)
+@padding_option
+@border_option
+@stride_option
+@dilation_option
+@change_options
+@json_flag
+@click.option(
+    "-o", "--output", metavar="FILE", help="The matrix: drawn, .png, or as sparse rows, .npz."
+)
+@force_flag
+def dense(
+    kernel: "list[Kernel]",
+    size: tuple[int, int],
+    padding: "str | tuple[int, int]",
+    border: "Border",
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    changes: Changes,
+    as_json: bool,
+    output: str | None,
+    force: bool,
+) -> None:
+    """Show the dense layer that does what a kernel does, and how many weights it would need.
+
+    A dense layer joins every output pixel to every input pixel by a weight of its own. Local ones
+    alone are those of the windows, and if these share them, the kernel's are left.
+
+    In the picture, a row is an output pixel and a column an input pixel; every weight has the
+    colour of its place in the kernel, and zeros are blank. An .npz holds data, indices, indptr,
+    shape and bias, one an output pixel: y = W x + bias.
+    """
+    from conv_cli.kernels.learned import require_plain
+    from conv_cli.pipeline.dense import counts_of
+
+    single = _single(changes.made(kernel), "dense")
+    require_plain([single])
+    params = sliding_params(padding, border, stride, dilation)
+    _check_output(output, force)
+    found, counts = counts_of(single, size, params)
+    boundary.require_stdout(True)
+    if output is not None:
+        _write_dense(single, size, params, output, force)
+    if as_json:
+        _print_json({"kernel": single.name, "input": list(size), "output": list(found),
+                     **counts._asdict()})  # fmt: skip
+        return
+    joined = [f"{h}x{w}" for h, w in (size, found, single.shape)]
+    rows = [
+        ("dense", f"{counts.dense:,}", f"every pixel of {joined[0]} to every pixel of {joined[1]}"),
+        ("local", f"{counts.local:,}", f"{joined[2]} for each pixel of {joined[1]}"),
+        ("shared", f"{counts.shared:,}", f"{joined[2]} for all of them"),
+    ]
+    wide = max(len(number) for _, number, _ in rows)
+    print_lines(*(f"{name:<6}  {number:>{wide}}  {words}" for name, number, words in rows))
+
+
+def _write_dense(
+    kernel: "Kernel", size: tuple[int, int], params: "ConvParams", output: str, force: bool
+) -> None:
+    """Write the matrix of the dense layer to a file of the format that its name says."""
+    from conv_cli.io.files import write_atomically
+    from conv_cli.pipeline.dense import dense_layer
+
+    ending = Path(output).suffix.lower()
+    if ending == ".npz":
+        write_atomically(output, dense_layer(kernel, size, params).write, force=force)
+    elif ending == ".png":
+        from conv_cli.images import write_image
+        from conv_cli.report.dense_picture import check_drawable, dense_picture
+
+        check_drawable(kernel, size, params)
+        write_image(output, dense_picture(dense_layer(kernel, size, params), kernel), force=force)
+    else:
+        raise click.BadParameter(
+            f"{output!r} is neither a picture nor a matrix; name it .png or .npz",
+            param_hint="--output",
+        )
 
 
 @kernels.command(cls=Signed, epilog=_examples("compose gaussian:1 laplacian -o log.json"))

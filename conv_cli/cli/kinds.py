@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from conv_cli.borders import Border
+    from conv_cli.images import FrameChoice
     from conv_cli.kernels.kernel import Kernel
     from conv_cli.pipeline.feature_map import Range
     from conv_cli.pipeline.filter import Bias
@@ -72,9 +73,14 @@ class KernelType(click.ParamType):
     """A KERNEL: a built-in, a matrix, a file, or what fit finds; a set gives several.
 
     Files that kernels are read from are inputs, and as such protected from being written.
+
+    by_channel : bool. One that differs from channel to channel is taken too.
     """
 
     name = "kernel"
+
+    def __init__(self, *, by_channel: bool = False) -> None:
+        self._by_channel = by_channel
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -94,12 +100,17 @@ class KernelType(click.ParamType):
         if ctx is not None and (file := kernel_file(value)):
             ctx.meta.setdefault(_READ, []).append(file)
         try:
-            return [image_kernel(value)] if is_image_kernel(value) else load_kernels(value)
+            found = [image_kernel(value)] if is_image_kernel(value) else load_kernels(value)
         except KernelError as error:  # which names the kernel
             has_preset = ctx is not None and any(p.name == "preset" for p in ctx.command.params)
             if has_preset and value.lower() in PRESETS:
                 raise KernelError(f"{error} Or use --preset {value.lower()}") from None
             raise
+        if not self._by_channel:
+            from conv_cli.kernels.learned import require_one
+
+            require_one(found)
+        return found
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -338,6 +349,42 @@ class PlaceType(click.ParamType):
         return int(match[1]), int(match[2])
 
 
+class FramesType(click.ParamType):
+    """Frames: first, all, or numbers from 1."""
+
+    name = "frames"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "FrameChoice":
+        """Return "all", or the numbers in their order, each once."""
+        word = value.strip().lower()
+        if word == "all":
+            return "all"
+        if word == "first":
+            return (1,)
+        if re.fullmatch(r"0*[1-9]\d{0,8}(\s*,\s*0*[1-9]\d{0,8})*", word, re.ASCII) is None:
+            raise click.BadParameter(
+                f"{value!r} is not understood; use first, all, or numbers from 1, as 1,3"
+            )
+        return tuple(sorted({int(number) for number in word.split(",")}))
+
+
+class ShiftType(click.ParamType):
+    """A shift: ROW,COL, both of either sign."""
+
+    name = "shift"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        match = re.fullmatch(r"\s*([+-]?\d{1,9})\s*,\s*([+-]?\d{1,9})\s*", value, re.ASCII)
+        if match is None:
+            raise click.BadParameter(f"{value!r} is not understood; use ROW,COL, as 1,1 or 0,-2")
+        return int(match[1]), int(match[2])
+
+
 class RegionType(click.ParamType):
     """A window: ROW,COL,HxW, row and column from 0."""
 
@@ -375,6 +422,21 @@ class ShapeType(click.ParamType):
                 f"{value!r} is not understood; use channels, rows and columns, as 3x480x640"
             )
         return int(match[1]), int(match[2]), int(match[3])
+
+
+class SizeType(click.ParamType):
+    """Rows and columns of an image: HxW."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return (rows, columns)."""
+        match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", value, re.ASCII | re.IGNORECASE)
+        if match is None:
+            raise click.BadParameter(f"{value!r} is not understood; use rows and columns, as 8x10")
+        return int(match[1]), int(match[2])
 
 
 class LayerType(click.ParamType):

@@ -16,6 +16,7 @@ COMMANDS = {
     "guide": "Read about kernels, borders, batches, networks and more.",
     "help": "Print the help of a command.",
     "kernels": "List kernels, look at them, and carry them to other tools.",
+    "lesson": "Explain convolution on your own photograph.",
     "net": "Apply, describe and train networks of layers.",
 }
 """The name of each command, which is that of its module too, and what it does."""

@@ -4,11 +4,12 @@ import click
 
 from conv_cli.cli.command import Group
 from conv_cli.cli.net_apply import apply
+from conv_cli.cli.net_audit import audit
 from conv_cli.cli.net_fit import fit
 from conv_cli.cli.net_info import info
 
 EPILOG = """\b
-A MODEL is one line, a .json file, or what net fit has written:
+A MODEL is one line, a .json file, what net fit has written, or an .onnx file:
   "sobel-x sobel-y | square | sum | sqrt"
   {"layers": [{"conv": {"kernel": ["sobel-x", "sobel-y"]}},
               {"square": {}},
@@ -30,6 +31,8 @@ Examples
     conv-cli net apply edges.json photo.jpg --range stretch -o maps/
   What each layer gives, costs and sees:
     conv-cli net info edges.json --input 1x480x640
+  Whether the maps shift as the image does:
+    conv-cli net audit edges.json photo.jpg --shift 0,1
   Learn the layers that have no weights:
     conv-cli net fit model.json photo.png edges.png -o trained.npz
 """
@@ -37,8 +40,8 @@ Examples
 
 @click.group(cls=Group, epilog=EPILOG)
 def net() -> None:
-    """Networks of layers: their maps, what they see, and what they can learn."""
+    """Networks of layers: their maps, what they see, whether they shift, and what they learn."""
 
 
-for command in (apply, info, fit):
+for command in (apply, info, audit, fit):
     net.add_command(command)

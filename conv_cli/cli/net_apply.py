@@ -7,19 +7,23 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import LayerType
+from conv_cli.cli.models import read_network
 from conv_cli.cli.options import (
     BatchOptions,
     PixelForm,
     Telling,
     batch_options,
     file_format_option,
+    frames_option,
     pixel_options,
     recursive_option,
     telling_options,
 )
-from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
+from conv_cli.cli.sheets import SheetFile, sheet_option
 
 if TYPE_CHECKING:
+    from conv_cli.images import FrameChoice
     from conv_cli.pipeline.network_task import LayerChoice
 
 EPILOG = """\b
@@ -30,6 +34,8 @@ Examples
     conv-cli net apply edges.json photo.jpg --layer last --format npy -o maps/
   A model in one line: kernels side by side, their squares added, the root:
     conv-cli net apply "sobel-x sobel-y | square | sum | sqrt" a.jpg -o maps/
+  All maps side by side, to look at:
+    conv-cli net apply edges.json photo.jpg --sheet maps.html
   Of a tree of photographs, going on where the last run ended:
     conv-cli net apply edges.json photos/ -r --skip-existing -o maps/
 """
@@ -39,8 +45,12 @@ Examples
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @click.option(
-    "-o", "--output", required=True, metavar="DIR", help="A folder, made if it is missing."
+    "-o",
+    "--output",
+    metavar="DIR",
+    help="A folder, made if it is missing; required without --sheet.",
 )
+@sheet_option("Besides, or without -o: every image and its maps, 64 of a layer at most")
 @click.option(
     "--layer",
     type=LayerType("all", "last"),
@@ -50,32 +60,40 @@ Examples
 )
 @pixel_options
 @file_format_option
+@frames_option
 @recursive_option
 @batch_options
 @telling_options
 def apply(
     model: str,
     images: tuple[str, ...],
-    output: str,
+    output: str | None,
+    sheet: str | None,
     layer: "LayerChoice",
     form: PixelForm,
     file_format: str | None,
+    frames: "FrameChoice | None",
     recursive: bool,
     batch: BatchOptions,
     telling: Telling,
 ) -> int:
     """Write the feature maps that a MODEL makes of IMAGES.
 
-    MODEL is a file, .json or .npz, or one line of layers; net --help says how.
+    MODEL is a file, .json, .npz or .onnx, or one line of layers; net --help says how.
 
     Pictures are called STEM.LAYER.CHANNEL, one for each channel; with --format npy or npz there is
-    one array (channels, rows, columns) for each layer, STEM.LAYER.npy.
+    one array (channels, rows, columns) for each layer, STEM.LAYER.npy. With --frames STEM is
+    followed by the number of the frame: STEM.FRAME.LAYER.CHANNEL.
     """
-    from conv_cli.networks.network import Network
     from conv_cli.pipeline.jobs import Destination, network_jobs
     from conv_cli.pipeline.network_task import NetworkTask
 
-    network = Network(model)
+    if output is None and sheet is None:
+        raise click.BadParameter(
+            "missing; give a folder, as -o maps/, or look at the maps by --sheet sheet.png",
+            param_hint="--output",
+        )
+    network = read_network(model, quiet=telling.quiet)
     with boundary.named(model):
         network.require_weights()
     to = Destination(
@@ -87,9 +105,16 @@ def apply(
         force=batch.force,
         skip_existing=batch.skip_existing,
     )
-    task = NetworkTask(network, to, layer)
     inputs = found_inputs(images, recursive, output)
     if not inputs:
         return boundary.NOTHING
+    piped = None
+    if frames is not None:
+        inputs, piped = inputs_with_frames(inputs, frames, batch.max_pixels)
+    page = SheetFile(sheet, batch, len(inputs), 1) if sheet is not None else None
+    if page is not None and page.is_looked_at:
+        to = to._replace(look_side=page.look_side)
+    task = NetworkTask(network, to, layer)
     jobs = network_jobs(inputs, to)
-    return run_batch(task, to, jobs, images, batch, telling, read=[model])
+    read = [model, *network.files]
+    return run_batch(task, to, jobs, images, batch, telling, read=read, stdin=piped, sheet=page)

@@ -10,6 +10,7 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import Choice, IntRange, NumberType
+from conv_cli.cli.models import read_network
 from conv_cli.cli.options import as_json_option, force_option, max_pixels_option, quiet_option
 
 if TYPE_CHECKING:
@@ -97,7 +98,6 @@ def fit(
     The loss of each epoch goes to stderr: the squared error by the variance of the target, so 1 for
     always giving the mean. R² is of a fifth of the pixels, which are held out.
     """
-    from conv_cli.networks.network import Network
     from conv_cli.networks.training import train
     from conv_cli.pipeline.pairs import read_pairs
 
@@ -106,9 +106,9 @@ def fit(
             f"{len(pairs)} images make no pairs; give INPUT TARGET, and so on",
             param_hint="INPUT TARGET",
         )
-    network = Network(model)
+    network = read_network(model, quiet=quiet)
     with boundary.inputs_first(pairs):
-        _check_output(output, (model, *pairs), force)
+        _check_output(output, (model, *network.files, *pairs), force)
     boundary.require_stdout(as_json)
     gc.enable()
     started = time.perf_counter()

@@ -8,7 +8,10 @@ import click
 from conv_cli.cli import boundary
 from conv_cli.cli.command import Command
 from conv_cli.cli.kinds import LayerType, PlaceType, ShapeType
+from conv_cli.cli.models import read_network
 from conv_cli.cli.options import as_json_option, force_option, max_pixels_option
+from conv_cli.cli.sheets import sheet_option, write_sheet
+from conv_cli.cli.terminal import table
 from conv_cli.io.files import check_target
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ Examples
     conv-cli net info "sobel-x sobel-y | square | sum" --image photo.jpg
   What the output pixel in row 9, column 20 sees, drawn on a photograph:
     conv-cli net info edges.json --field 9,20 --image photo.jpg -o field.png
+  The kernels of the first layer, side by side:
+    conv-cli net info edges.json --sheet kernels.png
 """
 
 
@@ -47,7 +52,8 @@ Examples
     type=LayerType("last"),
     default="last",
     show_default=True,
-    help="Whose output pixel --field means.",
+    help="Whose output pixel --field means, or whose kernels are on the --sheet, by default the "
+    "first that has some.",
 )
 @click.option(
     "--image", metavar="FILE", help="An image that enters: gives --input, and -o is drawn on it."
@@ -58,6 +64,7 @@ Examples
     metavar="FILE",
     help="Draw the window of --field: on --image, or else on plain grey.",
 )
+@sheet_option("The kernels of a layer")
 @max_pixels_option
 @force_option
 @as_json_option
@@ -68,13 +75,14 @@ def info(
     layer: "LayerChoice",
     image: str | None,
     output: str | None,
+    sheet: str | None,
     max_pixels: int,
     force: bool,
     as_json: bool,
 ) -> int:
     """Print what each layer of a MODEL gives, costs and sees.
 
-    MODEL is a file, .json or .npz, or one line of layers; net --help says how.
+    MODEL is a file, .json, .npz or .onnx, or one line of layers; net --help says how.
 
     The receptive field is how much of the input one output pixel sees, the jump how far apart the
     fields of two neighbours lie, and start where the first begins: negative in the padding. dense
@@ -82,13 +90,18 @@ def info(
     K is a thousand, then M, G, T, P and E; --json has them in full.
     """
     from conv_cli.images import read_image
-    from conv_cli.networks.network import Network
     from conv_cli.pipeline.network_task import chosen_layers
 
-    _check(shape is not None or image is not None, field is not None, output)
-    if output is not None:
-        check_target(output, force=force, inputs=(model, *([image] if image else [])))
-    network = Network(model)
+    sized = shape is not None or image is not None
+    _check(sized or sheet is not None, field is not None, output)
+    network = read_network(model)
+    for file in filter(None, (output, sheet)):
+        read = (model, *network.files, *([image] if image else []))
+        check_target(file, force=force, inputs=read)
+    if sheet is not None:
+        _write_kernels(network, layer, sheet, force=force)
+        if not sized:
+            return boundary.DONE
     ground = None if image is None else read_image(image, max_pixels=max_pixels)
     boundary.require_stdout(True)
     with boundary.named(model):
@@ -106,6 +119,27 @@ def info(
         write_image(output, drawn_field(seen, ground), force=force)
     click.echo(json.dumps(seen.as_dict()) if as_json else str(seen))
     return boundary.DONE
+
+
+def _write_kernels(network: "Network", layer: "LayerChoice", sheet: str, *, force: bool) -> None:
+    """Write the kernels of a layer as a sheet."""
+    from conv_cli.errors import ModelError
+    from conv_cli.networks.convolution import Convolution
+    from conv_cli.pipeline.network_task import chosen_layers
+    from conv_cli.report.kernel_sheet import layer_sheet
+
+    chosen = click.get_current_context().get_parameter_source("layer")
+    default = chosen is click.core.ParameterSource.DEFAULT
+    numbers = chosen_layers(network, "all" if default else layer)
+    for number in numbers:
+        found = network.layers[number - 1]
+        if isinstance(found, Convolution) and found.weight is not None:
+            count = len(found.weight)
+            title = f"layer {number}: {count} {'kernel' if count == 1 else 'kernels'}"
+            write_sheet(sheet, layer_sheet(found.weight, title), force=force)
+            return
+    which = "no layer" if default else f"layer {numbers[0]}"
+    raise ModelError(f"{which} has kernels to show; choose a convolution that has its weights")
 
 
 def _check(sized: bool, field: bool, output: str | None) -> None:
@@ -148,11 +182,8 @@ def _print_layers(layers: "list[LayerInfo]", as_json: bool) -> None:
             click.echo(json.dumps(layer._asdict()))
         return
     titles = ("layer", "kind", "output", "params", "mul-adds", "field", "jump", "start", "dense")
-    rows = [titles, *(_cells(layer) for layer in layers)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells))
+    for line in table([titles, *(_cells(layer) for layer in layers)]):
+        click.echo(line)
 
 
 def _cells(layer: "LayerInfo") -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
@@ -13,6 +13,7 @@ from conv_cli.cli.kinds import (
     BorderType,
     Choice,
     FormatType,
+    FramesType,
     GreyChoice,
     IntRange,
     NodataType,
@@ -25,6 +26,7 @@ from conv_cli.cli.kinds import (
 
 if TYPE_CHECKING:
     from conv_cli.borders import Border
+    from conv_cli.colormaps import ColormapName
     from conv_cli.correlation.params import ConvParams
     from conv_cli.kernels.kernel import Kernel, Normalization
     from conv_cli.pipeline.feature_map import Range
@@ -103,6 +105,14 @@ depth_option = click.option(
     help="Bits of the result.  [default: the input's own; for .npy and .npz float32, or float64 "
     "where that would lose digits]",
 )
+colormap_option = click.option(
+    "--colormap",
+    type=Choice(["none", "diverging", "viridis"]),
+    default="none",
+    show_default=True,
+    help="Write the map as colours, their scale taken from --range: blue, white and red around "
+    "zero, or from dark blue to yellow. With --depth float32 the values are written as they are.",
+)
 white_option = click.option(
     "--white",
     type=NumberType(above=0),
@@ -122,6 +132,13 @@ region_option = click.option(
     type=RegionType(),
     metavar="ROW,COL,HxW",
     help="Make that window of the map alone; what lies around it is the image.",
+)
+frames_option = click.option(
+    "--frames",
+    type=FramesType(),
+    metavar="first|all|N,...",
+    help="Pages of a TIFF, frames of a GIF, PNG, WebP or AVIF, or of an .npy stack: the first, "
+    "all, or some, counted from 1.  [default: first]",
 )
 mask_option = click.option(
     "--mask",
@@ -161,6 +178,12 @@ jobs_option = click.option(
     metavar="N",
     help="Threads in all; the pixels are the same for every N.  [default: all cores]",
 )
+cluster_option = click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Run on a Dask cluster whose machines see the same files: tcp://host:8786, the "
+    "scheduler's file, or local for one that is started here.",
+)
 skip_existing_option = click.option(
     "--skip-existing", is_flag=True, help="Leave out results whose file is there."
 )
@@ -174,6 +197,22 @@ progress_option = click.option(
     "--progress/--no-progress", default=None, help="Show a progress bar.  [default: on a terminal]"
 )
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print errors only.")
+
+
+def sliding_params(
+    padding: "str | tuple[int, int]",
+    border: "Border",
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> "ConvParams":
+    """Return how kernels slide, as the options say it."""
+    from conv_cli.correlation.params import ConvParams
+
+    sides: Any = padding
+    if not isinstance(padding, str):
+        rows, columns = padding
+        sides = (rows, rows), (columns, columns)
+    return ConvParams(padding=sides, border=border, stride=stride, dilation=dilation)
 
 
 class Sliding(NamedTuple):
@@ -203,15 +242,7 @@ class Sliding(NamedTuple):
     @property
     def params(self) -> "ConvParams":
         """How they slide."""
-        from conv_cli.correlation.params import ConvParams
-
-        padding: Any = self.padding
-        if not isinstance(padding, str):
-            rows, columns = padding
-            padding = (rows, rows), (columns, columns)
-        return ConvParams(
-            padding=padding, border=self.border, stride=self.stride, dilation=self.dilation
-        )
+        return sliding_params(self.padding, self.border, self.stride, self.dilation)
 
 
 class PixelForm(NamedTuple):
@@ -222,10 +253,35 @@ class PixelForm(NamedTuple):
     white: float | None
 
 
+class ColouredForm(NamedTuple):
+    """`PixelForm`, and which colours these pixels become."""
+
+    range: "Range | None"
+    depth: str | None
+    white: float | None
+    colormap: "ColormapName | Literal['none']"
+
+    @property
+    def colours(self) -> "ColormapName | None":
+        """The map of colours, None without one.
+
+        Raises BadParameter where they contradict another option.
+        """
+        if self.colormap == "none":
+            return None
+        if self.depth == "16":
+            raise click.BadParameter(
+                "colours have 8 bits; leave out --depth 16, or write the values by --depth float32",
+                param_hint="--colormap",
+            )
+        return self.colormap
+
+
 class BatchOptions(NamedTuple):
     """What the options say of many images and their files."""
 
     jobs: int | None
+    cluster: str | None
     max_pixels: int
     force: bool
     skip_existing: bool
@@ -278,11 +334,16 @@ sliding_options = as_one(
 pixel_options = as_one("form", PixelForm, [range_option, depth_option, white_option])
 """The command gets ``form: PixelForm``."""
 
+coloured_options = as_one(
+    "form", ColouredForm, [range_option, depth_option, colormap_option, white_option]
+)
+"""The command gets ``form: ColouredForm``."""
+
 batch_options = as_one(
     "batch",
     BatchOptions,
     [
-        jobs_option, max_pixels_option, force_option,
+        jobs_option, cluster_option, max_pixels_option, force_option,
         skip_existing_option, dry_run_option, as_json_option,
     ],
 )  # fmt: skip

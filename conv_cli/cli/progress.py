@@ -19,8 +19,8 @@ _WIDE = 60
 class Progress:
     """A bar over a number of files in one line: counts, megapixels, their rate, time left."""
 
-    def __init__(self, files: int, *, shown: bool) -> None:
-        self._files = files
+    def __init__(self, files: int, *, shown: bool, workers: int | None = None) -> None:
+        self._files, self._workers = files, workers
         self._image: str | None = None
         self._done, self._pixels = 0, 0
         self._started = time.monotonic()
@@ -93,6 +93,8 @@ class Progress:
         if bar.eta_known and not bar.finished:
             minutes, seconds = divmod(int(bar.eta), 60)
             yield f"{minutes}:{seconds:02} left"
+        if self._workers is not None:
+            yield "1 worker" if self._workers == 1 else f"{self._workers} workers"
         yield f"{megapixels:,.1f} Mpx"
         elapsed = time.monotonic() - self._started
         if self._pixels and elapsed >= 1:

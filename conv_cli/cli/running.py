@@ -3,8 +3,9 @@
 import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ from conv_cli.cli.progress import Progress
 from conv_cli.cli.terminal import print_lines, terminal_colours, terminal_size
 
 if TYPE_CHECKING:
+    from conv_cli.cli.sheets import SheetFile
+    from conv_cli.images import FrameChoice
+    from conv_cli.parallel.cluster import Cluster
     from conv_cli.pipeline.jobs import Destination, Input, Job
     from conv_cli.pipeline.run import Report, Result, Run, Task
 
@@ -39,6 +43,19 @@ def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "
     return inputs
 
 
+def inputs_with_frames(
+    inputs: "Sequence[Input]", choice: "FrameChoice", max_pixels: int
+) -> "tuple[list[Input], bytes | None]":
+    """Return the images with the frames that are meant, and what stdin has given, if it is one."""
+    from conv_cli.images import stream_bytes
+    from conv_cli.pipeline.jobs import STDIO, with_frames
+
+    piped = None
+    if any(source.path == STDIO for source in inputs):
+        piped = stream_bytes(boundary.binary(sys.stdin))
+    return list(with_frames(inputs, choice, piped or b"", max_pixels)), piped
+
+
 def run_batch(
     task: "Task",
     to: "Destination",
@@ -49,31 +66,27 @@ def run_batch(
     *,
     read: Sequence[str] = (),
     explain: bool = False,
+    stdin: bytes | None = None,
     advice: Mapping[str, str] = MappingProxyType({}),
     tell: "Callable[[Result], None] | None" = None,
+    sheet: "SheetFile | None" = None,
 ) -> int:
     """Run a task over jobs, print what became of each, and return the exit code.
 
     names : sequence of str. The images as they were given.
     read : sequence of str. Other files that are read, and are not overwritten.
+    stdin : bytes, optional. What it has given, if it has been read.
     advice : mapping. By the name of a kernel, what to do about values that are clipped.
     tell : callable, optional. Prints a result, where maps are not what it is about.
+    sheet : SheetFile, optional. Takes the results too, and is written when all are there.
     """
     from conv_cli.pipeline.jobs import STDIO
     from conv_cli.pipeline.run import BROKEN_PIPE, Report, Run
 
     piped = to.output == STDIO
-    printed = to.output is None
+    unwritten = to.output is None
+    printed = unwritten and (sheet is None or to.show or tell is not None)
     boundary.require_stdout(piped or printed or batch.as_json or batch.dry_run)
-    run = Run(
-        task,
-        to,
-        threads=batch.jobs,
-        max_pixels=batch.max_pixels,
-        stdin=boundary.binary(sys.stdin),
-        stdout=boundary.binary(sys.stdout),
-        read=read,
-    )
     report = Report()
     gc.freeze()
     gc.enable()
@@ -83,22 +96,54 @@ def run_batch(
         tell = partial(
             _print, batch=batch, telling=telling, explain=explain, piped=piped, titled=titled
         )
+    if sheet is not None:
+        sheet.check(
+            [*(job.source.path for job in jobs), *read],
+            [output.path for job in jobs for output in job.outputs if output.path],
+        )
+        if sheet.failed and unwritten and tell is None:
+            return boundary.FAILED
     try:
-        _run(run, jobs, batch, telling, report, tell)
+        with _cluster(batch, jobs, to, read) as cluster:
+            run = Run(
+                task,
+                to,
+                threads=batch.jobs,
+                max_pixels=batch.max_pixels,
+                stdin=boundary.binary(sys.stdin),
+                stdout=boundary.binary(sys.stdout),
+                read=read,
+                piped=stdin,
+                cluster=cluster,
+            )
+            told = partial(_told_twice, tell, sheet)
+            _run(run, jobs, batch, telling, report, told, cluster)
+        if sheet is not None and sheet.is_wanted:
+            sheet.write()
     except boundary.Stopped as stop:
-        raise boundary.Stopped(stop.args[0], *_way_to_go_on(piped or printed)) from None
+        raise boundary.Stopped(stop.args[0], *_way_to_go_on(piped or unwritten)) from None
     except BrokenPipeError:
         boundary.say(f"Error: stdout: {BROKEN_PIPE}")
         raise
+    code = boundary.FAILED if sheet is not None and sheet.failed else report.exit_code
     if telling.quiet:
-        return report.exit_code
-    for line in _clippings(report, advice):
+        return code
+    for line in (*_clippings(report, advice), *(sheet.notes if sheet is not None else ())):
         boundary.say(line)
     if batch.dry_run and report.skipped and not (report.done or report.failed):
         boundary.say(f"nothing is to do: {_all(report.skipped)} there already")
     elif several and not batch.dry_run and not (printed and not to.show):
         boundary.say(str(report))
-    return report.exit_code
+    return code
+
+
+def _told_twice(
+    tell: "Callable[[Result], None]", sheet: "SheetFile | None", result: "Result"
+) -> None:
+    """Print a result, and lay what is looked at of it on the sheet."""
+    tell(result)
+    if sheet is not None:
+        sheet.add(result)
 
 
 def _run(
@@ -108,10 +153,12 @@ def _run(
     telling: Telling,
     report: "Report",
     tell: "Callable[[Result], None]",
+    cluster: "Cluster | None",
 ) -> None:
     """Do the jobs, or plan them, and tell of each result as it comes."""
     shown = telling.shows_bar and not batch.dry_run
-    with Progress(len(jobs), shown=shown) as progress:
+    workers = cluster.workers if cluster else None
+    with Progress(len(jobs), shown=shown, workers=workers) as progress:
         advance = progress.advance if shown else None
         with closing(run.plan(jobs) if batch.dry_run else run.results(jobs, advance)) as results:
             for result in results:
@@ -119,6 +166,34 @@ def _run(
                 progress.count(result.image, result.pixels)
                 progress.clear()
                 tell(result)
+
+
+@contextmanager
+def _cluster(
+    batch: BatchOptions, jobs: "Sequence[Job]", to: "Destination", read: Sequence[str]
+) -> "Iterator[Cluster | None]":
+    """Connect to the cluster that does the work, if one is to; it is looked at before it begins."""
+    if batch.cluster is None or batch.dry_run:
+        yield None
+        return
+    from conv_cli.parallel.cluster import LOCAL, connected
+    from conv_cli.pipeline.jobs import STDIO
+
+    sources = [job.source for job in jobs]
+    if to.output == STDIO or any(source.path == STDIO for source in sources):
+        raise click.BadParameter(
+            "its machines read and write files, not - ; name them", param_hint="--cluster"
+        )
+    if batch.jobs is not None and batch.cluster != LOCAL:
+        raise click.BadParameter(
+            "is what the workers of a cluster were started with; leave it out", param_hint="--jobs"
+        )
+    inputs = [source.path for source in sources if not source.is_typed and source.error is None]
+    files = [str(Path(name).absolute()) for name in (*inputs, *read)]
+    written = [str(Path(to.output).absolute())] if to.output is not None else []
+    with connected(batch.cluster, batch.jobs) as cluster:
+        cluster.check([file for file in files if Path(file).is_file()], written)
+        yield cluster
 
 
 def _all(count: int) -> str:
@@ -148,6 +223,8 @@ def _print(
     titled: bool,
 ) -> None:
     label = result.output or f"{result.image}, {result.kernel}"
+    if result.frame is not None and (result.joined or result.output is None):
+        label = f"{label}, frame {result.frame}"
     if batch.as_json:
         import json
 

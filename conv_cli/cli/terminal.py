@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from conv_cli.report.kernel_text import Colours
 
 _COLUMNS = 80
@@ -20,6 +22,15 @@ def print_lines(*lines: str) -> None:
         sys.stdout.reconfigure(errors="replace")
     for line in lines:
         click.echo(line)
+
+
+def table(rows: "Sequence[Sequence[str]]") -> "list[str]":
+    """Return rows of cells as lines, every column as wide as its longest cell, to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
 
 
 def terminal_size() -> tuple[int, int | None]:

@@ -2,34 +2,27 @@
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from conv_cli.borders import NAMES
 from conv_cli.fitting import reading
 from conv_cli.fitting.curves import Curved, best_curved, curve_alone, likeliest
 from conv_cli.fitting.diagnosis import depends_on_value_alone
 from conv_cli.fitting.pairs import Window
-from conv_cli.fitting.reading import with_own_place
 from conv_cli.fitting.result import Fit
 from conv_cli.fitting.search import Task, places
-from conv_cli.fitting.telling import clipped_share, decibels, usable_count
+from conv_cli.fitting.telling import clipped_share, decibels, rim_border, usable_count
 from conv_cli.fitting.verdict import LEFT, Verdict, graded
 
-Array = npt.NDArray[Any]
-
-_RIM = 0.97
 _BIAS = 3e-3
 """Up to this share of white, a bias is what a curve between points makes of it."""
 
 
-def curved_fit(task: Task, before: Array, target: Array, images: int) -> Fit:
+def curved_fit(task: Task, images: int) -> Fit:
     """Return the fit of pairs of one channel each in linear light, or with a curve.
 
     task : Task. Its settings say which.
-    before, target : ndarray. The first pair, by which the border is told.
     images : int. How many pairs of images there are.
     """
     found = _found(task)
@@ -48,7 +41,8 @@ def curved_fit(task: Task, before: Array, target: Array, images: int) -> Fit:
     match, flipped = reading.match(
         fit.weights, fit.stderr, unmoved, found.bias, max(2 * task.floor, _BIAS * fit.top)
     )
-    border = _border(fit, before, target)
+    first = task.pairs[0]
+    border = rim_border(fit, first.x[0], first.y[0], first, NAMES)
     return replace(fit, border=border, match=match, turned_match=flipped)
 
 
@@ -98,23 +92,3 @@ def _fit_of(task: Task, found: Curved, verdict: Verdict, reason: str, images: in
         tone=found.tone,
         top=white,
     )
-
-
-def _border(fit: Fit, before: Array, target: Array) -> str | None:
-    """Return the border mode by which the fit makes the rim of the target."""
-    extent = with_own_place(fit.window)
-    down = -(-max(-extent.top, extent.top + extent.rows - 1) // fit.stride[0])
-    across = -(-max(-extent.left, extent.left + extent.columns - 1) // fit.stride[1])
-    height, width = target.shape[:2]
-    rim: Array = np.ones((height, width), bool)
-    rim[down : height - down, across : width - across] = False
-    if not rim.any():
-        return NAMES[0]
-    limit = 4 * max(fit.noise_floor, fit.rmse)
-    x = fit.like_input(before, target)
-    for mode in NAMES:
-        made = fit.predict(x, mode)[:height, :width]
-        made = np.clip(made, 0, fit.top) if target.dtype.kind == "u" else made
-        if float((np.abs(made - target)[rim] <= limit).mean()) >= _RIM:
-            return mode
-    return None

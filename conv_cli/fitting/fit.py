@@ -19,8 +19,17 @@ from conv_cli.fitting.curved import curved_fit
 from conv_cli.fitting.files import coded as coded_files
 from conv_cli.fitting.files import is_file, opened, recoding
 from conv_cli.fitting.judging import verdict_of
+from conv_cli.fitting.left_out import LeftOut, Marked, first_reach, left_out
 from conv_cli.fitting.misfit import misfit
-from conv_cli.fitting.pairs import Pair, Size, level_of, prepared, stride_between
+from conv_cli.fitting.pairs import (
+    Pair,
+    Size,
+    Window,
+    colours_of,
+    level_of,
+    prepared,
+    stride_between,
+)
 from conv_cli.fitting.quantised import Coded
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.search import Found, Settings, Watch, by_descent, search, stated
@@ -36,6 +45,8 @@ EPOCHS = 100
 _ROUNDING = 1 / math.sqrt(12)
 """Standard deviation of what rounding to whole numbers adds."""
 _FLOAT_FLOOR = 1e-6
+_ROUNDS = 4
+"""How often pixels are chosen anew, as the window reaches further than they allow."""
 _FAR = 8
 """Rows or columns that pictures are moved by, and not the kernel wide."""
 _OTHER_WAYS: dict[Channels, int] = {"each": 17, "mix": 9}
@@ -54,6 +65,8 @@ def fit_kernel(
     stride: int | Sequence[int] | Literal["auto"] = "auto",
     linear: bool = False,
     tone: bool = False,
+    mask: Marked | npt.ArrayLike | None = None,
+    nodata: float | None = None,
     ridge: float = 0.0,
     epochs: int = EPOCHS,
     lr: float | None = None,
@@ -83,6 +96,10 @@ def fit_kernel(
         what the sizes ask for.
     linear : bool. Fit in linear light, weighing errors as they show in the target's levels.
     tone : bool. Learn a monotone curve too, before or after the kernel, whichever explains more.
+    mask : array_like of shape (H, W), optional. Of every input, white 1, or the greatest of whole
+        numbers: what is less than half white is left out, and target pixels whose window reads it.
+    nodata : float, optional. Pixels of that value, or NaN, have none, and are left out so too; by
+        default those that a GeoTIFF says itself.
     ridge : float, 0 or more. What a unit of squared weight adds to the mean squared error.
     epochs, lr, seed. Of gradient descent. Each epoch takes `lr` times the gradient of the summed
         squared error, pixels counted in white. None: a rate that suits the pixels, which are
@@ -125,7 +142,27 @@ def fit_kernel(
     steps = stride_between(before, after) if sampled else (1, 1)
     steps = steps if stride == "auto" else _sides("stride", stride)
     coder = recode and partial(Coder, recode, coded=coded)
-    return _fit(befores, afters, names, channels, settings, coder, steps)
+    masked = mask if mask is None or isinstance(mask, Marked) else Marked.of(mask)
+    outs = _left_out(befores, afters, names, masked, nodata)
+    if any(outs):
+        coder = recode and partial(Coder, recode, coded=None)
+    return _fit(befores, afters, names, channels, settings, coder, steps, outs)
+
+
+def _left_out(
+    befores: Sequence[Any],
+    afters: Sequence[Any],
+    names: Sequence[str],
+    mask: Marked | None,
+    nodata: float | None,
+) -> list[LeftOut | None]:
+    """Return what does not count of each pair."""
+    found = []
+    for pair, name in zip(zip(befores, afters, strict=True), names, strict=True):
+        before, after = (colours_of(image, name)[0] for image in pair)
+        values = [getattr(i, "nodata", None) if nodata is None else nodata for i in pair]
+        found.append(left_out(before, after, (values[0], values[1]), mask, name))
+    return found
 
 
 def _check_curved(settings: Settings, channels: Channels, linear: bool, tone: bool) -> None:
@@ -152,26 +189,70 @@ def _fit(
     settings: Settings,
     coder: NewCoder | None,
     stride: Size,
+    outs: Sequence[LeftOut | None],
 ) -> Fit:
     level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
 
-    def fitted(way: Channels, settings: Settings) -> tuple[Fit, int]:
-        """Return the fit with channels treated in one way, and how many planes a pair has."""
+    def apart(way: Channels, settings: Settings, reach: int) -> tuple[Fit, int]:
+        """Return the fit of pixels that windows of some reach lie between."""
         planes = [
-            prepared(before, after, mixed=way == "mix", name=name, level=level, stride=stride)
-            for before, after, name in zip(befores, afters, names, strict=True)
-        ]
+            prepared(
+                before, after, mixed=way == "mix", name=name, level=level, stride=stride,
+                left_out=out, reach=reach,
+            )
+            for before, after, name, out in zip(befores, afters, names, outs, strict=True)
+        ]  # fmt: skip
         _check_alike(planes, [np.asarray(after).dtype for after in afters], way)
         if way == "each":
             return _each(planes, settings, before, target, level, coder), len(planes[0])
         return _fitted(planes, settings, before, target, level, coder), min(map(len, planes))
 
+    def fitted(way: Channels, settings: Settings) -> tuple[Fit, int]:
+        """Return the fit with channels treated in one way, and how many planes a pair has."""
+        if not any(outs):
+            return apart(way, settings, 0)
+        own = _own_places(before, target, stride)
+        descends = settings.method == "gd"
+        chosen = settings._replace(method="exact", watch=None) if descends else settings
+        reach = first_reach(outs, settings.size)
+        for _ in range(_ROUNDS):
+            found = apart(way, chosen, reach)
+            needed = _reach(found[0].window, own)
+            if needed <= reach:
+                break
+            reach = needed + 1
+        return apart(way, settings, reach) if descends else found
+
     fit, planes = fitted(channels, settings)
+    fit = replace(fit, grey=fit.weights.ndim < 4 and _is_made_grey(befores[0], afters[0]))
     found_out = fit.cause is not None and (fit.remedy or fit.flip is not None)
     if channels != "shared" or fit.verdict != "poor" or planes < 2 or found_out:
         return fit
     return _with_other_ways(fit, fitted, settings)
+
+
+def _own_places(before: Array, target: Array, stride: Size) -> Size:
+    """Return the rows and columns of the input that a target pixel stands for, less one."""
+    rows, columns = (
+        step - 1 if step > 1 else n - m
+        for step, n, m in zip(stride, before.shape[:2], target.shape[:2], strict=True)
+    )
+    return rows, columns
+
+
+def _reach(window: Window, own: Size) -> int:
+    """Return how far a window reaches beyond a target pixel's own places."""
+    return max(
+        0, *(max(-first, first + length - 1 - more)
+             for first, length, more in zip(window[:2], window.size, own, strict=True)),
+    )  # fmt: skip
+
+
+def _is_made_grey(before: Any, after: Any) -> bool:
+    """Tell whether a picture in colour is fitted to one in grey."""
+    counts = [shape[2] if len(shape := np.shape(image)) > 2 else 1 for image in (before, after)]
+    return counts[0] in (3, 4) and counts[1] < 3
 
 
 def _with_other_ways(
@@ -210,7 +291,7 @@ def _each(
     if len({fit.window for fit in fits}) > 1:
         rows, columns = (max(fit.size[axis] for fit in fits) for axis in (0, 1))
         fits = each(settings._replace(size=(rows, columns)))
-    return together(fits)
+    return together(fits, planes[0])
 
 
 def _several(images: Any) -> bool:
@@ -266,7 +347,7 @@ def _fitted(
     if not any(pair.varies() for pair in task.pairs):
         return flat(task, len(planes))
     if settings.linear or settings.tone:
-        return curved_fit(task, before, target, len(planes))
+        return curved_fit(task, len(planes))
     found = search(task, coder and coder(planes))
     verdict, reason = verdict_of(found, settings)
     fit = told(found, settings, verdict, reason, len(planes))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from conv_cli.colors import to_gray, white
 from conv_cli.errors import FitError
+from conv_cli.fitting.left_out import LeftOut
 
 Array = npt.NDArray[Any]
 Size = tuple[int, int]
@@ -57,6 +58,13 @@ class Window(NamedTuple):
         top, left = max(self.top, other.top), max(self.left, other.left)
         bottom = min(self.top + self.rows, other.top + other.rows)
         right = min(self.left + self.columns, other.left + other.columns)
+        return Window(top, left, bottom - top, right - left)
+
+    def with_all_of(self, other: "Window") -> "Window":
+        """Return the least window that holds both."""
+        top, left = min(self.top, other.top), min(self.left, other.left)
+        bottom = max(self.top + self.rows, other.top + other.rows)
+        right = max(self.left + self.columns, other.left + other.columns)
         return Window(top, left, bottom - top, right - left)
 
     def within(self, other: "Window") -> Place:
@@ -183,6 +191,8 @@ def prepared(
     level: int = 1,
     seed: int = 0,
     stride: Size = (1, 1),
+    left_out: LeftOut | None = None,
+    reach: int = 0,
 ) -> list[Pair]:
     """Return the pairs of planes in a pair of images: one for each channel, or one of all.
 
@@ -194,10 +204,17 @@ def prepared(
     name : str. What errors call the pair.
     level : int. The step of the target's values.
     stride : (rows, columns). Of the input, between pixels of the target.
+    left_out : LeftOut or None. What does not count.
+    reach : int. How far windows may go beyond a target pixel's own places, and read none of that.
 
     Raises FitError if sizes or channels do not go together, or the input is not finite.
     """
-    (before, opaque), (after, seen) = _planes(x, name), _planes(y, name)
+    (before, opaque), (after, seen) = colours_of(x, name), colours_of(y, name)
+    if left_out is not None:
+        before, after = (
+            np.where(absent, 0, planes).astype(planes.dtype)
+            for planes, absent in zip((before, after), left_out, strict=True)
+        )
     _check(before, after, name, stride)
     if not mixed:
         before, after = _alike(before, after, name)
@@ -207,9 +224,15 @@ def prepared(
     held_out = _held_out(after.shape[1], after.shape[2], seed)
     pairs = []
     for channel in [slice(None)] if mixed else [slice(c, c + 1) for c in range(len(after))]:
-        target, limits = after[channel], _limits(after.dtype, level)
+        target, limits, kept = after[channel], _limits(after.dtype, level), shown
         ends = shown & np.any((target <= limits[0]) | (target >= limits[1]), axis=0)
-        usable = shown & ~ends
+        if left_out is not None:
+            apart = not mixed and len(left_out.before) == len(after)
+            read = channel if apart else slice(None)
+            lost = left_out.near(read, (ends.shape[0], ends.shape[1]), stride, reach)
+            lost = lost | left_out.after[channel].any(axis=0)
+            ends, kept = ends & ~lost, shown & ~lost
+        usable = kept & ~ends
         if target.dtype.kind == "f":
             usable &= np.isfinite(target).all(axis=0)
             target = np.where(usable, target, 0)
@@ -251,8 +274,11 @@ def _held_out(height: int, width: int, seed: int) -> Array:
     ].copy()
 
 
-def _planes(image: npt.ArrayLike, name: str) -> tuple[Array, Array]:
-    """Return an image (H, W) or (H, W, C) as planes (C, H, W), and where it is opaque (H, W)."""
+def colours_of(image: npt.ArrayLike, name: str) -> tuple[Array, Array]:
+    """Return the colours of an image as planes (C, H, W), and where it is opaque (H, W).
+
+    Raises FitError for what is no image, (H, W) or (H, W, C).
+    """
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "buif" or pixels.ndim not in (2, 3) or 0 in pixels.shape:
         raise FitError(
@@ -305,7 +331,7 @@ def _check(before: Array, after: Array, name: str, stride: Size) -> None:
         _, row, column = np.argwhere(bad)[0]
         raise FitError(
             f"{name}: the input holds {int(bad.sum())} values that are NaN or infinite, the first "
-            f"at row {row}, column {column}; replace them"
+            f"at row {row}, column {column}; leave them out with --nodata nan, or replace them"
         )
 
 

@@ -333,9 +333,10 @@ def _explained(
         difference = _predicted(rim, extent, weights, bias, mode) - target
         # Where the target was clipped, what is predicted may lie beyond.
         beyond = ends & (np.sign(difference) == np.where(target > 0, 1, -1))
-        near += int(((np.abs(difference) <= tolerance) | beyond).sum())
-        count += difference.size
-    return near / count
+        counts = (rim.pair.usable[rim.rows, rim.columns] | ends) & np.ones(target.shape, bool)
+        near += int((((np.abs(difference) <= tolerance) | beyond) & counts).sum())
+        count += int(counts.sum())
+    return near / max(count, 1)
 
 
 def _constant(rims: Sequence[_Rim], extent: Window, weights: Array, bias: Array) -> str | None:

@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.colors import from_linear, to_linear
-from conv_cli.errors import FitError
 from conv_cli.fitting.pairs import Size, Window, as_learned
 from conv_cli.fitting.reading import Named, with_own_place
 from conv_cli.fitting.verdict import GOOD, SURE, Verdict
 from conv_cli.io.json import plain
 from conv_cli.kernels.kernel import Kernel
-from conv_cli.kernels.learned import Manner, Tone, with_manner
+from conv_cli.kernels.learned import ChannelKernel, Manner, Tone, with_manner
 from conv_cli.kernels.rational import Rational
 from conv_cli.layers import conv2d
+from conv_cli.notebooks import Shown
 
 Array = npt.NDArray[Any]
 Method = Literal["exact", "gd"]
@@ -25,7 +25,7 @@ _OWN_PLACE = Window(0, 0, 1, 1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fit:
+class Fit(Shown):
     """A kernel that was learned, and how far it is to be trusted.
 
     Attributes
@@ -93,6 +93,8 @@ class Fit:
         A curve before or after the kernel.
     top : float
         What white is in the target's units; 1 for floats.
+    grey : bool
+        The input was made grey first, as the target is.
     stride : (rows, columns)
         Of the input, between pixels of the target.
     sizes : tuple of ((rows, columns), error)
@@ -133,6 +135,7 @@ class Fit:
     linear: bool = False
     tone: Tone | None = None
     top: float = 1.0
+    grey: bool = False
     sizes: tuple[tuple[Size, float], ...] = ()
     window: Window = _OWN_PLACE
 
@@ -151,14 +154,19 @@ class Fit:
 
     @property
     def kernel(self) -> Kernel:
-        """The kernel, shift left out.
-
-        Raises FitError if there are several: one a channel, or a mix.
-        """
-        if self.weights.ndim != 2:
-            raise FitError("fit: there is more than one kernel; use weights and bias")
-        kernel = Kernel(self.weights, float(np.ravel(self.bias)[0]), self.origin, "fit")
+        """The kernel, shift left out; a ChannelKernel for one a channel, or a mix."""
+        kernel = (
+            Kernel(self.weights, float(np.ravel(self.bias)[0]), self.origin, "fit")
+            if self.weights.ndim == 2
+            else ChannelKernel(self.weights, 0.0, self.origin, "fit", biases=self._biases)
+        )
         return with_manner(kernel, Manner(self.stride, self.linear, self.tone))
+
+    @property
+    def _biases(self) -> tuple[float, ...]:
+        """The bias of each channel of the target."""
+        given = np.ravel(self.bias).tolist()
+        return tuple(given * (len(self.weights) // len(given)))
 
     def __repr__(self) -> str:
         """Return the verdict, the size, what it reads as, and the error."""
@@ -273,8 +281,6 @@ class Fit:
 
         `conv-cli apply -k` reads it.
         """
-        if self.weights.ndim != 2:
-            return self.as_dict()
         kernel = self.applicable
         return {
             **self.as_dict(),

@@ -7,13 +7,19 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from conv_cli.borders import NAMES
 from conv_cli.fitting import reading
 from conv_cli.fitting.pairs import Pair, Size, Window
+from conv_cli.fitting.reading import with_own_place
 from conv_cli.fitting.result import Fit
 from conv_cli.fitting.search import Found, Settings, Task, certainty_of, precision_of
 from conv_cli.fitting.verdict import VERDICTS, Verdict
 
+Array = npt.NDArray[Any]
+
+_RIM = 0.97
 _ALIKE = 0.02
 """Weights that differ by no more of the largest are those of a built-in, whatever their errors."""
 
@@ -118,11 +124,15 @@ def flat(task: Task, images: int) -> Fit:
         pairs=images,
         pixels=usable_count(given),
         method=settings.method,
+        window=Window(0, 0, *size),
     )
 
 
-def together(fits: Sequence[Fit]) -> Fit:
-    """Return one fit for several channels: errors over all, and the worst verdict."""
+def together(fits: Sequence[Fit], first: Sequence[Pair]) -> Fit:
+    """Return one fit for several channels: errors over all, and the worst verdict.
+
+    first : the channels of the first pair of images, by which the border is told.
+    """
     worst = max(fits, key=lambda fit: VERDICTS.index(fit.verdict))
     rmse = math.sqrt(sum(fit.rmse**2 for fit in fits) / len(fits))
     peak = worst.psnr + 20 * math.log10(worst.rmse) if worst.rmse > 0 else math.inf
@@ -131,12 +141,20 @@ def together(fits: Sequence[Fit]) -> Fit:
         values = {getattr(fit, name) for fit in fits}
         return values.pop() if len(values) == 1 else None
 
+    windows = [fit.window for fit in fits]
+    window = windows[0]
+    for other in windows[1:]:
+        window = window.with_all_of(other)
+    origin, shift = _origin(window, worst.valid, worst.stride)
     exact = [fit.exact_weights for fit in fits if fit.exact_weights is not None]
-    return replace(
+    fit = replace(
         worst,
-        weights=np.stack([fit.weights for fit in fits]),
+        weights=_stacked([fit.weights for fit in fits], windows, window),
         bias=tuple(float(np.ravel(fit.bias)[0]) for fit in fits),
-        stderr=np.stack([fit.stderr for fit in fits]),
+        stderr=_stacked([fit.stderr for fit in fits], windows, window),
+        origin=origin,
+        shift=shift,
+        window=window,
         rmse=rmse,
         r2=sum(fit.r2 for fit in fits) / len(fits),
         psnr=peak - 20 * math.log10(rmse) if rmse > 0 else math.inf,
@@ -146,11 +164,58 @@ def together(fits: Sequence[Fit]) -> Fit:
         rational=None,
         pixels=sum(fit.pixels for fit in fits),
         losses=tuple(map(sum, zip_longest(*(fit.losses for fit in fits), fillvalue=0.0))),
-        exact_weights=np.stack(exact) if exact else None,
+        exact_weights=_stacked(exact, windows, window) if exact else None,
         border=common("border"),
         match=common("match"),
         turned_match=common("turned_match"),
     )
+    return fit if fit.border or not fit.explains or fit.valid else _with_border(fit, fits, first)
+
+
+def _with_border(fit: Fit, fits: Sequence[Fit], first: Sequence[Pair]) -> Fit:
+    """Return a fit of several channels with the border that suits all of them.
+
+    That of a channel alone is the first of several, where its kernel is small or on one side.
+    """
+    before, target = (
+        np.stack(planes, axis=-1) for planes in zip(*((p.x[0], p.y[0]) for p in first), strict=True)
+    )
+    others = [each.border for each in fits if each.border not in (None, *NAMES)]
+    return replace(fit, border=rim_border(fit, before, target, first[0], [*NAMES, *others]))
+
+
+def _stacked(several: Sequence[Array], windows: Sequence[Window], frame: Window) -> Array:
+    """Return weights (C, kh, kw) of kernels that lie at windows of their own, in one frame."""
+    stacked = np.zeros((len(several), *frame.size))
+    for plane, weights, window in zip(stacked, several, windows, strict=True):
+        plane[window.within(frame)] = weights
+    return stacked
+
+
+def rim_border(
+    fit: Fit, before: Array, target: Array, pair: Pair, modes: Sequence[str]
+) -> str | None:
+    """Return the first of some borders by which the fit makes the rim of the target, or None.
+
+    before, target : ndarray, shape (H, W) or (H, W, C). In the units of the target, without
+        opacity.
+    pair : Pair. Says what the target is clipped to, and which of its pixels count.
+    """
+    extent = with_own_place(fit.window)
+    down = -(-max(-extent.top, extent.top + extent.rows - 1) // fit.stride[0])
+    across = -(-max(-extent.left, extent.left + extent.columns - 1) // fit.stride[1])
+    height, width = target.shape[:2]
+    rim: Array = np.ones((height, width), bool)
+    rim[down : height - down, across : width - across] = False
+    rim &= pair.usable | pair.ends
+    if not rim.any():
+        return modes[0]
+    limit = 4 * max(fit.noise_floor, fit.rmse)
+    for mode in modes:
+        made = np.clip(fit.predict(before, mode)[:height, :width], *pair.limits)
+        if float((np.abs(made - target)[rim] <= limit).mean()) >= _RIM:
+            return mode
+    return None
 
 
 def decibels(peak: float, rmse: float) -> float:

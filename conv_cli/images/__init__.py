@@ -10,13 +10,16 @@ from conv_cli.images.formats import (
     ARRAY_FORMATS,
     FLOAT_FORMATS,
     FORMATS,
+    JOINED_FORMATS,
     LOSSY_FORMATS,
     READABLE_SUFFIXES,
     WRITABLE,
     can_hold,
     format_of,
 )
+from conv_cli.images.frames import FIRST, FrameChoice, Frames, open_frames, read_frames
 from conv_cli.images.image import MAX_PIXELS, Image, ImageInfo
+from conv_cli.images.joining import open_joined
 from conv_cli.images.metadata import not_srgb
 from conv_cli.images.reading import (
     file_format,
@@ -31,12 +34,16 @@ from conv_cli.images.writing import Sink, encode_image, open_sink, write_image
 
 __all__ = [
     "ARRAY_FORMATS",
+    "FIRST",
     "FLOAT_FORMATS",
     "FORMATS",
+    "JOINED_FORMATS",
     "LOSSY_FORMATS",
     "MAX_PIXELS",
     "READABLE_SUFFIXES",
     "WRITABLE",
+    "FrameChoice",
+    "Frames",
     "Image",
     "ImageInfo",
     "PictureRows",
@@ -49,8 +56,11 @@ __all__ = [
     "jpeg_luma",
     "lossy_codec",
     "not_srgb",
+    "open_frames",
+    "open_joined",
     "open_sink",
     "probe_image",
+    "read_frames",
     "read_image",
     "reduced",
     "resized",

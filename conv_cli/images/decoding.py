@@ -1,6 +1,7 @@
 """Pictures that Pillow decodes: opened by their header, then read band by band, upright."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
@@ -67,26 +68,29 @@ class Picture(NamedTuple):
 
         Raises one of `DECODER_ERRORS` for a damaged file; the picture is of no use then.
         """
-        icc, dropped = self._profile()
-        dpi = self._dpi()
-        exif = _tiff_exif(self.pillow) if self.decoder == "tiff" else self.exif
+        described = self.described()
         pixels = self._rows() if in_rows and self._is_plain else self._pixels()
         if self.decoder == "png":
             headers.check_png(self.stream)
             if self.orientation != 1 or _ends_evenly(pixels):
                 headers.check_png_rows(self.stream)  # they look as if they had never come
-        notes = (*self._frames(), *self.layout.notes, *dropped, *self.extra_notes)
+        return replace(described, pixels=pixels, notes=(*self._frames(), *described.notes))
+
+    def described(self) -> Image:
+        """Return what is carried over with the pixels, in place of which one stands for all."""
+        icc, dropped = self._profile()
+        exif = _tiff_exif(self.pillow) if self.decoder == "tiff" else self.exif
         return Image(
-            pixels,
+            np.broadcast_to(np.zeros((), self.layout.dtype), self.info.shape),
             alpha=self.layout.alpha,
             exif=exif,
             icc=icc,
-            dpi=dpi,
+            dpi=self._dpi(),
             format=self.format,
             xmp=self.xmp,
             not_srgb=self.not_srgb,
             uncarried=self.uncarried,
-            notes=notes,
+            notes=(*self.layout.notes, *dropped, *self.extra_notes),
             jpeg=self._jpeg(),
         )
 

@@ -1,6 +1,7 @@
 """Text and frames as pixels, for pictures that have words in them."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image as PilImage
 from PIL import ImageDraw, ImageFont
 
 
-def text_coverage(text: str, size: float) -> npt.NDArray[np.float32]:
+def text_coverage(text: str, size: float, *, aligned: bool = False) -> npt.NDArray[np.float32]:
     """Return how much of each pixel the ink of a line of text covers.
 
     text : str. One line, of letters that Pillow's own font has: ASCII.
@@ -18,14 +19,43 @@ def text_coverage(text: str, size: float) -> npt.NDArray[np.float32]:
     Returns
     -------
     ndarray, shape (h, w), float32, 0..1
-        Cut to the ink; (1, 1) of 0 for a text without any.
+        Cut to the ink; (1, 1) of 0 for a text without any. ``aligned``: as high as any text of
+        that size, so that lines stand level.
     """
-    font = ImageFont.load_default(size)
+    font = _font(size)
     left, top, right, bottom = font.getbbox(text)
+    if aligned:
+        top, bottom = _level(size)
     width, height = (max(1, round(end - start)) for start, end in ((left, right), (top, bottom)))
     canvas = PilImage.new("L", (width, height))
     ImageDraw.Draw(canvas).text((-left, -top), text, fill=255, font=font)
     return np.asarray(canvas, np.float32) / np.float32(255)
+
+
+@cache
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font, which takes a while to be unpacked."""
+    return ImageFont.load_default(size)
+
+
+@cache
+def _level(size: float) -> tuple[float, float]:
+    """Return where the highest letters begin, and the lowest end."""
+    _, top, _, bottom = _font(size).getbbox("Ajg|")
+    return top, bottom
+
+
+def lay(
+    pixels: npt.NDArray[np.uint8],
+    coverage: npt.NDArray[np.float32],
+    top: int,
+    left: int,
+    colour: tuple[int, int, int],
+) -> None:
+    """Lay ink of a colour over pixels (H, W, 3), as much as covers each; none beyond them."""
+    under = pixels[top : top + coverage.shape[0], left : left + coverage.shape[1]]
+    share = coverage[: under.shape[0], : under.shape[1], None]
+    under[:] = np.rint(under * (1 - share) + np.asarray(colour) * share)
 
 
 _YELLOW, _BLACK = (240, 228, 66), (0, 0, 0)

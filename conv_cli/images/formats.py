@@ -66,6 +66,9 @@ TABLE_FORMATS = frozenset(ending.removeprefix(".") for ending in ENDINGS)
 ARRAY_FORMATS = frozenset({"npy", "npz"}) | TABLE_FORMATS
 """Formats that hold every dtype, and no meaning."""
 
+JOINED_FORMATS = frozenset({"tiff", "gif", "png", "webp"})
+"""Formats that one file of several pages or frames is written in."""
+
 LOSSY_FORMATS = frozenset({"jpeg", "webp", "avif"})
 """Formats whose files have a quality."""
 
@@ -89,7 +92,7 @@ WRITABLE = {
 }
 """The format that each suffix, in lower case, is written as."""
 
-SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO or .npy"
+SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO, .npy or .npz"
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -104,13 +107,16 @@ def format_of(path: str | os.PathLike[str]) -> str:
     raise ImageError(f"{os.fspath(path)}: {reason}; use one of {' '.join(WRITABLE)}")
 
 
-def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
+def can_hold(
+    format: str, dtype: DTypeLike, channels: int, alpha: bool, *, joined: bool = False
+) -> None:
     """Raise ImageError, with a way out, unless a file of this format can hold such pixels.
 
     format : str. As `format_of` returns it.
     dtype : dtype. Of the pixels, in memory as in the file.
     channels : int. How many there are, opacity among them.
     alpha : bool. The last channel is opacity.
+    joined : bool. They are one frame of several in a file.
     """
     if format not in WRITABLE.values():
         known = ", ".join(dict.fromkeys(WRITABLE.values()))
@@ -124,6 +130,8 @@ def can_hold(format: str, dtype: DTypeLike, channels: int, alpha: bool) -> None:
     kind, name = FORMATS[format], np.dtype(dtype).name
     if _fits(channels, alpha, kind.holds.get(name, ())):
         return
+    if joined and format == "gif" and name == "uint8" and _fits(channels, alpha, _ALL):
+        return  # which gives every frame colours of its own, and has no still of them
     if _fits(channels, alpha, kind.extra.get(name, ())):
         if has_tiff_extra():
             return

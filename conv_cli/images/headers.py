@@ -29,6 +29,7 @@ _SIGNATURES = (
     (b"\xff\x4f\xff\x51", "j2k"),
     (b"\0\0\1\0", "ico"),
     (b"\x93NUMPY", "npy"),
+    (b"PK\x03\x04", "npz"),
 )
 _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _TGA_KINDS = (1, 2, 3, 9, 10, 11)
@@ -79,6 +80,54 @@ def check_png(stream: BinaryIO) -> None:
             length -= len(data)
         if length or stream.read(4) != checksum.to_bytes(4, "big"):
             raise _damaged(f"a wrong checksum in {kind.decode('ascii', 'backslashreplace')}")
+
+
+def check_png_frames(stream: BinaryIO) -> None:
+    """Raise ImageError, naming the frame, unless all of an animated PNG is there and undamaged."""
+    stream.seek(8)
+    kind, frame = b"", 0
+    while kind != b"IEND":
+        head = stream.read(8)
+        length, kind = struct.unpack(">I4s", head.ljust(8, b"\0"))
+        frame += kind == (b"fcTL" if frame else b"IDAT")
+        data = stream.read(length)
+        checksum = zlib.crc32(kind + data).to_bytes(4, "big")
+        if len(head) < 8 or len(data) < length or stream.read(4) != checksum:
+            raise ImageError(f"frame {max(frame, 1)}: {_damaged('a wrong checksum')}")
+
+
+class GifScreen(NamedTuple):
+    """What the frames of a GIF file need: told from all of its blocks.
+
+    sizes : list of (int, int). Width and height that are filled up to each frame.
+    clear : bool. Some of them name a colour that is transparent.
+    """
+
+    sizes: list[tuple[int, int]]
+    clear: bool
+
+
+def gif_screen(stream: BinaryIO) -> GifScreen:
+    """Look through a GIF file."""
+    stream.seek(6)
+    width, height, flags = struct.unpack("<HHc2x", stream.read(7).ljust(7, b"\0"))
+    stream.seek(_gif_palette_bytes(flags), io.SEEK_CUR)
+    found = GifScreen([], False)
+    while (kind := stream.read(1)) not in (b"", b";"):
+        if kind == b"!":
+            control = stream.read(3)
+            clear = control[:2] == b"\xf9\x04" and bool(control[-1] & 1)
+            found = found._replace(clear=found.clear or clear)
+            stream.seek(-len(control), io.SEEK_CUR)
+        elif kind != b",":
+            continue  # as Pillow passes over it
+        else:
+            left, top, across, down = struct.unpack("<4H", stream.read(8).ljust(8, b"\0"))
+            width, height = max(width, left + across), max(height, top + down)
+            found.sizes.append((width, height))
+            stream.seek(_gif_palette_bytes(stream.read(1)), io.SEEK_CUR)
+        _skip_gif_blocks(stream)
+    return found
 
 
 def check_png_rows(stream: BinaryIO) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from conv_cli.errors import ImageError
+from conv_cli.notebooks import Shown
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused from their header by default: Pillow's own limit."""
@@ -48,8 +49,21 @@ class JpegSettings(NamedTuple):
     sampling: int
 
 
+class Timing(NamedTuple):
+    """When a frame of an animation is shown.
+
+    duration : float. Milliseconds; 0 leaves it to the viewer.
+    plays : int. How often all frames are shown; 0: for ever.
+    hidden : bool. It is what programs show that know no animations, and no frame of this one.
+    """
+
+    duration: float = 0.0
+    plays: int = 0
+    hidden: bool = False
+
+
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Shown):
     """Pixels, upright, with what describes them.
 
     Attributes
@@ -79,6 +93,8 @@ class Image:
         What a user must be told: frames left out, profiles dropped.
     jpeg : JpegSettings or None
         With what a JPEG was made, so that another can be made alike.
+    timing : Timing or None
+        Of a frame of an animation.
     """
 
     pixels: NDArray[Any]
@@ -93,6 +109,7 @@ class Image:
     uncarried: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     jpeg: JpegSettings | None = None
+    timing: Timing | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -107,17 +107,17 @@ class PngSink:
         _check(shape, dtype)
         self._height, width, channels = (*shape, 1)[:3]
         header = (width, self._height, 8 * dtype.itemsize, _COLOUR_TYPES[channels], 0, 0, 0)
-        stream.write(_SIGNATURE + _chunk(b"IHDR", struct.pack(">IIBBBBB", *header)))
+        stream.write(_SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", *header)))
         if icc:
-            stream.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
+            stream.write(chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc)))
         if dpi is not None:
             across, down = (round(value * _INCHES_PER_METRE) for value in dpi)
-            stream.write(_chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
+            stream.write(chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
         if exif:
-            stream.write(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+            stream.write(chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
         if xmp:
-            stream.write(_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
-        stream.write(_chunk(b"IDAT", b"\x78\x01"))
+            stream.write(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
+        stream.write(chunk(b"IDAT", b"\x78\x01"))
         self._stream, self._adler = stream, 1
         self._pack = _compressed_well if compress else _compressed
         line = width * channels * dtype.itemsize
@@ -155,7 +155,7 @@ class PngSink:
                 raise
 
         share(worker, [None] * len(self._waiting))
-        self._stream.write(_chunk(b"IDAT", struct.pack(">I", self._adler)) + _chunk(b"IEND", b""))
+        self._stream.write(chunk(b"IDAT", struct.pack(">I", self._adler)) + chunk(b"IEND", b""))
         return ()
 
     def _pack_next(self) -> None:
@@ -169,7 +169,7 @@ class PngSink:
         self._order.give(first, end, packed)
 
     def _write(self, packed: _Packed) -> None:
-        self._stream.write(_chunk(b"IDAT", packed.deflated))
+        self._stream.write(chunk(b"IDAT", packed.deflated))
         self._adler = _combined_adler(self._adler, packed)
 
 
@@ -194,7 +194,8 @@ def _check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         raise ImageError(f"PNG holds (H, W) or (H, W, 1 to 4), not an array of {shape}")
 
 
-def _chunk(kind: bytes, data: bytes) -> bytes:
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG file: its length, its kind, its data, and their checksum."""
     checksum = zlib.crc32(data, zlib.crc32(kind))
     return b"".join((struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum)))
 

@@ -39,6 +39,8 @@ _REASONS = {
 }
 
 
+_BYTES_A_PIXEL = 32
+"""Of four channels in float64."""
 # Their decoders take memory for the whole picture as soon as they are made.
 _EARLY_SIZES = {"gif": headers.gif_size, "webp": headers.webp_size}
 
@@ -60,8 +62,8 @@ def read_image(
     icons the largest, of a TIFF no preview. What is left out or changed so is said in the notes.
 
     The format is found from the content alone, but for .csv and .txt: tables of numbers, float64
-    and of one channel. A .npy file is taken as it is, (H, W) or (H, W, C) with C up to 4, without
-    opacity.
+    and of one channel. A .npy file, or the one array of a .npz, is taken as it is, (H, W) or
+    (H, W, C) with C up to 4, without opacity.
 
     Parameters
     ----------
@@ -108,7 +110,7 @@ def file_format(path: str | os.PathLike[str]) -> str | None:
     if is_typed_image(path):
         return TYPED
     try:
-        with _stream(path) as stream:
+        with stream_of(path) as stream:
             start = stream.read(headers.SIGNATURE_BYTES)
     except (ImageError, OSError):
         return None
@@ -125,17 +127,28 @@ def _opened(
     source: Source, max_pixels: int, name: str, admit: Callable[[ImageInfo], None]
 ) -> Iterator[Opened]:
     """Open a source; whatever goes wrong with it is told as an ImageError that names it."""
-    shown = os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else name
-    try:
+    with failures_named(shown_name(source, name)):
         if is_typed_image(source):
             yield open_typed(str(source), max_pixels)
             return
-        with _stream(source) as stream, quiet:
-            image = _open(stream, max_pixels, admit, table_ending(source))
+        with stream_of(source) as stream, quiet:
+            image = open_image(stream, max_pixels, admit, table_ending(source))
             admit(image.info)
             yield Opened(
                 image.info, lambda in_rows: _with_others_named(image.read(in_rows), stream)
             )
+
+
+def shown_name(source: Source, name: str) -> str:
+    """Return what errors call a source."""
+    return os.fsdecode(source) if isinstance(source, str | bytes | os.PathLike) else name
+
+
+@contextmanager
+def failures_named(shown: str) -> Iterator[None]:
+    """Raise whatever goes wrong in reading as an ImageError that begins with a name."""
+    try:
+        yield
     except ImageError as error:
         raise ImageError(f"{shown}: {error}") from error
     except MemoryError as error:
@@ -152,7 +165,7 @@ def _reason(error: BaseException) -> str:
 
 
 @contextmanager
-def _stream(source: Source) -> Iterator[BinaryIO]:
+def stream_of(source: Source) -> Iterator[BinaryIO]:
     """Give a seekable stream; nothing but a regular file is opened, as others may never end."""
     if not isinstance(source, str | bytes | os.PathLike):
         yield _buffered(source)
@@ -178,11 +191,12 @@ def stream_bytes(source: BinaryIO) -> bytes:
 def _buffered(source: BinaryIO) -> BinaryIO:
     """Take all of a stream into memory, once its start looks like an image."""
     data = stream_bytes(source)
-    _identified(data[: headers.SIGNATURE_BYTES])
+    identified(data[: headers.SIGNATURE_BYTES])
     return io.BytesIO(data)
 
 
-def _identified(start: bytes) -> str:
+def identified(start: bytes) -> str:
+    """Return the format of a file that begins so, or raise ImageError."""
     if not start:
         raise ImageError("is empty; give an image")
     format = headers.identify(start)
@@ -191,14 +205,15 @@ def _identified(start: bytes) -> str:
     return format
 
 
-def _open(
+def open_image(
     stream: BinaryIO, max_pixels: int, admit: Callable[[ImageInfo], None], ending: str | None
 ) -> Opened:
+    """Read the header of the first picture in a stream."""
     start = stream.read(headers.SIGNATURE_BYTES)
     if ending is not None and headers.identify(start) is None:
         stream.seek(0)
         return open_table(stream, ending, max_pixels)
-    format = _identified(start)
+    format = identified(start)
     if format in _EARLY_SIZES and (size := _EARLY_SIZES[format](stream)) is not None:
         width, height = size
         check_size(width, height, max_pixels)
@@ -206,6 +221,9 @@ def _open(
     stream.seek(0)
     if format == "npy":
         return _open_npy(stream, max_pixels)
+    if format == "npz":
+        contents = npy.only_array(stream, _BYTES_A_PIXEL * max_pixels)
+        return _open_npy(io.BytesIO(contents), max_pixels, format)
     if format in ("pnm", "pfm"):
         return _open_pnm(stream, format, max_pixels)
     if format == "tiff":
@@ -222,12 +240,12 @@ def _with_others_named(image: Image, stream: BinaryIO) -> Image:
     return replace(image, notes=(*image.notes, *others_behind(stream, image.format)))
 
 
-def _open_npy(stream: BinaryIO, max_pixels: int) -> Opened:
+def _open_npy(stream: BinaryIO, max_pixels: int, format: str = "npy") -> Opened:
     header = npy.read_image_header(stream)
     height, width = header.shape[:2]
     check_size(width, height, max_pixels)
-    info = ImageInfo(height, width, header.channels, False, header.dtype, "npy")
-    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format="npy"))
+    info = ImageInfo(height, width, header.channels, False, header.dtype, format)
+    return Opened(info, lambda _: Image(npy.read_pixels(stream, header), format=format))
 
 
 def _open_pnm(stream: BinaryIO, format: str, max_pixels: int) -> Opened:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from conv_cli.images import headers, metadata
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import has_tiff_extra
 from conv_cli.images.image import Georeference, Image, ImageInfo, Opened, Tag, check_size
-from conv_cli.images.tiff_pages import Pages, find_pages, item_bytes, swapped, with_first
+from conv_cli.images.tiff_pages import FromPage, Pages, find_pages, item_bytes, swapped
 
 _BYTE, _ASCII, _LONG = 1, 2, 4
 _XMP = 700
@@ -49,7 +49,11 @@ def open_tiff(stream: BinaryIO, max_pixels: int) -> Opened:
 
     Raises ImageError for files that cannot be read in full, raw camera data and mere previews.
     """
-    pages = find_pages(stream)
+    return open_page(stream, find_pages(stream), max_pixels)
+
+
+def open_page(stream: BinaryIO, pages: Pages, max_pixels: int) -> Opened:
+    """Read the header of one page, as `open_tiff` does of the first."""
     page = pages.chosen
     if page.bands > _MOST_BANDS:
         raise ImageError(
@@ -57,7 +61,7 @@ def open_tiff(stream: BinaryIO, max_pixels: int) -> Opened:
             "needed, as with gdal_translate -b 1, or save them as .npy"
         )
     if not pages.is_first:
-        stream = with_first(stream, page)
+        stream = cast("BinaryIO", FromPage(stream, page))
     opened = _open_page(stream, max_pixels)
     if pages.orientation != 1:
         opened = _flipped(opened, pages.orientation)

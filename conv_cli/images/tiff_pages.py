@@ -3,7 +3,7 @@
 import io
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ _NO_PICTURE = 1 | 4  # bits of NewSubfileType: a reduced version, a mask of tran
 _RAW = {32803: "CFA", 34892: "LinearRaw"}
 _FORMS = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d"}
 _FORMS |= {13: "I", 16: "Q", 17: "q", 18: "Q"}
+_MOST_PAGES = 1 << 20
 _MOST_BYTES = 1 << 26  # of the value of one tag
 
 
@@ -123,7 +124,7 @@ class _File:
 
 
 class Pages(NamedTuple):
-    """The page that is read, and how many pictures there are.
+    """The page that is read, and how many pictures are to be told of.
 
     `is_first` if it is the file's first page; `orientation` is the one, 1 to 8, that only the page
     above it tells, as in DNG.
@@ -142,44 +143,106 @@ def find_pages(stream: BinaryIO) -> Pages:
 
     Raises ImageError for raw camera data, and where there are only previews.
     """
+    found = pictures(stream, MAX_FRAMES)
+    chosen = next(found)
+    return chosen._replace(pictures=1 + sum(1 for _ in found))
+
+
+def pictures(stream: BinaryIO, limit: int = _MOST_PAGES) -> Iterator[Pages]:
+    """Yield every page that is a picture, of the first ``limit`` + 1 pages.
+
+    Raises ImageError as `find_pages` does.
+    """
     file = _File(stream)
-    pages = list(_chain(file))
-    if not pages:
+    if not file.first:
         raise ImageError("cannot be read: truncated or damaged (no page in it)")
-    first, tops = pages[0], pages
-    if not first.is_picture:
-        pages = [each for page in pages for each in (page, *page.below())]
-    pictures = [page for page in pages if page.is_picture]
-    if not pictures:
+    first = Directory(file, file.first)
+    found = False
+    for page in _chain(file, limit):
+        for each in (page, *(() if first.is_picture else page.below())):
+            if each.is_picture:
+                found = True
+                _refuse_raw(file, each)
+                told = each is page or each.number(_ORIENTATION)
+                turned = 1 if told else first.number(_ORIENTATION, 1)
+                yield Pages(each, each.at == file.first, 1, turned if 1 <= turned <= 8 else 1)
+    if not found:
         raise ImageError(
             "holds only a reduced preview (NewSubfileType), not the picture; export it anew from "
             "the program that made it"
         )
-    chosen = pictures[0]
-    raw = _RAW.get(chosen.number(_PHOTOMETRIC)) or ("CR2" if file.read(8, 2) == b"CR" else None)
+
+
+def page_at(stream: BinaryIO, at: int, orientation: int) -> Pages:
+    """Return a page that `pictures` has found, by its place."""
+    file = _File(stream)
+    return Pages(Directory(file, at), at == file.first, 1, orientation)
+
+
+def _refuse_raw(file: _File, page: Directory) -> None:
+    """Raise ImageError for what a camera has measured, which is no picture yet."""
+    raw = _RAW.get(page.number(_PHOTOMETRIC)) or ("CR2" if file.read(8, 2) == b"CR" else None)
     if raw is not None:
         raise ImageError(
             f"is raw camera data ({raw}); develop it first, with dcraw or a raw converter"
         )
-    told = 1 if chosen.number(_ORIENTATION) or chosen in tops else first.number(_ORIENTATION, 1)
-    return Pages(chosen, chosen.at == file.first, len(pictures), told if 1 <= told <= 8 else 1)
 
 
-def _chain(file: _File) -> Iterator[Directory]:
-    """Yield the pages, up to one more than `MAX_FRAMES`; a chain that turns back ends."""
+def _chain(file: _File, limit: int) -> Iterator[Directory]:
+    """Yield the pages, up to one more than ``limit``; a chain that turns back ends."""
     seen: set[int] = set()
     at = file.first
-    while at and at not in seen and len(seen) <= MAX_FRAMES:
+    while at and at not in seen and len(seen) <= limit:
         seen.add(at)
         page = Directory(file, at)
         yield page
         at = page.next
 
 
-def with_first(stream: BinaryIO, page: Directory) -> BinaryIO:
-    """Return a copy of a TIFF file in memory whose first page is another one of its own."""
-    stream.seek(0)
-    data = bytearray(stream.read())
-    file = _File(stream)
-    struct.pack_into(f"{file.order}{'Q' if file.big else 'I'}", data, 8 if file.big else 4, page.at)
-    return io.BytesIO(data)
+class FromPage(io.RawIOBase):
+    """A TIFF file whose first page is another one of its own: the same bytes under another head.
+
+    stream : BinaryIO. The file, whose place is of no account.
+    """
+
+    def __init__(self, stream: BinaryIO, page: Directory) -> None:
+        file = _File(stream)
+        head = bytearray(file.read(0, 16))
+        form, at = ("Q", 8) if file.big else ("I", 4)
+        struct.pack_into(f"{file.order}{form}", head, at, page.at)
+        self._stream, self._head, self._at = stream, bytes(head), 0
+        if isinstance(stream, io.BytesIO):  # decoders then take all at once, and find the page
+            self.getvalue = stream.getvalue
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor of the file, whose head names its own first page."""
+        return self._stream.fileno()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, and return it."""
+        if whence == io.SEEK_CUR:
+            offset += self._at
+        self._at = self._stream.seek(0, io.SEEK_END) + offset if whence == io.SEEK_END else offset
+        return self._at
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what comes next."""
+        target = memoryview(buffer).cast("B")
+        self._stream.seek(self._at)
+        data = self._stream.read(len(target))
+        data = self._head[self._at : self._at + len(data)] + data[max(16 - self._at, 0) :]
+        target[: len(data)] = data
+        self._at += len(data)
+        return len(data)

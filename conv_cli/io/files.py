@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Self, TypeVar
 
@@ -34,22 +34,19 @@ _CAN_BE_NAMELESS = hasattr(os, "O_TMPFILE") and Path("/proc/self/fd").is_dir()
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)  # from such a file system or kernel
 
 
-def read_bounded(file: Path, limit: int, what: str) -> bytes:
-    """Return the bytes of a regular file of at most `limit` of them.
+@contextlib.contextmanager
+def opened(file: Path, what: str) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a regular file for reading, and give its bytes as a stream and how many there are.
 
     No pipe or device is read, as it could stall the reader. Raises ConvError, the reason alone, if
-    the file is missing, unreadable, not regular, or larger than any of the kind `what` ("kernel")
-    needs to be.
+    the file is missing, unreadable or not regular; ``what`` it should be is named ("kernel").
     """
-    too_large = ConvError(f"larger than {limit:,} bytes, which no {what} needs")
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
             raise ConvError(f"not a regular file; give the path of a {what} file")
-        if status.st_size > limit:
-            raise too_large
         with file.open("rb") as stream:
-            contents = stream.read(limit + 1)
+            yield stream, status.st_size
     except ConvError:
         raise
     except FileNotFoundError:
@@ -58,8 +55,21 @@ def read_bounded(file: Path, limit: int, what: str) -> bytes:
         raise ConvError(f"cannot be read: {error.strerror}") from None
     except ValueError:
         raise ConvError("no file can have this name; check the path") from None
-    if len(contents) > limit:  # it grew, or did not tell its size
-        raise too_large
+
+
+def read_bounded(file: Path, limit: int, what: str) -> bytes:
+    """Return the bytes of a regular file of at most `limit` of them.
+
+    Raises ConvError, the reason alone, as ``opened`` does, or if the file is larger than any of the
+    kind `what` ("kernel") needs to be.
+    """
+    with opened(file, what) as (stream, size):
+        # As many bytes as are asked for are allocated, however few there are.
+        contents = b"" if size > limit else stream.read(size + 1)
+        if len(contents) > size:  # it grew, or did not tell its size
+            contents += stream.read(limit)
+    if max(size, len(contents)) > limit:
+        raise ConvError(f"larger than {limit:,} bytes, which no {what} needs")
     return contents
 
 

@@ -1,4 +1,4 @@
-"""NumPy's files: .npy in and out, .npz out. Only headers and plain numbers are read, no pickles."""
+"""NumPy's files: .npy and .npz in and out. Only headers and plain numbers are read, no pickles."""
 
 import io
 import math
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from conv_cli.errors import ConvError, ImageError
 
 _HEADERS = {(1, 0): npy_format.read_array_header_1_0, (2, 0): npy_format.read_array_header_2_0}
+
+
+_MOST_HEADER = 1 << 17
 
 
 class NpyHeader(NamedTuple):
@@ -65,12 +68,63 @@ def read_image_header(stream: BinaryIO) -> NpyHeader:
     Raises ImageError for an array that is no image; else as `read_header` does.
     """
     header = read_header(stream)
+    _require_pixels(header)
+    return header
+
+
+def read_stack_header(stream: BinaryIO) -> tuple[int, NpyHeader]:
+    """Read the header of (frames, H, W) or (frames, H, W, C); return how many, and that of each.
+
+    The stream is left behind it. An array (H, W) is one frame. Raises ImageError as
+    `read_image_header` does, and for frames that are not stored one after the other.
+    """
+    header = read_header(stream)
+    if len(header.shape) < 3:
+        _require_pixels(header)
+        return 1, header
+    if header.order == "F":
+        raise ImageError("is stored by columns; save its frames by numpy.ascontiguousarray")
+    frame = header._replace(shape=header.shape[1:])
+    _require_pixels(frame)
+    return header.shape[0], frame
+
+
+def _require_pixels(header: NpyHeader) -> None:
+    """Raise ImageError for an array that is no image."""
     shape, _, dtype = header
     if dtype.hasobject or dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ImageError(f"holds {dtype}, not numbers that pixels can be; save it as float32")
     if len(shape) not in (2, 3) or min(shape) < 1 or shape[2:] > (4,):
         raise ImageError(f"has the shape {shape}; save one image as (H, W) or (H, W, 1 to 4)")
-    return header
+
+
+def only_array(stream: BinaryIO, most_bytes: int) -> bytes:
+    """Return the .npy file that is all that a .npz archive holds.
+
+    Raises ImageError if it is damaged, holds another number of arrays, or unpacks to more bytes
+    than `most_bytes` and a header.
+    """
+    import zipfile
+    import zlib
+
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+            if len(members) != 1 or not members[0].filename.endswith(".npy"):
+                arrays = sum(member.filename.endswith(".npy") for member in members)
+                raise ImageError(
+                    f"is an archive of {len(members)} files, {arrays} of them arrays, and an image "
+                    "is one; save it alone by numpy.savez"
+                )
+            size = members[0].file_size
+            if size > most_bytes + _MOST_HEADER:
+                raise ImageError(f"unpacks to {size:,} bytes; raise --max-pixels for such images")
+            with archive.open(members[0]) as member:
+                return member.read(size)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ImageError(
+            f"cannot be read: truncated or damaged ({error}); save it again by numpy.savez"
+        ) from None
 
 
 def read_pixels(stream: BinaryIO, header: NpyHeader) -> NDArray[Any]:

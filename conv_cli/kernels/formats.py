@@ -21,7 +21,7 @@ from conv_cli.io.npy import parse_npy
 from conv_cli.io.tables import MAX_BYTES, rectangle, table_text, text_table
 from conv_cli.io.text import decode_text, shown
 from conv_cli.kernels.kernel import MAX_WEIGHTS, Kernel, Size, Weights, named
-from conv_cli.kernels.learned import LearnedKernel, Manner, Tone, with_manner
+from conv_cli.kernels.learned import ChannelKernel, LearnedKernel, Manner, Tone, with_manner
 from conv_cli.kernels.tools.vips import read_mat, write_mat
 
 _MAX_BANK_KERNELS = 65_536
@@ -53,7 +53,8 @@ def read_kernels(path: str | os.PathLike[str]) -> list[Kernel]:
     Formats, by the ending of the name:
 
     - .json: a nested list of rows, or an object with the rows under "kernel" or "weights" and
-      optionally "bias" and "origin" ([row, column] from 0), or what ``fit`` writes.
+      optionally "bias" and "origin" ([row, column] from 0), or what ``fit`` writes: there may be a
+      list of such rows, one for each channel, or for each of the result a list over the input's.
     - .csv: rows of numbers split by commas. .txt: by white space. Both take fractions, and lines
       that begin with # are comments.
     - .npy: a real matrix of any dtype and byte order. .npz: any number of them, in the archive's
@@ -94,6 +95,10 @@ def dump_kernel(kernel: Kernel, ending: str) -> bytes:
                 f"kernels are not written as {ending or 'files without ending'}; "
                 f"use {', '.join(_WRITERS)}"
             )
+        if isinstance(kernel, ChannelKernel) and ending.lower() != ".json":
+            raise ConvError(
+                f"it is {kernel.kind}, and {ending} files hold one for all; write .json"
+            )
         return _WRITERS[ending.lower()](kernel)
 
 
@@ -114,10 +119,15 @@ def _read_json(text: str, label: str) -> Kernel:
         raise ConvError(
             f'the object has {found} of "kernel" and "weights"; give its rows under one of them'
         )
-    bias = members.get("bias", 0.0)
-    if not isinstance(bias, float):
-        raise ConvError(f"its bias is {json_shown(bias)}, expected a number")
-    kernel = Kernel(rectangle(_json_rows(members[present[0]])), bias=bias, name=label)
+    rows, bias = members[present[0]], members.get("bias", 0.0)
+    kernel: Kernel
+    if isinstance(value, dict) and _depth(rows) > 2:
+        weights = _json_planes(rows, _depth(rows))
+        kernel = ChannelKernel(weights, name=label, biases=_json_biases(bias, len(weights)))
+    else:
+        if not isinstance(bias, float):
+            raise ConvError(f"its bias is {json_shown(bias)}, expected a number")
+        kernel = Kernel(rectangle(_json_rows(rows)), bias=bias, name=label)
     if "origin" in members:
         kernel = replace(kernel, origin=_json_origin(members["origin"]))
     return with_manner(kernel, _json_manner(members))
@@ -140,6 +150,50 @@ def _json_manner(members: dict[str, Any]) -> Manner:
         raise ConvError(f"its linear is {json_shown(linear)}, expected true or false")
     tone = members.get("tone")
     return Manner((int(down), int(across)), linear, None if tone is None else Tone.of(tone))
+
+
+def _depth(value: object) -> int:
+    """Return how deep the first number of nested lists lies."""
+    depth = 0
+    while isinstance(value, list) and value:
+        depth, value = depth + 1, value[0]
+    return depth
+
+
+def _json_planes(value: object, depth: int) -> Weights:
+    """Return weights (C, kh, kw) or (C', C, kh, kw) of nested lists."""
+    if depth == 2:
+        return rectangle(_json_rows(value))
+    if not isinstance(value, list) or depth > 4:
+        raise ConvError(
+            f"it is {json_shown(value)}, expected rows of numbers, or a list of such for each "
+            "channel"
+        )
+    planes = []
+    for number, each in enumerate(value, 1):
+        try:
+            planes.append(_json_planes(each, depth - 1))
+        except ConvError as error:
+            raise ConvError(f"channel {number}, {error}") from None
+        if planes[-1].shape != planes[0].shape:
+            one, other = ("x".join(map(str, plane.shape)) for plane in (planes[0], planes[-1]))
+            raise ConvError(
+                f"channel {number} is {other}, channel 1 {one}; fill up the smaller with zeros"
+            )
+    return np.stack(planes)
+
+
+def _json_biases(value: object, count: int) -> tuple[float, ...]:
+    """Return a bias for each channel of a result."""
+    biases = [value] * count if isinstance(value, float) else value
+    match biases:
+        case [*numbers] if len(numbers) == count:
+            told = tuple(number for number in numbers if isinstance(number, float))
+            if len(told) == count:
+                return told
+    raise ConvError(
+        f"its bias is {json_shown(value)}, expected a number for each of {count} kernels"
+    )
 
 
 def _json_rows(value: object) -> list[list[float]]:
@@ -213,8 +267,9 @@ def _read_npz(contents: bytes, label: str) -> list[Kernel]:
 
 
 def _write_json(kernel: Kernel) -> bytes:
+    bias = list(kernel.biases) if isinstance(kernel, ChannelKernel) else kernel.bias
     members = {
-        "kernel": kernel.weights.tolist(), "bias": kernel.bias, "origin": list(kernel.origin),
+        "kernel": kernel.weights.tolist(), "bias": bias, "origin": list(kernel.origin),
     }  # fmt: skip
     if isinstance(kernel, LearnedKernel):
         members |= kernel.manner.as_dict()

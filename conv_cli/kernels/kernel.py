@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import PurePath
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from conv_cli.errors import ConvError, KernelError
 from conv_cli.io.files import write_bytes
 from conv_cli.io.tables import MAX_NUMBERS
+from conv_cli.notebooks import Shown
 
 MAX_WEIGHTS = MAX_NUMBERS
 _LONGEST_NAME = 40
@@ -27,7 +28,7 @@ Normalization = Literal["none", "sum", "abs"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Kernel:
+class Kernel(Shown):
     """A 2-D kernel for cross-correlation.
 
     weights : ndarray, shape (kh, kw), float64, read-only
@@ -47,11 +48,12 @@ class Kernel:
     bias: float = 0.0
     origin: Size = field(default=None)  # type: ignore[assignment]  # set below
     name: str = "kernel"
+    _dimensions: ClassVar[tuple[int, ...]] = (2,)
 
     def __post_init__(self) -> None:
         with named(self.name):
-            weights = _checked_weights(self.weights)
-            rows, columns = weights.shape
+            weights = _checked_weights(self.weights, self._dimensions)
+            rows, columns = weights.shape[-2:]
             row, column = map(int, _middle((rows, columns)) if self.origin is None else self.origin)
             if not (0 <= row < rows and 0 <= column < columns):
                 raise ConvError(
@@ -73,7 +75,7 @@ class Kernel:
         if not isinstance(other, Kernel):
             return NotImplemented
         mine, others = ((k.bias, k.origin, k.name, k.shape) for k in (self, other))
-        return mine == others and bool((self.weights == other.weights).all())
+        return mine == others and np.array_equal(self.weights, other.weights)
 
     def __hash__(self) -> int:
         """Return the same for equal kernels."""
@@ -112,8 +114,17 @@ class Kernel:
     @property
     def shape(self) -> Size:
         """Rows and columns of the weights."""
-        rows, columns = self.weights.shape
+        rows, columns = self.weights.shape[-2:]
         return rows, columns
+
+    @property
+    def biases(self) -> tuple[float, ...]:
+        """What is added to each channel of a result; one number where it is the same for all."""
+        return (self.bias,)
+
+    def with_bias(self, bias: float) -> Self:
+        """Return the kernel with another bias."""
+        return replace(self, bias=bias)
 
     @property
     def is_centred(self) -> bool:
@@ -123,7 +134,13 @@ class Kernel:
     @property
     def is_zero_sum(self) -> bool:
         """Whether the weights cancel, so that results lie around zero."""
-        return bool(abs(self.weights.sum()) <= 1e-6 * np.abs(self.weights).sum())
+        sums, sizes = (self._sum(weights) for weights in (self.weights, np.abs(self.weights)))
+        return bool((np.abs(sums) <= 1e-6 * sizes).all())
+
+    def _sum(self, weights: Weights) -> Weights:
+        """Return the sum of all weights that make one channel of a result, to divide them by."""
+        axes = range(min(weights.ndim - 2, 1), weights.ndim)
+        return np.asarray(weights.sum(axis=tuple(axes), keepdims=True))
 
     def flipped(self) -> Self:
         """Return the kernel rotated by 180°, origin and all: o becomes k-1-o.
@@ -132,7 +149,9 @@ class Kernel:
         """
         (rows, columns), (row, column) = self.shape, self.origin
         return replace(
-            self, weights=self.weights[::-1, ::-1], origin=(rows - 1 - row, columns - 1 - column)
+            self,
+            weights=self.weights[..., ::-1, ::-1],
+            origin=(rows - 1 - row, columns - 1 - column),
         )
 
     def framed(self, shape: Size, origin: Size | None = None, *, crop: bool = False) -> Self:
@@ -149,8 +168,9 @@ class Kernel:
                 f"kernel {self.name}: it does not fit into {shape[0]}x{shape[1]} around its origin"
             )
         (top, left), (bottom, right) = np.maximum(-lead, 0), self.shape + np.minimum(trail, 0)
-        around = np.maximum(np.stack([lead, trail], axis=1), 0)
-        weights = np.pad(self.weights[top:bottom, left:right], around)
+        around = np.maximum(np.stack([lead, trail], axis=1), 0).tolist()
+        whole = [(0, 0)] * (self.weights.ndim - 2)
+        weights = np.pad(self.weights[..., top:bottom, left:right], [*whole, *around])
         return replace(self, weights=weights, origin=origin)
 
     def centred(self, even: Literal["never", "upper", "lower"] = "never") -> Self:
@@ -173,9 +193,9 @@ class Kernel:
         """
         if how == "none":
             return self
-        magnitude = float(np.abs(self.weights).sum())
-        divisor = magnitude if how == "abs" else float(self.weights.sum())
-        if abs(divisor) <= 1e-12 * magnitude:
+        magnitude = self._sum(np.abs(self.weights))
+        divisor = magnitude if how == "abs" else self._sum(self.weights)
+        if (np.abs(divisor) <= 1e-12 * magnitude).any():
             raise KernelError(
                 f"kernel {self.name}: its weights sum to zero, so they cannot be normalized by "
                 f"{how}; use {'none' if how == 'abs' else 'abs or none'}"
@@ -222,25 +242,24 @@ def _middle(shape: Size) -> Size:
     return (shape[0] - 1) // 2, (shape[1] - 1) // 2
 
 
-def _checked_weights(values: npt.ArrayLike) -> Weights:
-    """Return a read-only float64 copy of the weights if they are a matrix, or raise ConvError."""
+def _checked_weights(values: npt.ArrayLike, dimensions: tuple[int, ...]) -> Weights:
+    """Return a read-only float64 copy of weights of so many dimensions, or raise ConvError."""
     try:
         raw = np.asarray(values)
     except ValueError:
         raise ConvError("not a matrix of numbers with rows of equal length") from None
     if raw.dtype.kind not in "buif":
         raise ConvError(f"weights must be real numbers, not {raw.dtype}")
-    if raw.ndim != 2 or raw.size == 0:
+    if raw.ndim not in dimensions or raw.size == 0:
         raise ConvError(f"weights have shape {raw.shape}, expected (rows, columns)")
     if raw.size > MAX_WEIGHTS:
         raise ConvError(f"{raw.size:,} weights, at most {MAX_WEIGHTS:,} are allowed")
     with np.errstate(over="ignore"):  # a wider float than float64 may overflow; refused below
         weights = raw.astype(np.float64) + 0.0  # so that none is -0
     if not np.isfinite(weights).all():
-        row, column = np.argwhere(~np.isfinite(weights))[0] + 1
+        *_, row, column = place = tuple(np.argwhere(~np.isfinite(weights))[0].tolist())
         raise ConvError(
-            f"row {row}, column {column} is {weights[row - 1, column - 1]}, expected a finite "
-            "number"
+            f"row {row + 1}, column {column + 1} is {weights[place]}, expected a finite number"
         )
     weights.flags.writeable = False
     return weights

@@ -1,8 +1,8 @@
-"""What a fit learns beside the weights of a kernel: a stride, linear light, a curve."""
+"""What a fit learns beside one matrix of weights: a stride, linear light, a curve; more kernels."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +68,16 @@ class Manner(NamedTuple):
     linear: bool = False
     tone: Tone | None = None
 
+    @property
+    def words(self) -> str:
+        """What it is, in words; "" if there is nothing to say."""
+        stride = (
+            f"with a stride of {self.stride[0]}x{self.stride[1]}" if self.stride != (1, 1) else ""
+        )
+        light = "in linear light" if self.linear else ""
+        tone = f"with a curve of {len(self.tone.x)} points {self.tone.where}" if self.tone else ""
+        return ", ".join(filter(None, (stride, light, tone)))
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as a JSON file holds it."""
         return {**self._asdict(), "tone": self.tone and self.tone.as_dict()}
@@ -91,10 +101,112 @@ class LearnedKernel(Kernel):
     __hash__ = Kernel.__hash__
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class ChannelKernel(LearnedKernel):
+    """A kernel for each channel, or for each channel of the result one for each of the input.
+
+    weights : ndarray, shape (C, kh, kw), or (C', C, kh, kw) with the result's channels first
+        Those of colours, without opacity. A channel of the result is the sum over the input's.
+    biases : tuple of float
+        Added to each channel of the result; ``bias`` is 0.
+
+    Raises KernelError as Kernel does, and for another number of biases.
+    """
+
+    biases: tuple[float, ...] = ()
+    _dimensions: ClassVar[tuple[int, ...]] = (3, 4)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        biases = tuple(map(float, self.biases or (0.0,) * self.results))
+        if len(biases) != self.results or not np.isfinite(biases).all():
+            raise KernelError(
+                f"kernel {self.name}: it makes {self.results} channels, and its biases are "
+                f"{list(biases)}; give a finite number for each"
+            )
+        object.__setattr__(self, "biases", biases)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all kernels and biases are the same, and the manner."""
+        if not isinstance(other, ChannelKernel):
+            return False
+        return self.biases == other.biases and super().__eq__(other)
+
+    __hash__ = Kernel.__hash__
+
+    def __repr__(self) -> str:
+        """Return the name, the numbers of channels, and the size."""
+        rows, columns = self.shape
+        return f"<ChannelKernel {self.name!r}, {rows}x{columns}, {self.kind}>"
+
+    @property
+    def mixes(self) -> bool:
+        """Whether a channel of the result is made of all of the input's."""
+        return self.weights.ndim == 4
+
+    @property
+    def results(self) -> int:
+        """How many channels a result has."""
+        return len(self.weights)
+
+    @property
+    def inputs(self) -> int:
+        """How many channels a picture must have, without opacity."""
+        return self.weights.shape[-3]
+
+    @property
+    def kind(self) -> str:
+        """What it is, in words."""
+        if self.mixes:
+            return f"one from each of {self.inputs} channels to each of {self.results}"
+        return f"one for each of {self.inputs} channels"
+
+    def with_bias(self, bias: float) -> Self:
+        """Return the kernel with the same bias for all channels."""
+        return replace(self, biases=(bias,) * self.results)
+
+    def parts(self) -> "list[tuple[int, int, Kernel]]":
+        """Return each matrix as a kernel, with its channels in the result and the input, from 0.
+
+        In a mix the bias is that of the first of those that are summed.
+        """
+        found = []
+        for result, planes in enumerate(self.weights):
+            matrices = planes if self.mixes else planes[None]
+            for number, weights in enumerate(matrices):
+                source = number if self.mixes else result
+                bias = 0.0 if number else self.biases[result]
+                label = channel_name(result, self.results)
+                if self.mixes:
+                    label += f" from {channel_name(source, self.inputs)}"
+                part = Kernel(weights, bias, self.origin, f"{self.name} {label}")
+                found.append((result, source, part))
+        return found
+
+
+def channel_name(number: int, count: int) -> str:
+    """Return what a channel is called, by its number from 0 and how many there are."""
+    return {1: "grey", 3: "RGB"[number % 3]}.get(count, str(number + 1))
+
+
+def require_one(kernels: Iterable[Kernel]) -> None:
+    """Raise KernelError for a kernel that is several, one for each channel."""
+    for kernel in kernels:
+        if isinstance(kernel, ChannelKernel):
+            raise KernelError(
+                f"kernel {kernel.name}: it is {kernel.kind}, and one for all is needed; "
+                "use it in apply alone, or fit one with --channels shared"
+            )
+
+
 def manner_of(kernels: Iterable[Kernel]) -> Manner:
     """Return how kernels are to be applied. Raises KernelError if that is not the same for all."""
     kernels = list(kernels)
-    learned = [kernel for kernel in kernels if isinstance(kernel, LearnedKernel)]
+    learned = [
+        kernel
+        for kernel in kernels
+        if isinstance(kernel, LearnedKernel) and kernel.manner != _PLAIN
+    ]
     if not learned:
         return _PLAIN
     if len(kernels) > 1:
@@ -119,4 +231,6 @@ def with_manner(kernel: Kernel, manner: Manner) -> Kernel:
     """Return a kernel that says how it is to be applied; as it is if there is nothing to say."""
     if manner == _PLAIN:
         return kernel
+    if isinstance(kernel, LearnedKernel):
+        return replace(kernel, manner=manner)
     return LearnedKernel(kernel.weights, kernel.bias, kernel.origin, kernel.name, manner)

@@ -14,7 +14,7 @@ from conv_cli.errors import ModelError
 from conv_cli.io.text import nearest, shown
 from conv_cli.networks.layer import Layer
 from conv_cli.networks.model import as_layer
-from conv_cli.networks.model_files import ENDINGS
+from conv_cli.networks.model_files import READ_ENDINGS
 from conv_cli.networks.place import Place
 from conv_cli.networks.pointwise import FUNCTIONS
 
@@ -40,7 +40,7 @@ def is_line(text: str) -> bool:
     """
     if os.path.exists(text):  # noqa: PTH110  # Path.exists() raises for a name that is too long
         return False
-    return "|" in text or Path(text).suffix.lower() not in ENDINGS
+    return "|" in text or Path(text).suffix.lower() not in READ_ENDINGS
 
 
 def layers_of_line(line: str) -> tuple[Layer, ...]:

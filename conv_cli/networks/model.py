@@ -1,35 +1,61 @@
 """From a model as JSON has it to layers, with the place of every error."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from conv_cli.borders import Border
-from conv_cli.correlation.params import ConvParams, Pair
+from conv_cli.correlation.params import Pair
 from conv_cli.errors import ConvError, ModelError
 from conv_cli.io.json import json_shown
 from conv_cli.kernels.kernel import Kernel, common_frame
-from conv_cli.kernels.learned import require_plain
+from conv_cli.kernels.learned import require_one, require_plain
 from conv_cli.kernels.spec import load_kernels
-from conv_cli.layers import as_pair, params_of
+from conv_cli.layers import params_of
 from conv_cli.networks.convolution import Convolution
 from conv_cli.networks.layer import Array, Layer, Window
 from conv_cli.networks.normalization import Normalization
 from conv_cli.networks.place import Place
 from conv_cli.networks.pointwise import FUNCTIONS, Pointwise
 from conv_cli.networks.pooling import AveragePool, MaxPool
+from conv_cli.networks.weight_files import WeightFiles
 
-Model = tuple[tuple[Layer, ...], Normalization | None]
 Arrays = Mapping[str, Array]
 
 
-def as_model(value: object, label: str, arrays: Arrays | None = None) -> Model:
-    """Return the layers and the normalization of a model as JSON has it.
+class Model(NamedTuple):
+    """What a model holds.
 
-    value : object. Of dicts, lists, strings and numbers.
+    layers : tuple of Layer
+    normalization : Normalization or None. None if pixels enter as they are.
+    files : tuple of str. That weights were read from.
+    notes : tuple of str. What a user should know of it, such as where it ends before its file does.
+    """
+
+    layers: tuple[Layer, ...]
+    normalization: Normalization | None = None
+    files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Beside(NamedTuple):
+    """What of a layer is not in the text of its model: arrays of an archive, files of weights."""
+
+    arrays: Arrays
+    files: WeightFiles
+
+
+def as_model(
+    value: object, label: str, arrays: Arrays | None = None, folder: Path | None = None
+) -> Model:
+    """Return a model as JSON has it.
+
+    value : object. Of dicts, lists, strings, numbers and arrays.
     label : str. What errors call the model.
     arrays : mapping of str to ndarray, optional. The weights of trained layers, as in an archive.
+    folder : Path, optional. Where names of files begin; by default the current folder.
     """
     place = Place(label)
     if _looks_like_a_kernel(value):
@@ -42,11 +68,12 @@ def as_model(value: object, label: str, arrays: Arrays | None = None) -> Model:
     normalization = None
     if "input" in model:
         normalization = _normalization(model["input"], place.at("input"))
+    files = WeightFiles(folder or Path())
     layers = [
-        as_layer(layer, place.at(f"layer {number}"), _of_layer(number, arrays or {}))
+        as_layer(layer, place.at(f"layer {number}"), Beside(_of_layer(number, arrays or {}), files))
         for number, layer in enumerate(model["layers"], 1)
     ]
-    return tuple(layers), normalization
+    return Model(tuple(layers), normalization, files.read)
 
 
 def _looks_like_a_kernel(value: object) -> bool:
@@ -77,8 +104,8 @@ def _of_layer(number: int, arrays: Arrays) -> Arrays:
     return {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
 
 
-def as_layer(value: object, place: Place, arrays: Arrays | None = None) -> Layer:
-    """Return a layer as JSON has it, with the weights that an archive holds of it.
+def as_layer(value: object, place: Place, beside: Beside | None = None) -> Layer:
+    """Return a layer as JSON has it, with the weights that lie beside it.
 
     Raises ModelError, with the place, if it is malformed.
     """
@@ -89,37 +116,36 @@ def as_layer(value: object, place: Place, arrays: Arrays | None = None) -> Layer
         found = "several kinds" if kinds else "no kind"
         place.refuse(f"has {found} of layer; give one of {', '.join(sorted(_READERS))}")
     try:
-        return _READERS[kinds[0]](value, place, arrays or {})
+        return _READERS[kinds[0]](value, place, beside or Beside({}, WeightFiles(Path())))
     except ModelError:
         raise
     except ConvError as error:
         raise ModelError(f"{place.where}: {error}") from None
 
 
-def _pointwise(value: Mapping[str, object], place: Place, arrays: Arrays) -> Layer:
+def _pointwise(value: Mapping[str, object], place: Place, beside: Beside) -> Layer:
     (kind,) = place.mapping(value, optional=set(FUNCTIONS))
     place.at(kind).mapping(value[kind])
     return Pointwise(kind)
 
 
-def _pool(value: Mapping[str, object], place: Place, arrays: Arrays) -> Layer:
+def _pool(value: Mapping[str, object], place: Place, beside: Beside) -> Layer:
     ((kind, options),) = place.mapping(value, optional={"maxpool", "avgpool"}).items()
     inner = place.at(kind)
     own = "dilation" if kind == "maxpool" else "count_include_pad"
     given = inner.mapping(options, required={"size"}, optional={"stride", "padding", own})
     size = inner.pair(given["size"], "size")
-    padding = as_pair(
-        inner.sizes(given.get("padding", 0), "padding", "a whole number from 0, or two", 0),
-        "padding",
-        0,
-    )
-    if any(2 * p > k for p, k in zip(padding, size, strict=True)):
-        inner.refuse(f'"padding" is {padding}, expected at most half the size, {size}')
-    params = ConvParams(
+    padding = inner.sizes(given.get("padding", 0), "padding", _PADDINGS, 0)
+    params = params_of(
+        size,
         stride=inner.pair(given.get("stride", list(size)), "stride"),
         dilation=inner.pair(given.get("dilation", 1), "dilation"),
-        padding=((padding[0], padding[0]), (padding[1], padding[1])),
+        padding=padding,
+        groups=1,
+        border=Border("edge"),
     )
+    if any(2 * max(p) > k for p, k in zip(params.margins, size, strict=True)):
+        inner.refuse(f'"padding" is {padding}, expected at most half the size, {size}')
     window = Window(size, params)
     if kind == "maxpool":
         return MaxPool(window=window)
@@ -127,29 +153,33 @@ def _pool(value: Mapping[str, object], place: Place, arrays: Arrays) -> Layer:
     return AveragePool(window=window, count_include_pad=counted)
 
 
+_PADDINGS = "a whole number from 0, two, or [[top, bottom], [left, right]]"
 _SLIDING = {"stride", "padding", "dilation", "groups", "border"}
 _WAYS = (
     ("kernel", {"bias"}, {"kernel"}),
     ("weight", {"bias"}, {"weight"}),
+    ("file", {"bias"}, {"file", "weight"}),
     ("in_channels", {"bias"}, {"in_channels", "out_channels", "kernel_size"}),
 )
 """How a convolution is given: the key that tells, what it may have beside it, what it must."""
 
 
-def _convolution(value: Mapping[str, object], place: Place, arrays: Arrays) -> Layer:
+def _convolution(value: Mapping[str, object], place: Place, beside: Beside) -> Layer:
     given = place.mapping(value, required={"conv"}, optional=_SLIDING)
     conv = given["conv"]
     inner = place.at("conv")
     if not isinstance(conv, Mapping):
         inner.refuse(f"is {json_shown(conv)}, expected an object")
-    ways = [way for way in _WAYS if way[0] in conv]
+    ways = [way for way in _WAYS if way[0] in conv and (way[0] != "weight" or "file" not in conv)]
     if len(ways) != 1:
-        inner.refuse('expected one of "kernel", "weight" and "in_channels"')
+        inner.refuse('expected one of "kernel", "weight", "file" and "in_channels"')
     ((way, optional, required),) = ways
     inner.mapping(conv, required=required, optional=optional)
     groups = place.count(given.get("groups", 1), "groups")
-    make = {"kernel": _by_kernels, "weight": _by_weights, "in_channels": _by_sizes}[way]
-    return make(conv, inner, groups, _sliding(given, place), arrays)
+    make = {
+        "kernel": _by_kernels, "weight": _by_weights, "file": _by_file, "in_channels": _by_sizes,
+    }[way]  # fmt: skip
+    return make(conv, inner, groups, _sliding(given, place), beside)
 
 
 WindowOf = Callable[[Pair], Window]
@@ -160,8 +190,7 @@ def _sliding(given: Mapping[str, Any], place: Place) -> WindowOf:
     stride, dilation = (place.pair(given.get(name, 1), name) for name in ("stride", "dilation"))
     padding = given.get("padding", 0)
     if padding not in ("same", "valid"):
-        expected = "same, valid, a whole number from 0, two, or [[top, bottom], [left, right]]"
-        padding = place.sizes(padding, "padding", expected, 0)
+        padding = place.sizes(padding, "padding", f"same, valid, {_PADDINGS}", 0)
     border = Border.named(_spelled(given.get("border", "zero"), place))
 
     def window_of(size: Pair) -> Window:
@@ -182,7 +211,7 @@ def _spelled(border: object, place: Place) -> str | float:
 
 
 def _by_kernels(
-    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, arrays: Arrays
+    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, beside: Beside
 ) -> Convolution:
     """Return a layer of kernels by name, each over every input channel.
 
@@ -225,13 +254,14 @@ def _is_matrix(spec: Any) -> bool:
 def _kernels(spec: object, place: Place) -> list[Kernel]:
     if isinstance(spec, str):
         kernels = load_kernels(spec)
+        require_one(kernels)
         require_plain(kernels)
         return kernels
     return [Kernel(place.tensor(spec, "kernel", 2))]
 
 
 def _by_weights(
-    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, arrays: Arrays
+    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, beside: Beside
 ) -> Convolution:
     """Return a layer whose weights stand in the file."""
     weight = place.tensor(conv["weight"], "weight", 4)
@@ -248,8 +278,23 @@ def _by_weights(
         weight=weight,
         bias=bias,
         has_bias=bias is not None,
-        source=conv,
+        source=None if isinstance(conv["weight"], np.ndarray) else conv,
     )
+
+
+def _by_file(
+    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, beside: Beside
+) -> Convolution:
+    """Return a layer whose weights lie in the file of another program."""
+    arrays = {
+        name: beside.files.tensor(conv["file"], conv[name], place.at(name), axes)
+        for name, axes in (("weight", 4), ("bias", 1))
+        if conv.get(name) is not None
+    }
+    if "weight" not in arrays:
+        place.refuse('"weight" is null, expected the name of a tensor')
+    # The arrays are kept, and saved with a model: a path would be wrong in another folder.
+    return _by_weights(arrays, place, groups, window_of, beside)
 
 
 def _bias(value: object, count: int, of: str, place: Place) -> Array:
@@ -261,7 +306,7 @@ def _bias(value: object, count: int, of: str, place: Place) -> Array:
 
 
 def _by_sizes(
-    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, arrays: Arrays
+    conv: Mapping[str, Any], place: Place, groups: int, window_of: WindowOf, beside: Beside
 ) -> Convolution:
     """Return a layer that is to be trained, or that was, with weights from an archive."""
     channels, outputs = (place.count(conv[n], n) for n in ("in_channels", "out_channels"))
@@ -275,6 +320,7 @@ def _by_sizes(
         groups=groups,
         has_bias=has_bias,
     )
+    arrays = beside.arrays
     if not arrays:
         return layer
     shapes = {"weight": layer.weight_shape} | ({"bias": (outputs,)} if has_bias else {})
@@ -298,7 +344,7 @@ def _fitting(array: Array | None, name: str, shape: tuple[int, ...], place: Plac
     return array.astype(np.float64)
 
 
-_READERS: dict[str, Callable[[Mapping[str, object], Place, Arrays], Layer]] = {
+_READERS: dict[str, Callable[[Mapping[str, object], Place, Beside], Layer]] = {
     "conv": _convolution,
     "maxpool": _pool,
     "avgpool": _pool,

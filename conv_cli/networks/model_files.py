@@ -1,5 +1,7 @@
 """Model files: JSON, or .npz for trained weights, read with the place of every error, and written.
 
+ONNX files are read as far as they are chains of layers.
+
 An archive holds the model as JSON text, ``model``, in bytes, and the arrays of each trained layer,
 ``layer1.weight`` and ``layer1.bias``. Neither ever holds a pickle.
 """
@@ -21,34 +23,54 @@ from conv_cli.networks.convolution import Convolution
 from conv_cli.networks.layer import Array, Layer
 from conv_cli.networks.model import Arrays, Model, as_model
 from conv_cli.networks.normalization import Normalization
+from conv_cli.networks.weight_files import PICKLED, listed, open_shelf
 
 MAX_BYTES = 512 << 20
 """No model file may be larger, nor unpack to more."""
 _MAX_MEMBERS = 10_000
 ENDINGS = (".json", ".npz")
-"""Of the names of model files."""
+"""Of the names of model files that are written."""
+_WEIGHTS = (".safetensors", *PICKLED)
+"""Of the names of files that hold tensors, and not how they follow each other."""
+READ_ENDINGS = (*ENDINGS, ".onnx", *_WEIGHTS)
+"""Of the names that are no model in one line."""
 
 
 def read_model(path: str | os.PathLike[str]) -> Model:
-    """Return the layers and the normalization in a model file.
+    """Return the model in a file.
 
     Raises ModelError: ``NAME: PLACE: reason``, if the file cannot be read or is malformed.
     """
     label, file = os.fspath(path), Path(path)
     arrays: Arrays = {}
+    ending = file.suffix.lower()
+    if ending == ".onnx":
+        from conv_cli.networks.onnx_models import read_onnx
+
+        return read_onnx(file, label)
     try:
+        if ending in _WEIGHTS:
+            raise ConvError(_weights_alone(file))
         contents = read_bounded(file, MAX_BYTES, "model")
-        if file.suffix.lower() == ".npz":
+        if ending == ".npz":
             arrays = _unpacked(contents)
             if "model" not in arrays:
                 raise ConvError("holds no model; save it by conv-cli net fit, or as .json")
             contents = arrays["model"].tobytes()
-        elif file.suffix.lower() != ".json":
-            raise ConvError("no known model format; use .json or .npz")
+        elif ending != ".json":
+            raise ConvError("no known model format; use .json, .npz or .onnx")
         value = parse_json(decode_text(contents), "give layers in one list")
     except ConvError as error:
         raise ModelError(f"{label}: {error}") from None
-    return as_model(value, label, arrays)
+    return as_model(value, label, arrays, file.parent)
+
+
+def _weights_alone(file: Path) -> str:
+    """Return why a file of tensors is no model. Raises ConvError if it is not even that."""
+    shelf = open_shelf(file)
+    found = listed([name for name, shape in shelf.shapes.items() if len(shape) == 4], 4)
+    conv = f'{{"conv": {{"file": "{file.name}", "weight": NAME, "bias": NAME}}}}'
+    return f"holds weights alone; write a model in .json, of layers such as {conv}; {found}"
 
 
 def write_model(

@@ -58,8 +58,9 @@ class Network:
     Parameters
     ----------
     model : path, str, mapping, or sequence of Layer
-        A model file, .json or .npz; a model in one line, such as ``"sobel-x | abs"``, whose kernels
-        have padding "same" and border "edge"; what a file holds, as Python has it; or the layers.
+        A model file, .json, .npz or .onnx; a model in one line, such as ``"sobel-x | abs"``, whose
+        kernels have padding "same" and border "edge"; what a file holds, as Python has it; or the
+        layers.
     normalization : Normalization, optional
         Of layers; a file brings its own.
 
@@ -81,12 +82,17 @@ class Network:
     ) -> None:
         self.normalization = normalization
         """As the model gives it; None if it leaves it out, and pixels enter as they are."""
+        self.files: tuple[str, ...] = ()
+        """The files that weights were read from, beside the one of the model."""
+        self.notes: tuple[str, ...] = ()
+        """What a user should know of it: where it ends, if its file goes on."""
         if isinstance(model, str) and is_line(model):
             self.layers = layers_of_line(model)
         elif isinstance(model, str | os.PathLike):
-            self.layers, self.normalization = read_model(model)
+            self.layers, self.normalization, self.files, self.notes = read_model(model)
         elif isinstance(model, Mapping):
-            self.layers, self.normalization = as_model(model, "model")
+            read = as_model(model, "model")
+            self.layers, self.normalization, self.files, self.notes = read
         else:
             self.layers = tuple(model)
 

@@ -86,7 +86,9 @@ class Place:
         return int(value)
 
     def tensor(self, value: object, name: str, axes: int) -> Array:
-        """Return nested lists of finite numbers as an array of so many axes."""
+        """Return nested lists of finite numbers, or an array of them, with so many axes."""
+        if isinstance(value, np.ndarray):
+            return self._array(value, name, axes)
         shape: list[int] = []
         inner: Any = value
         while isinstance(inner, list | tuple) and inner and len(shape) < axes:
@@ -96,6 +98,16 @@ class Place:
             self.refuse(f'"{name}" is nested {len(shape)} deep, expected lists {axes} deep')
         leaves = list(self._leaves(value, name, shape, ()))
         return np.array(leaves, np.float64).reshape(shape)
+
+    def _array(self, array: Array, name: str, axes: int) -> Array:
+        if array.dtype.kind not in "uif":
+            self.refuse(f'"{name}" holds {array.dtype}, expected real numbers')
+        if array.ndim != axes or not array.size:
+            shape = "x".join(map(str, array.shape)) or "that of one number"
+            self.refuse(f'"{name}" has the shape {shape}, expected {axes} axes, none of them 0')
+        if not np.isfinite(array).all():
+            self.refuse(f'"{name}" holds numbers that are not finite')
+        return array
 
     def _leaves(
         self, value: Any, name: str, shape: list[int], index: tuple[int, ...]

@@ -1,5 +1,6 @@
 """One output pixel taken apart: the window, the weights, the products and their sum."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from conv_cli.colors import TRUST, missing, to_gray
 from conv_cli.errors import ConvError
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.learned import ChannelKernel, channel_name
 from conv_cli.pipeline.feature_map import Range
 from conv_cli.pipeline.filter import Filter, filtered_pixels, nodata_of, output_shape, white_of
 
@@ -21,7 +23,9 @@ class ChannelSum(NamedTuple):
     """One channel of an output pixel.
 
     channel : str. "grey", "R", "G", "B", or its number.
-    window : ndarray, shape (kh, kw). The pixels under the kernel, the border's among them.
+    window : ndarray, shape (kh, kw). The pixels under the kernel, the border's among them. Of a mix
+        (C, kh, kw) for all channels of the image, and so with what follows.
+    weights : ndarray, shape (kh, kw). What they are multiplied by.
     opacity : ndarray, shape (kh, kw), or None. By which each pixel counts, 0..1, and not at all
         without a value; None where all count in full.
     mean : float or None. Of the window's visible colours, weighed by the kernel's magnitudes: what
@@ -31,10 +35,12 @@ class ChannelSum(NamedTuple):
     sum : float. Of the products.
     bias, value : float. What is added, and the result before the range.
     pixel : float. The result after it: what ``apply`` writes.
+    parts : tuple of ChannelSum. Of a mix, what each channel of the image gives.
     """
 
     channel: str
     window: Matrix
+    weights: Matrix
     opacity: Matrix | None
     mean: float | None
     products: Matrix
@@ -42,6 +48,7 @@ class ChannelSum(NamedTuple):
     bias: float
     value: float
     pixel: float
+    parts: "tuple[ChannelSum, ...]" = ()
 
 
 class Explanation(NamedTuple):
@@ -141,30 +148,81 @@ def _sums(
         colours = to_gray(colours[:, None])[:, 0]
         none = np.broadcast_to(np.logical_or.reduce(none), colours.shape)
     share = pixels[count] / white_of(image.dtype, rule) if image.alpha else np.ones(none.shape[1:])
-    bias = kernel.bias if rule.bias is None else rule.bias.in_units(white_of(image.dtype, rule))
-    return [
-        _sum(name, window, kernel.weights, share * ~absent, nodata, bias, float(pixel))
-        for name, window, absent, pixel in zip(
-            _names(len(colours)), colours, none, written, strict=False
-        )
-    ]
+    names = [channel_name(number, len(colours)) for number in range(len(colours))]
+    terms = [_Term(*each) for each in zip(names, colours, share * ~none, strict=True)]
+    given = None if rule.bias is None else rule.bias.in_units(white_of(image.dtype, rule))
+    if not isinstance(kernel, ChannelKernel):
+        bias = kernel.bias if given is None else given
+        return [
+            _sum([term], kernel.weights[None], nodata, bias, float(pixel))
+            for term, pixel in zip(terms, written, strict=False)
+        ]
+    biases = kernel.biases if given is None else (given,) * kernel.results
+    sums = []
+    for result, (weights, bias, pixel) in enumerate(
+        zip(kernel.weights, biases, written, strict=False)
+    ):
+        if kernel.mixes:
+            total = _sum(terms, weights, nodata, bias, float(pixel))
+            sums.append(total._replace(channel=channel_name(result, kernel.results)))
+        else:
+            sums.append(_sum([terms[result]], weights[None], nodata, bias, float(pixel)))
+    return sums
+
+
+class _Term(NamedTuple):
+    """What a channel of the image gives: its name, its window, and how much each pixel counts."""
+
+    name: str
+    window: Matrix
+    share: Matrix
 
 
 def _sum(
-    name: str,
-    window: Matrix,
-    weights: Matrix,
-    share: Matrix,
-    nodata: float | None,
-    bias: float,
-    pixel: float,
+    terms: Sequence[_Term], weights: Matrix, nodata: float | None, bias: float, pixel: float
 ) -> ChannelSum:
-    """Return the sum of one channel, each pixel counted by its weight as ``colors`` does it."""
-    counted, mean, opacity, told = window, None, None, True
+    """Return the sum over some channels of the image, each with its own weights (C, kh, kw)."""
+    pairs = list(zip(terms, weights, strict=True))
+    told = all(_is_told(term.share, each) for term, each in pairs if each.any())
+    # Where it is not told, colours are taken as they are: all of them.
+    parts = [_part(term, each, nodata, told=told) for term, each in pairs]
+    total = math.fsum(part.sum for part in parts)
+    value = total + bias + 0.0
+    if not told and nodata is not None:
+        parts = [part._replace(products=np.zeros(part.window.shape), sum=0.0) for part in parts]
+        total, bias, value = 0.0, 0.0, nodata
+    first = parts[0]
+    if len(parts) == 1:
+        return first._replace(bias=bias, value=value, pixel=pixel + 0.0, sum=total)
+    opacities = [np.ones(p.window.shape) if p.opacity is None else p.opacity for p in parts]
+    return ChannelSum(
+        channel="",
+        window=np.stack([part.window for part in parts]),
+        weights=weights,
+        opacity=np.stack(opacities) if any(part.opacity is not None for part in parts) else None,
+        mean=None,
+        products=np.stack([part.products for part in parts]),
+        sum=total,
+        bias=bias,
+        value=value,
+        pixel=pixel + 0.0,
+        parts=tuple(parts),
+    )
+
+
+def _is_told(share: Matrix, weights: Matrix) -> bool:
+    """Tell whether enough of a kernel lies on pixels that count."""
+    sizes = np.abs(weights)
+    return not (share != 1).any() or bool((sizes * share).sum() > TRUST * sizes.sum())
+
+
+def _part(term: _Term, weights: Matrix, nodata: float | None, *, told: bool) -> ChannelSum:
+    """Return what a channel of the image gives, each pixel counted as ``colors`` does it."""
+    window, share, mean, opacity = term.window, term.share, None, None
+    counted = window
     if (share != 1).any():
         sizes = np.abs(weights) * share
-        told = bool(sizes.sum() > TRUST * np.abs(weights).sum())
-        if told:
+        if told and sizes.any():
             seen = np.where(share > 0, window, 0)
             mean = float((sizes * seen).sum() / sizes.sum())
             counted = share * seen + (1 - share) * mean
@@ -172,11 +230,6 @@ def _sum(
     # A weight of zero reads nothing, NaN and infinity neither. Zero is added so that none is -0.
     products = np.where(weights != 0, counted * weights, 0.0) + 0.0
     total = float(products.sum())
-    value = total + bias + 0.0
-    if not told and nodata is not None:
-        products, total, bias, value = np.zeros(window.shape), 0.0, 0.0, nodata
-    return ChannelSum(name, window + 0.0, opacity, mean, products, total, bias, value, pixel + 0.0)
-
-
-def _names(count: int) -> Sequence[str]:
-    return {1: ("grey",), 3: ("R", "G", "B")}.get(count, tuple(map(str, range(1, count + 1))))
+    return ChannelSum(
+        term.name, window + 0.0, weights, opacity, mean, products, total, 0.0, total, total
+    )

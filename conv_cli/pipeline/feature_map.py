@@ -14,15 +14,15 @@ raw       v, as a float
 
 from collections.abc import Callable, Iterator
 from threading import Lock
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import Span
+from conv_cli.colormaps import ColormapName, Scale, along
 from conv_cli.colors import white as white_of
 from conv_cli.errors import ConvError, ImageError
-from conv_cli.images import Sink
 from conv_cli.parallel.threads import share
 from conv_cli.pipeline.percentiles import Tally
 
@@ -53,6 +53,12 @@ class Range(NamedTuple):
         return self.name if self.percentile == 100 else f"{self.name}:{self.percentile:g}"
 
 
+LEVELS = 65534
+"""A map that becomes colours is first of levels 0 to that, whose middle is whole."""
+MISSING = 65535
+"""The level of pixels without a value."""
+_MISSING_COLOUR = (128, 128, 128)
+"""Is on no scale."""
 _STRIP_ROWS = 64
 _WHITES = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 """What white is in floats that are a share, or counts of 8 to 16 bits."""
@@ -90,6 +96,16 @@ class Statistics(NamedTuple):
     clipped: float
 
 
+class RowSink(Protocol):
+    """Where the rows of a map go: a file's sink, or what makes something else of them."""
+
+    strip_rows: int
+    """So many rows at a time are best."""
+
+    def put(self, top: int, rows: Values) -> None:
+        """Take the rows from ``top`` on, (h, W) or (h, W, C), from any thread and in any order."""
+
+
 class ArraySink:
     """Takes a whole picture as an array, ``pixels``."""
 
@@ -100,6 +116,28 @@ class ArraySink:
     def put(self, top: int, rows: Values) -> None:
         """Take it."""
         self.pixels = rows
+
+
+class ColourSink:
+    """Takes levels of a map, one a pixel and opacity behind it, and gives their colours on.
+
+    colormap : str
+    sink : RowSink. Takes rows of (h, W, 3) or (h, W, 4), uint8.
+    """
+
+    def __init__(self, colormap: ColormapName, sink: RowSink) -> None:
+        self.strip_rows, self._sink = sink.strip_rows, sink
+        self._table = along(colormap, np.arange(LEVELS + 2) / LEVELS)
+        self._table[MISSING] = _MISSING_COLOUR
+
+    def put(self, top: int, rows: Values) -> None:
+        """Take rows of levels, (h, W), or (h, W, 2) with opacity, uint16."""
+        levels = rows if rows.ndim == 2 else rows[..., 0]
+        colours = self._table[levels]
+        if rows.ndim == 3:
+            opacity = rescaled(rows[..., 1], colours.dtype, 65535.0)
+            colours = np.concatenate([colours, opacity[..., None]], axis=2)
+        self._sink.put(top, colours)
 
 
 class _Strip(NamedTuple):
@@ -126,7 +164,7 @@ class FeatureMap:
         and floats become whole numbers as ``white`` says; nothing else is rescaled but by the
         range.
     mode : Range
-    sink : Sink. Where strips of rows go as soon as they are whole.
+    sink : RowSink. Where strips of rows go as soon as they are whole.
     tile_rows : int. Strips are of so many rows, or a multiple, so that tiles of that height fit
         into them.
     samples : int. How many samples of a pixel lie side by side in the tiles: those of such
@@ -137,6 +175,9 @@ class FeatureMap:
     nodata : float, optional. What pixels without a value become: itself, whatever the range; in
         whole numbers the nearest, NaN being 0. Tiles tell where that is by ``missing``, bools of
         their shape, which no range and no statistic counts.
+    scale : Scale, optional. For a map that becomes colours: the pixels, uint16, are levels from 0
+        at its lower end to ``LEVELS`` at the upper, and ``MISSING`` without a value. The ends are
+        those that a range "signed" or "stretch" finds itself.
 
     Raises ConvError if "raw" is asked of a dtype that is not float.
     """
@@ -147,13 +188,14 @@ class FeatureMap:
         units: np.dtype[Any],
         dtype: np.dtype[Any],
         mode: Range,
-        sink: Sink | ArraySink,
+        sink: RowSink,
         *,
         tile_rows: int = 1,
         samples: int = 1,
         white: float | None = None,
         opacity: Callable[[Span, Span], Values] | None = None,
         nodata: float | None = None,
+        scale: Scale | None = None,
     ) -> None:
         if mode.name == "raw" and dtype.kind != "f":
             raise ConvError("--range raw makes floats; add --depth float32, or choose clip")
@@ -173,6 +215,9 @@ class FeatureMap:
         self._half = {1: 128.0, 2: 32768.0}.get(dtype.itemsize, self._top / 2)
         self._noise = _NOISE * top
         self._nodata = None if nodata is None else value_in(dtype, nodata)
+        self._scaled = scale
+        if scale is not None:
+            self._top, self._nodata = float(LEVELS), np.uint16(MISSING)
         self._stored: Values | None = None
         self._stored_missing: Missing | None = None
         self._low, self._high, self._clipped = np.inf, -np.inf, 0
@@ -198,7 +243,8 @@ class FeatureMap:
     ) -> None:
         """Measure and quantize the values (C, h, w) of those rows and columns."""
         extremes = self.measure(values, missing)
-        as_they_are = self._mode == "clip" and self._scale == 1 and missing is None
+        plain = self._mode == "clip" and self._scale == 1 and self._scaled is None
+        as_they_are = plain and missing is None
         self.quantize(values, rows, columns, missing, extremes if as_they_are else None)
 
     def measure(self, values: Values, missing: Missing | None = None) -> tuple[float, float]:
@@ -369,6 +415,12 @@ class FeatureMap:
 
     def _ranged(self, values: Values) -> Values:
         """Return the values in the units of the pixels, neither rounded nor limited."""
+        if self._scaled is not None and not self.needs_extremes:
+            low, high = self._scaled.low, self._scaled.high
+            wide = values.astype(np.float64)
+            return ((np.abs(wide) if self._scaled.magnitudes else wide) - low) * (
+                self._top / (high - low)
+            )
         if self._mode == "stretch":
             low, high = self._scale_ends()
             spread = high - low
@@ -385,6 +437,32 @@ class FeatureMap:
         if self._mode == "shift":
             return values.astype(np.result_type(values.dtype, np.float32)) + self._half
         return values
+
+
+def colour_scale(
+    colormap: ColormapName, mode: Range, units: np.dtype[Any], white: float | None
+) -> tuple[Scale, Range]:
+    """Return the colours of the values of a map, and the range that finds their ends.
+
+    Those of "signed" and "stretch" are in the map: the scale is from 0 to 0 then. A diverging
+    scale is as far below zero as above, whatever the range.
+
+    units : numpy.dtype. Of the input; white : float, optional. What white is in floats.
+    """
+    diverges = colormap == "diverging"
+    name = mode.name
+    if name == "raw":
+        name = "signed" if diverges else "stretch"
+    if name == "stretch" and diverges:
+        name = "signed"
+    if name in ("signed", "stretch"):
+        return Scale(colormap, 0.0, 0.0), mode._replace(name=name)
+    top = white if white and units.kind == "f" else white_of(units)
+    low, high = (-top, top) if diverges else (0.0, top)
+    if name == "shift":
+        half = (top + 1) / 2 if units.kind != "f" else top / 2
+        low, high = -half, half if diverges else top - half
+    return Scale(colormap, low, high, magnitudes=name == "abs"), mode
 
 
 def map_to_pixels(

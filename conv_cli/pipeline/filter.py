@@ -8,21 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage, Span
+from conv_cli.colormaps import Scale
 from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, white
 from conv_cli.correlation.correlate import correlate, prepare, tiles
 from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
 from conv_cli.correlation.problem import Region, Source, Tile
 from conv_cli.errors import ImageError
-from conv_cli.images import Image, ImageInfo, PictureRows, Sink
+from conv_cli.images import Image, ImageInfo, PictureRows
 from conv_cli.kernels.kernel import Kernel, common_frame
-from conv_cli.kernels.learned import Tone
+from conv_cli.kernels.learned import ChannelKernel, Manner, Tone, require_one
+from conv_cli.pipeline.channels import ChannelWeights, joined
 from conv_cli.pipeline.feature_map import (
     ArraySink,
+    ColourSink,
     CombineName,
     FeatureMap,
     Missing,
     Range,
+    RowSink,
     Statistics,
     combine,
     rescaled,
@@ -80,9 +84,20 @@ class Filter(NamedTuple):
     nodata: float | None = None
     region: Region | None = None
 
+    def following(self, manner: Manner) -> "Filter":
+        """Return it in the manner that its kernel was learned in; a stride that was given stays."""
+        given = self.params.stride
+        stride = manner.stride if given == (1, 1) else given
+        return self._replace(
+            params=replace(self.params, stride=stride),
+            linear=self.linear or manner.linear,
+            tone=manner.tone,
+        )
+
     def maps(self) -> list[tuple[str, tuple[Kernel, ...]]]:
         """Return the name of each map and the kernels, all of one shape, that make it."""
         if self.combine:
+            require_one(self.kernels)
             return [(self.combine, common_frame(self.kernels))]
         return [(kernel.name, (kernel,)) for kernel in self.kernels]
 
@@ -112,8 +127,26 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
             f"has {colours} bands, and grey is made of red, green and blue; leave out "
             "--channels grey, and every band is filtered"
         )
-    colours = 1 if rule.gray else colours
-    return rows, columns, colours + image.alpha
+    filtered = (1 if rule.gray else colours) + (image.alpha and rule.filter_alpha)
+    made = _results(kernel, filtered, opacity=image.alpha and rule.filter_alpha)
+    return rows, columns, made + (image.alpha and not rule.filter_alpha)
+
+
+def _results(kernel: Kernel, filtered: int, *, opacity: bool) -> int:
+    """Return how many channels a kernel makes of so many, opacity the last of them or not.
+
+    Raises ImageError if it is a kernel for another number of channels.
+    """
+    if not isinstance(kernel, ChannelKernel):
+        return filtered
+    if kernel.inputs != filtered or (opacity and kernel.results != filtered):
+        has = f"{filtered} channel{'s' if filtered > 1 else ''} to filter"
+        advice = "leave out --alpha filter" if opacity else "give a picture like those of its fit"
+        raise ImageError(
+            f"has {has}{', opacity among them' if opacity else ''}, and the kernel "
+            f"{kernel.name} is {kernel.kind}; {advice}"
+        )
+    return kernel.results
 
 
 def _within(region: Region, size: tuple[int, int]) -> tuple[int, int]:
@@ -133,27 +166,32 @@ def filter_strips(
     kernels: tuple[Kernel, ...],
     dtype: np.dtype[Any],
     mode: Range,
-    sink: Sink | ArraySink,
+    sink: RowSink,
     *,
     progress: Callable[[float], None] | None = None,
+    scale: Scale | None = None,
 ) -> Filtered:
     """Make the map that the kernels give of an image, strip by strip.
 
     kernels : tuple of Kernel. One, or all of one shape and origin for a combined map: an entry of
         ``rule.maps()``.
     dtype : numpy.dtype. Of the map's pixels: uint8, uint16, int32, float32 or float64.
-    sink : Sink. Takes the rows as they are finished, while the next are computed.
+    sink : RowSink. Takes the rows as they are finished, while the next are computed.
     progress : callable, optional. Is told the share of the work that each tile was; it may raise to
         stop the work.
+    scale : Scale, optional. Of a map of one channel that becomes colours, as `colour_scale` gives
+        it with the range; its dtype is uint8, its rows have three channels, and opacity.
 
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
     work = _Correlation(image, rule, kernels)
     plan = work.plan
+    if scale is not None:
+        dtype, sink = np.dtype(np.uint16), ColourSink(scale.colormap, sink)
     feature_map = FeatureMap(
         output_shape(image, rule, kernels[0]), image.dtype, dtype, mode, sink,
         tile_rows=plan.tile[0], samples=work.pixels.samples, white=rule.white,
-        opacity=work.opacity(dtype), nodata=nodata_of(image, rule),
+        opacity=work.opacity(dtype), nodata=nodata_of(image, rule), scale=scale,
     )  # fmt: skip
     if not feature_map.needs_extremes:
         work.run(feature_map.add, progress)
@@ -177,12 +215,12 @@ class _Correlation:
         self._colours = output_shape(image, rule, kernels[0])[2] - self._copied
         self._params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
         self._nodata = nodata_of(image, rule)
-        self.pixels = _pixels(image, rule, self._params)
-        self._plain_weights = np.stack([kernel.weights for kernel in kernels])[:, None]
-        self._weights = self._plain_weights
-        if self.pixels.plain is not None and self._weights.min() < 0:
-            self._weights = np.concatenate([self._weights, np.abs(self._weights)])
-        self._sliding = self._params.interleaved(self.pixels.samples)
+        self._channels = ChannelWeights.of(kernels)
+        self.pixels = _pixels(image, rule, self._params, apart=self._channels.apart)
+        weighed = self.pixels.plain is not None
+        self._weights = self._channels.weighed() if weighed else self._channels.plain()
+        sliding = self._params.interleaved(self.pixels.samples)
+        self._sliding = replace(sliding, groups=self._channels.groups(weighed=weighed))
         self.problem, self.plan = prepare(self.pixels.source, self._weights, self._sliding)
         plain = self.pixels.plain
         self._beneath = None if plain is None else plain.padded(self._sliding)
@@ -197,6 +235,7 @@ class _Correlation:
 
         def finish(values: Array, tile: Tile) -> None:
             missing = None
+            values = self._channels.taken_apart(values, weighed=self._beneath is not None)
             if self._beneath is not None:
                 values, missing = self._unweighed(values, tile)
             values = _finish(values, self._rule, self._kernels, self._top, colours)
@@ -237,16 +276,15 @@ class _Correlation:
         no weight is negative these are the same, and the values (N, K, h, w). Missing, (C, h, w),
         is what any of the kernels cannot tell.
         """
-        count = len(self._kernels)
+        channels = self._channels
+        count, several = channels.count, channels.inputs or self._colours
         made = [
-            unweigh(
-                values[:, k], values[:, k - count], self._colours,
-                float(kernel.weights.sum()), float(np.abs(kernel.weights).sum()),
-            )
-            for k, kernel in enumerate(self._kernels)
-        ]  # fmt: skip
+            unweigh(values[:, k], values[:, k - count], several, *channels.sums(k, values.dtype))
+            for k in range(count)
+        ]
         colours = np.stack([each.values for each in made], axis=1)
         untold = np.stack(np.broadcast_arrays(*[each.untold for each in made]), axis=1)
+        colours, untold = channels.mixed(colours, untold)
         if not untold.any():
             return colours, None
         if self._nodata is None:
@@ -262,9 +300,11 @@ class _Correlation:
         dtype = image.dtype if source.load is None else source.dtype
         window = np.empty((*source.shape[:2], *tile.window), dtype)
         image.read(*tile.input, window)
-        out = np.empty_like(like)
-        params = replace(self._sliding, padding=NO_PADDING)
-        correlate(Source.of(window), self._plain_weights, params, out=out, threads=1)
+        out = np.empty(like.shape, like.dtype)
+        channels = self._channels
+        params = replace(self._sliding, padding=NO_PADDING, groups=channels.groups(weighed=False))
+        place = out.reshape(1, -1, *out.shape[2:]) if channels.apart else out
+        correlate(Source.of(window), channels.plain(), params, out=place, threads=1)
         return out
 
 
@@ -296,20 +336,25 @@ class _Pixels(NamedTuple):
     plain: Source | None = None
 
 
-def _pixels(image: Image, rule: Filter, params: ConvParams) -> _Pixels:
-    """Return what the engines read of an image."""
-    weighting, load = _weighting(image, rule), _loader(image, rule)
+def _pixels(image: Image, rule: Filter, params: ConvParams, *, apart: bool) -> _Pixels:
+    """Return what the engines read of an image; ``apart``: channels have their own kernels."""
+    weighting, load = _weighting(image, rule, apart=apart), _loader(image, rule)
     unseen = params.border.mode == "constant" and not params.border.opaque
     if weighting.is_needed(image, beyond=unseen and params.margins != NO_PADDING):
         planes = image.planes[:, None]
         pixels = WeightedPixels(planes, weighting, load or (lambda tile: tile))
         source = Source.of(pixels, constant=pixels.border(params.border))
-        return _Pixels(source, plain=Source.of(planes, load))
+        plain = Source.of(planes, load)
+        if apart:
+            source, plain = joined(source), joined(plain)
+        return _Pixels(source, plain=plain)
+    if apart:
+        return _Pixels(joined(Source.of(image.planes[:, None], load)))
     samples = _interleaved(image, rule)
     return _Pixels(Source.of(_planes(image, samples), load, samples=samples), samples)
 
 
-def _weighting(image: Image, rule: Filter) -> Weighting:
+def _weighting(image: Image, rule: Filter, *, apart: bool) -> Weighting:
     """Return what the weight of a pixel is made of."""
     copied = image.alpha and not rule.filter_alpha
     return Weighting(
@@ -318,6 +363,7 @@ def _weighting(image: Image, rule: Filter) -> Weighting:
         opacity=copied,
         mask=rule.mask,
         nodata=nodata_of(image, rule),
+        apart=apart,
     )
 
 
@@ -404,9 +450,9 @@ def _finish(
     In linear light are the colours alone, and bias and combination with them.
     """
     wide = np.result_type(values.dtype, np.float32)
-    own = np.array([kernel.bias for kernel in kernels], wide)
+    own = np.array([kernel.biases for kernel in kernels], wide).T
     if rule.bias is None and own.any():
-        values = values + own[:, None, None]
+        values = values + own[..., None, None]
     if rule.combine:
         values = combine(values, rule.combine)
     if rule.bias and rule.bias.value:

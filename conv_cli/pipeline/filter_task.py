@@ -1,7 +1,7 @@
 """Filters as a task of a run, and the pixels that a map has."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,6 +10,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.colormaps import Scale
+from conv_cli.colors import white as white_of
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import (
     ARRAY_FORMATS,
@@ -19,17 +21,29 @@ from conv_cli.images import (
     Sink,
     can_hold,
     not_srgb,
+    open_joined,
     open_sink,
 )
 from conv_cli.parallel.processes import Progress
-from conv_cli.pipeline.feature_map import ArraySink, Range, Statistics, require_white, value_in
+from conv_cli.pipeline.feature_map import (
+    ArraySink,
+    Range,
+    Statistics,
+    colour_scale,
+    require_white,
+    value_in,
+)
 from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, nodata_of, output_shape
 from conv_cli.pipeline.jobs import Destination, Job, Output
-from conv_cli.pipeline.looks import seen, signed
+from conv_cli.pipeline.looks import Look, Reduced, image_look, map_look, seen, signed
 from conv_cli.pipeline.run import Made, Write
 
 Array = npt.NDArray[Any]
 LayerChoice = Literal["all", "last"] | int
+_VALUES = (
+    "its values are written as they are, as floats have no colours; --depth 8 writes those, and "
+    "--sheet shows them"
+)
 _DEPTHS = {"8": np.uint8, "16": np.uint16, "float32": np.float32, "float64": np.float64}
 
 
@@ -40,6 +54,8 @@ def pixels_of(
     format: str,
     to: Destination,
     values: Array | None = None,
+    *,
+    joined: bool = False,
 ) -> tuple[np.dtype[Any], Range]:
     """Return the dtype of a map's pixels and the range that makes them.
 
@@ -47,14 +63,14 @@ def pixels_of(
     channels, alpha : int, bool. Of the map.
     format : str. Of the output.
     values : ndarray, optional. Tell, in an error, what white may be.
+    joined : bool. The map is one frame of several in a file.
 
     Raises ImageError if the format does not hold them, or floats need to be told what white is.
     """
     chosen = to.range
-    stays_float = format in FLOAT_FORMATS or (chosen is None and to.white is None)
     if to.depth:
         made = np.dtype(_DEPTHS[to.depth])
-    elif format in ARRAY_FORMATS or chosen == Range("raw") or (units.kind == "f" and stays_float):
+    elif keeps_floats(units, format, to):
         loses = units.itemsize > 4 or (units.itemsize == 4 and units.kind != "f")
         made = np.dtype(np.float64 if loses and format in ARRAY_FORMATS else np.float32)
     elif units.itemsize > 2 and (chosen is not None or to.white is not None):
@@ -65,8 +81,20 @@ def pixels_of(
     mode = chosen or Range("raw" if made.kind == "f" else "clip")
     whole = made if format in FLOAT_FORMATS or to.depth else np.dtype(np.uint8)
     require_white(units, whole, mode, to.white, values)
-    can_hold(format, made, channels, alpha)
+    can_hold(format, made, channels, alpha, joined=joined)
     return made, mode
+
+
+def keeps_floats(units: np.dtype[Any], format: str, to: Destination) -> bool:
+    """Tell whether a map of an image of that dtype is written as floats: its values, not colours.
+
+    One that has to become whole numbers for its format does not count as one.
+    """
+    if to.depth:
+        return to.depth.startswith("float")
+    stays_float = format in FLOAT_FORMATS or (to.range is None and to.white is None)
+    real = units.kind == "f" and stays_float
+    return format in ARRAY_FORMATS or to.range == Range("raw") or real
 
 
 def _holds(format: str, dtype: np.dtype[Any], channels: int, alpha: bool) -> bool:
@@ -75,6 +103,23 @@ def _holds(format: str, dtype: np.dtype[Any], channels: int, alpha: bool) -> boo
     except ImageError:
         return False
     return True
+
+
+class Form(NamedTuple):
+    """What a map is made of and becomes.
+
+    rule : Filter
+    shape : of its pixels, (h, w) or (h, w, C).
+    dtype : of its pixels.
+    mode : Range
+    scale : Scale or None. Which colours its values become.
+    """
+
+    rule: Filter
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    mode: Range
+    scale: Scale | None = None
 
 
 class FilterTask(NamedTuple):
@@ -89,17 +134,17 @@ class FilterTask(NamedTuple):
 
     def planned(self, info: ImageInfo, output: Output) -> tuple[tuple[int, ...], str]:
         """Return shape and dtype of a map."""
-        shape, dtype, _ = self._form(info, output)
-        return shape, dtype.name
+        form = self._form(info, output)
+        return form.shape, form.dtype.name
 
     def memory(self, info: ImageInfo, outputs: Sequence[Output]) -> int:
         """Return the bytes of the largest map, twice where it is encoded in memory."""
         most = 0
         for output in outputs:
             with suppress(ConvError):  # which is the error of that map, when its turn comes
-                shape, dtype, _ = self._form(info, output)
+                form = self._form(info, output)
                 copies = 1 if output.format == "png" else 2
-                most = max(most, math.prod(shape) * dtype.itemsize * copies)
+                most = max(most, math.prod(form.shape) * form.dtype.itemsize * copies)
         return most
 
     def notes(self, image: Image) -> tuple[str, ...]:
@@ -119,52 +164,177 @@ class FilterTask(NamedTuple):
         self, image: Image, outputs: Sequence[Output], progress: Progress
     ) -> Iterator[tuple[Output, Write]]:
         """Yield what filters an image into each of its maps."""
+        side = self.to.look_side
+        window = self._pictured(image)
+        pictured = image_look("input", window, side, self.to.white) if side else None
         for output in outputs:
-            yield output, partial(self._filtered, image, output, progress)
+            yield output, partial(self._made, image, output, progress, pictured)
 
-    def _form(
-        self, image: Image | ImageInfo, output: Output
-    ) -> tuple[tuple[int, ...], np.dtype[Any], Range]:
-        """Return the shape of a map, its dtype, and the range."""
-        shape = output_shape(image, self.rule, output.kernels[0])
+    def _form(self, image: Image | ImageInfo, output: Output) -> Form:
+        """Return the form of a map, in colours where those are asked for and it holds no floats."""
+        if output.path is None and self.to.look_side and not self.to.show:
+            rows, columns, channels = output_shape(image, self.rule, output.kernels[0])
+            shape = (rows, columns, channels)[: 2 + (channels > 1)]
+            return Form(self.rule, shape, np.dtype(np.float32), Range("raw"))
         values = image.pixels if isinstance(image, Image) else None
-        dtype, mode = pixels_of(image.dtype, shape[2], image.alpha, output.format, self.to, values)
-        return (shape[:2] if shape[2] == 1 else shape), dtype, mode
+        if self.to.colormap is not None and not keeps_floats(image.dtype, output.format, self.to):
+            return self._coloured(image, output, values)
+        shape = output_shape(image, self.rule, output.kernels[0])
+        dtype, mode = pixels_of(
+            image.dtype, shape[2], image.alpha, output.format, self.to, values,
+            joined=output.joined,
+        )  # fmt: skip
+        return Form(self.rule, shape[:2] if shape[2] == 1 else shape, dtype, mode)
+
+    def _coloured(self, image: Image | ImageInfo, output: Output, values: Array | None) -> Form:
+        """Return the form of a map in colours: of the image's grey, with its opacity."""
+        assert self.to.colormap is not None
+        rule = self._grey(image)
+        channels = 3 + image.alpha
+        wide = image.dtype.kind != "f" and image.dtype.itemsize > 2
+        to = self.to if wide else self.to._replace(depth="8")
+        _, mode = pixels_of(
+            image.dtype, channels, image.alpha, output.format, to, values, joined=output.joined
+        )
+        scale, mode = colour_scale(self.to.colormap, mode, image.dtype, self.to.white)
+        shape = (*output_shape(image, rule, output.kernels[0])[:2], channels)
+        return Form(rule, shape, np.dtype(np.uint8), mode, scale)
+
+    def _grey(self, image: Image | ImageInfo) -> Filter:
+        """Return the rule for a map in colours, which is of one channel."""
+        colours = image.channels - image.alpha
+        if colours not in (1, 3):
+            raise ImageError(
+                f"has {colours} bands, and a colour stands for one value; leave out --colormap"
+            )
+        return self.rule._replace(gray=True) if colours == 3 else self.rule
+
+    def _made(
+        self,
+        image: Image,
+        output: Output,
+        progress: Progress,
+        pictured: Look | None,
+        stream: BinaryIO | None,
+    ) -> Made:
+        """Filter an image into a stream, if there is one, and look at its map for a sheet."""
+        if pictured is None:
+            return self._filtered(image, output, progress, stream)
+        if stream is None and not self.to.show:
+            made, look = self._looked_at(image, output, progress)
+        else:
+            made = self._filtered(image, output, lambda share: progress(share / 2), stream)
+            _, look = self._looked_at(image, output, lambda share: progress(share / 2))
+        return made._replace(looks=(pictured, look))
 
     def _filtered(
         self, image: Image, output: Output, progress: Progress, stream: BinaryIO | None
     ) -> Made:
         """Filter an image into a stream, whose rows are written while the next are computed."""
-        shape, dtype, mode = self._form(image, output)
-        described = replace(image, pixels=np.broadcast_to(np.zeros((), dtype), shape))
-        if (nodata := nodata_of(image, self.rule)) is not None:
-            described = described.with_nodata(float(value_in(dtype, nodata)))
+        form = self._form(image, output)
+        described = self._described(
+            image, form, np.broadcast_to(np.zeros((), form.dtype), form.shape)
+        )
         sink: Sink | ArraySink
         notes: tuple[str, ...]
         if stream is None:
-            sink, notes = ArraySink(shape[0]), ()
+            sink, notes = ArraySink(form.shape[0]), ()
         else:
             sink, notes = open_sink(
                 stream, described, output.format,
                 compress=self.to.compress, quality=self.to.quality,
             )  # fmt: skip
-        made = filter_strips(image, self.rule, output.kernels, dtype, mode, sink, progress=progress)
+        made = filter_strips(
+            image, form.rule, output.kernels, form.dtype, form.mode, sink,
+            progress=progress, scale=form.scale,
+        )  # fmt: skip
         values = sink.pixels if isinstance(sink, ArraySink) else None
         notes += () if isinstance(sink, ArraySink) else sink.finish()
+        if self.to.colormap is not None and form.scale is None and stream is not None:
+            notes += (_VALUES,)
         plan, statistics = made.plan, made.statistics
         return Made(
-            shape, dtype.name, statistics, notes, plan.strategy, plan.reason,
+            form.shape, form.dtype.name, statistics, notes, plan.strategy, plan.reason,
             values=None if self.to.show else values,
             pictures=self._pictures(image, output, statistics) if self.to.show else (),
         )  # fmt: skip
 
+    def _looked_at(self, image: Image, output: Output, progress: Progress) -> tuple[Made, Look]:
+        """Return a map that is not written, and how a sheet shows it."""
+        to = self.to
+        rule = self._grey(image) if to.colormap else self.rule
+        shape = output_shape(image, rule, output.kernels[0])
+        percentile = to.range.percentile if to.range else 100.0
+        opaque = white_of(image.dtype) if image.alpha else None
+        small = Reduced(shape, to.look_side, percentile, opaque)
+        real = np.dtype(np.float32)
+        done = filter_strips(
+            image, rule, output.kernels, real, Range("raw"), small, progress=progress
+        )
+        look = map_look(
+            str(output.kernel), small, image.dtype, mode=to.range, top=to.white,
+            colormap=to.colormap, signed=all(k.is_zero_sum for k in output.kernels),
+        )  # fmt: skip
+        form = shape[:2] if shape[2] == 1 else shape
+        plan = done.plan
+        return Made(form, real.name, done.statistics, (), plan.strategy, plan.reason), look
+
+    def _described(self, image: Image, form: Form, pixels: Array) -> Image:
+        """Return the pixels of a map with what describes the image."""
+        described = replace(image, pixels=pixels)
+        if form.scale is not None:
+            described = replace(described, icc=None)  # it may be one of grey
+        if (nodata := nodata_of(image, self.rule)) is not None:
+            described = described.with_nodata(float(value_in(form.dtype, nodata)))
+        return described
+
+    def joined(
+        self, images: Iterable[tuple[int, Image]], count: int, output: Output, stream: BinaryIO
+    ) -> list[Made]:
+        """Filter frames, each with its number, into one file; one is in memory at a time."""
+        to, made = self.to, list[Made]()
+        file = open_joined(stream, output.format, count, compress=to.compress, quality=to.quality)
+        for number, image in images:
+            try:
+                one, pixels = self._frame(image, output)
+                notes = file.add(pixels)
+                if to.look_side and not made:  # a sheet shows the first
+                    pictured = image_look("input", self._pictured(image), to.look_side, to.white)
+                    _, look = self._looked_at(image, output, lambda _: None)
+                    one = one._replace(looks=(pictured, look))
+            except ConvError as error:
+                raise ImageError(f"frame {number}: {error}") from error
+            made.append(one._replace(notes=(*one.notes, *notes), frame=number))
+        file.finish()
+        return made
+
+    def _frame(self, image: Image, output: Output) -> tuple[Made, Image]:
+        """Filter one frame of several; return what is said of its map, and the map."""
+        form = self._form(image, output)
+        rows = ArraySink(form.shape[0])
+        result = filter_strips(
+            image, form.rule, output.kernels, form.dtype, form.mode, rows, scale=form.scale
+        )
+        statistics, plan = result.statistics, result.plan
+        values = (_VALUES,) if self.to.colormap is not None and form.scale is None else ()
+        made = Made(
+            form.shape, form.dtype.name, statistics,
+            (*image.notes, *self.notes(image), *values), plan.strategy, plan.reason,
+            pictures=self._pictures(image, output, statistics) if self.to.show else (),
+        )  # fmt: skip
+        return made, self._described(image, form, rows.pixels)
+
+    def _pictured(self, image: Image) -> Image:
+        """Return what of an image is looked at: that of which its map is."""
+        if (region := self.rule.region) is None:
+            return image
+        window = np.asarray(image.pixels)[slice(*region.rows), slice(*region.columns)]
+        return replace(image, pixels=window)
+
     def _pictures(self, image: Image, output: Output, statistics: Statistics) -> tuple[Array, ...]:
         """Return an image and its map as they are looked at; a signed one in colours."""
         mode = self.to.range or Range("clip")
-        kernels, pictured = output.kernels, image
-        if (region := self.rule.region) is not None:
-            window = np.asarray(image.pixels)[slice(*region.rows), slice(*region.columns)]
-            pictured = replace(image, pixels=window)
+        kernels, pictured = output.kernels, self._pictured(image)
         if (
             mode.name in ("clip", "raw")
             and statistics.low < 0

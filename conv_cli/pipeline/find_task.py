@@ -19,6 +19,7 @@ from conv_cli.io.json import finite_or_none
 from conv_cli.parallel.processes import Progress
 from conv_cli.pipeline.feature_map import Range, Statistics, map_to_pixels
 from conv_cli.pipeline.jobs import Job, Output
+from conv_cli.pipeline.looks import Look, Reduced, image_look, map_look
 from conv_cli.pipeline.run import Made, Write
 
 Array = npt.NDArray[Any]
@@ -58,10 +59,11 @@ class FindTask:
     """The places of a pattern in every image.
 
     rule : SearchRule
+    look_side : int. Rows and columns of a picture on a sheet; 0 without one.
     """
 
-    def __init__(self, rule: SearchRule) -> None:
-        self._rule = rule
+    def __init__(self, rule: SearchRule, look_side: int = 0) -> None:
+        self._rule, self._look_side = rule, look_side
         self._patterns: dict[tuple[int, tuple[int, int]], list[Pattern]] = {}
 
     def outputs(self, job: Job, probe: Callable[[], ImageInfo]) -> Sequence[Output]:
@@ -100,7 +102,8 @@ class FindTask:
         planes = image.colours
         if self._channels(image) != len(planes):
             planes = _gray(planes)
-        heat = any(output.kind == "heat" for output in outputs)
+        side = self._look_side
+        heat = side > 0 or any(output.kind == "heat" for output in outputs)
         rule = self._rule
         found = search(
             planes,
@@ -113,8 +116,11 @@ class FindTask:
             progress=lambda share: progress(share * len(outputs)),
         )
         makers = {"hits": _records, "framed": _framed, "heat": _heat}
+        looks = _looks(image, found, side) if side else ()
         for output in outputs:
-            yield output, partial(makers[output.kind], image, found, output)
+            make = partial(makers[output.kind], image, found, output)
+            yield output, make if not looks else partial(_looked_at, make, looks)
+            looks = ()
 
     def _channels(self, image: Image | ImageInfo) -> int:
         """Return how many channels are searched: the colours, or grey alone."""
@@ -127,6 +133,27 @@ class FindTask:
         if key not in self._patterns:
             self._patterns = {key: self._rule.patterns(channels, size)}
         return self._patterns[key]
+
+
+def _looked_at(
+    make: Callable[[BinaryIO | None], Made], looks: tuple[Look, ...], stream: BinaryIO | None
+) -> Made:
+    return make(stream)._replace(looks=looks)
+
+
+def _looks(image: Image, found: Found, side: int) -> tuple[Look, ...]:
+    """Return an image with its hits framed, and the scores, as a sheet shows them."""
+    assert found.heat is not None
+    small = Reduced((*found.heat.shape, 1), side)
+    small.put(0, found.heat)
+    scores = map_look("scores", small, np.dtype(np.float32), colormap="viridis", top=1.0)
+    count = len(found.hits)
+    words = "no hit" if not count else f"{count} {'hit' if count == 1 else 'hits'}"
+    look = image_look(words, Image(_shown(image)), side)
+    # What is drawn is not reduced, so that it can be read.
+    pixels = look.values.astype(np.uint8)
+    draw_frames(pixels, _frames(found.hits, pixels.shape[0] / image.shape[0]))
+    return look._replace(values=pixels.astype(np.float32)), scores
 
 
 def _gray(colours: Array) -> Array:
@@ -156,14 +183,26 @@ def _record(hit: Hit) -> dict[str, Any]:
 
 
 def _framed(image: Image, found: Found, output: Output, stream: BinaryIO | None) -> Made:
-    """Write the image, in 8 bits, with every hit framed, numbered from 1."""
-    frames = [
-        Frame(hit.center, (hit.height, hit.width), f"{number} {hit.score:.2f}")
-        for number, hit in enumerate(found.hits, 1)
-    ]
+    return _written(framed(image, found.hits), output, stream)
+
+
+def framed(image: Image, hits: Sequence[Hit]) -> Array:
+    """Return an image (H, W, 3) in 8 bits with every hit framed, numbered from 1."""
     pixels = _shown(image)
-    draw_frames(pixels, frames)
-    return _written(pixels, output, stream)
+    draw_frames(pixels, _frames(hits))
+    return pixels
+
+
+def _frames(hits: Sequence[Hit], scale: float = 1.0) -> list[Frame]:
+    """Return a frame for each hit, in a picture of a scale."""
+    return [
+        Frame(
+            ((hit.center[0] + 0.5) * scale - 0.5, (hit.center[1] + 0.5) * scale - 0.5),
+            (round(hit.height * scale), round(hit.width * scale)),
+            f"{number} {hit.score:.2f}",
+        )
+        for number, hit in enumerate(hits, 1)
+    ]
 
 
 def _heat(image: Image, found: Found, output: Output, stream: BinaryIO | None) -> Made:

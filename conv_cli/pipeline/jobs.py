@@ -6,17 +6,23 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from conv_cli.colormaps import ColormapName
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import (
+    FIRST,
     FORMATS,
+    JOINED_FORMATS,
     READABLE_SUFFIXES,
     WRITABLE,
+    FrameChoice,
     file_format,
     format_of,
     format_of_start,
+    open_frames,
 )
 from conv_cli.io.matrix import is_typed, parse_matrix
 from conv_cli.io.tables import ENDINGS
@@ -39,12 +45,20 @@ class Input(NamedTuple):
         given.
     error : str or None. Why it cannot be read, or give no result, if that is known already.
     format : str or None. What its results are written as, where that is its own.
+    frames : sequence of int or None. The frames that are read, counted from 1, if that was asked.
+    frame_count : int. How many it has.
     """
 
     path: str
     folder: Path = Path()
     error: str | None = None
     format: str | None = None
+    frames: Sequence[int] | None = None
+    frame_count: int = 1
+
+    def frame_name(self, number: int) -> str:
+        """Return the number of a frame as it stands in names: all of a file are equally long."""
+        return f"{number:0{len(str(self.frame_count))}}"
 
     @property
     def is_typed(self) -> bool:
@@ -75,7 +89,8 @@ class Destination(NamedTuple):
     """Where results go and in which form; the options that concern files.
 
     ``output`` is None where results are shown or printed alone; ``single`` says that it is one file
-    and no folder; ``show`` that results are to be looked at too.
+    and no folder; ``show`` that results are to be looked at too; ``look_side`` how many rows and
+    columns a picture of each has on a sheet, 0 without one.
     """
 
     output: str | None
@@ -84,9 +99,11 @@ class Destination(NamedTuple):
     depth: str | None = None
     white: float | None = None
     range: Range | None = None
+    colormap: ColormapName | None = None
     compress: bool = False
     quality: int | None = None
     show: bool = False
+    look_side: int = 0
     force: bool = False
     skip_existing: bool = False
     single: bool = False
@@ -107,7 +124,8 @@ class Output(NamedTuple):
 
     What a search finds is "hits", which have no path, "framed" or "heat": ``kind`` says which.
 
-    ``path`` is None where it is not written.
+    ``path`` is None where it is not written. ``frame`` is the number of the frame that it is made
+    of, if that was asked for; ``joined`` says that all frames go to one file.
     """
 
     path: str | None
@@ -117,6 +135,8 @@ class Output(NamedTuple):
     layer: int | None = None
     channel: int | None = None
     kind: str = "map"
+    frame: int | None = None
+    joined: bool = False
 
 
 class Job(NamedTuple):
@@ -124,7 +144,7 @@ class Job(NamedTuple):
 
     source : Input
     outputs : tuple of Output. Empty where they depend on the image.
-    stem : str. How the paths of its results begin then.
+    stem : str. How the paths of its results begin then, "" if they are not written.
     """
 
     source: Input
@@ -135,6 +155,11 @@ class Job(NamedTuple):
     def folder(self) -> Path:
         """Where its results go, if that is one folder."""
         return Path(self.stem).parent
+
+    def of_frame(self, number: int) -> "Job":
+        """Return what is to be made of one frame alone."""
+        outputs = tuple(each for each in self.outputs if each.frame == number)
+        return self._replace(outputs=outputs, stem=f"{self.stem}.{self.source.frame_name(number)}")
 
 
 def collect_inputs(name: str, *, recursive: bool, output: str | None) -> list[Input]:
@@ -190,6 +215,50 @@ def with_own_formats(inputs: Iterable[Input], stdin: BinaryIO) -> Iterator[Input
             yield source._replace(
                 error=f"{title} is not written, so --format same cannot be; give another --format"
             )
+
+
+def with_frames(
+    inputs: Iterable[Input], choice: FrameChoice, piped: bytes, max_pixels: int
+) -> Iterator[Input]:
+    """Yield the images with the numbers of the frames that are meant.
+
+    piped : bytes. What stdin has given. An image without such a frame gives no result.
+    """
+    for source in inputs:
+        if source.error is not None:
+            yield source
+            continue
+        try:
+            stream = BytesIO(piped) if source.path == STDIO else source.path
+            with open_frames(stream, choice, max_pixels=max_pixels) as frames:
+                chosen, count = frames.chosen(choice), frames.count
+        except ConvError as error:
+            yield source._replace(error=str(error))
+        else:
+            yield source._replace(frames=chosen, frame_count=count)
+
+
+def has_several_files(inputs: Sequence[Input], to: Destination) -> bool:
+    """Tell whether the frames of a single image go to files of their own, as their names say."""
+    if not to.single or to.output in (None, STDIO):
+        return False
+    if "{frame" in to.name and not is_image_name(str(to.output)):
+        return True
+    source = inputs[0]
+    several = source.frames is not None and len(source.frames) > 1
+    return several and not _is_joined(source, _located(source, "", 1, to)[1], to)
+
+
+def _is_joined(source: Input, format: str, to: Destination) -> bool:
+    """Tell whether the frames of an image go to one file: they do where it can hold them.
+
+    Not where names tell them apart.
+    """
+    if source.frames is None or to.output is None or format not in JOINED_FORMATS:
+        return False
+    apart = to.makes_folders and "{frame" in to.name
+    # A GIF of one frame has colours as those of several have.
+    return not apart and (len(source.frames) > 1 or format == "gif")
 
 
 def _typed_stem(text: str) -> str:
@@ -253,19 +322,27 @@ def filter_jobs(
             "folder, or --combine the maps"
         )
     if to.makes_folders:
-        _require_folder(to, len(inputs) * len(maps), ", or --combine the maps of a single image")
+        several = any(len(source.frames or ()) > 1 for source in inputs)
+        way = (
+            ", with --name '{stem}.{frame}.{kernel}{ext}'"
+            if several
+            else (", or --combine the maps of a single image")
+        )
+        results = sum(len(source.frames or FIRST) for source in inputs) * len(maps)
+        _require_folder(to, results, way)
     jobs = [
         Job(
             source,
             tuple(
-                Output(*_located(source, name, index, to), name, kernels)
+                output
                 for index, (name, kernels) in enumerate(maps, 1)
+                for output in _frame_outputs(source, name, kernels, index, to)
             ),
         )
         for source in inputs
     ]
     _refuse_collisions(
-        (output.path, job.source, f" with {output.kernel}")
+        (output.path, job.source, _detail(output, job.source))
         for job in jobs
         for output in job.outputs
         if output.path is not None
@@ -273,11 +350,34 @@ def filter_jobs(
     return jobs
 
 
+def _frame_outputs(
+    source: Input, name: str, kernels: tuple[Kernel, ...], index: int, to: Destination
+) -> Iterator[Output]:
+    """Yield the maps that a kernel makes of the frames of an image, or the one file of them all."""
+    path, format = _located(source, name, index, to)
+    if source.frames is None:
+        yield Output(path, format, name, kernels)
+    elif _is_joined(source, format, to):
+        yield Output(path, format, name, kernels, joined=True)
+    else:
+        for frame in source.frames:
+            path, format = _located(source, name, index, to, frame)
+            yield Output(path, format, name, kernels, frame=frame)
+
+
+def _detail(output: Output, source: Input) -> str:
+    """Return what tells a result from others of the same image."""
+    several = output.frame is not None and source.frame_count > 1
+    return f" with {output.kernel}" + (f", frame {output.frame}" if several else "")
+
+
 def network_jobs(inputs: Sequence[Input], to: Destination) -> list[Job]:
     """Return what is to be made of each image by a network: how the paths of its maps begin.
 
     Raises ConvError if the output is no folder, or two images would give maps of the same names.
     """
+    if to.output is None:
+        return [Job(source) for source in inputs]
     if to.output == STDIO:
         raise ConvError("-o -: maps are several files; give the name of a folder")
     _require_folder(to, 1, "")
@@ -290,7 +390,8 @@ def network_jobs(inputs: Sequence[Input], to: Destination) -> list[Job]:
 def layer_output(job: Job, layer: int, channel: int | None, format: str) -> Output:
     """Return the map of a layer, of one channel or, without, of all in one array."""
     number = "" if channel is None else f".{channel}"
-    return Output(f"{job.stem}.{layer}{number}.{format}", format, layer=layer, channel=channel)
+    path = f"{job.stem}.{layer}{number}.{format}" if job.stem else None
+    return Output(path, format, layer=layer, channel=channel)
 
 
 def find_jobs(
@@ -342,7 +443,9 @@ def _require_folder(to: Destination, count: int, otherwise: str) -> None:
         raise ConvError(f"{folder}: {what}; give a folder, as {folder.stem}/{otherwise}")
 
 
-def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[str | None, str]:
+def _located(
+    source: Input, kernel: str, index: int, to: Destination, frame: int = 1
+) -> tuple[str | None, str]:
     """Return the path of a result, and its format."""
     if to.output is None:
         return None, to.format or ("npy" if is_table(source.path) else _DEFAULT_FORMAT)
@@ -351,7 +454,7 @@ def _located(source: Input, kernel: str, index: int, to: Destination) -> tuple[s
     elif to.single:
         path = to.output
     else:
-        path = str(Path(to.output, source.folder, _file_name(source, kernel, index, to)))
+        path = str(Path(to.output, source.folder, _file_name(source, kernel, index, to, frame)))
     if to.format == SAME:
         return path, source.format or _DEFAULT_FORMAT
     if to.format or path == STDIO or not Path(path).suffix:
@@ -368,7 +471,7 @@ def is_table(name: str) -> bool:
     return is_typed(name) or Path(name).suffix.lower() in ENDINGS
 
 
-def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
+def _file_name(source: Input, kernel: str, index: int, to: Destination, frame: int) -> str:
     try:
         name = to.name.format(
             stem=source.stem,
@@ -377,11 +480,12 @@ def _file_name(source: Input, kernel: str, index: int, to: Destination) -> str:
             suffix=source.suffix,
             dir=source.folder_name,
             index=index,
+            frame=source.frame_name(frame),
         )
     except (KeyError, IndexError, ValueError, AttributeError):
         raise ConvError(
             f"--name {to.name!r}: is no template; use {{stem}}, {{suffix}}, {{dir}}, {{kernel}}, "
-            "{ext} and {index}"
+            "{ext}, {index} and {frame}"
         ) from None
     path = Path(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or name.endswith("/"):
@@ -412,6 +516,11 @@ def _refuse_collisions(claims: Iterable[tuple[str, Input, str]]) -> None:
         if key in seen:
             first, other = seen[key]
             way = _way_apart(first, source) if detail else "use separate output folders"
+            if ", frame " in detail and first.path == source.path:
+                way = (
+                    "name them with their frame, as with --name '{stem}.{frame}.{kernel}{ext}', or "
+                    "write one file of all, as --format tif, gif, png or webp"
+                )
             raise ConvError(
                 f"{path}: would be made twice, of {first.path}{other} and of {source.path}"
                 f"{detail}; {way}"

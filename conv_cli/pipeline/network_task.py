@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice, pairwise
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
@@ -12,14 +13,19 @@ import numpy.typing as npt
 from conv_cli.colors import to_gray
 from conv_cli.errors import ConvError, ImageError, ModelError
 from conv_cli.images import ARRAY_FORMATS, Image, ImageInfo, open_sink
+from conv_cli.networks.audit import LayerAudit, audit
 from conv_cli.networks.network import Network
+from conv_cli.parallel.memory import available_memory
 from conv_cli.parallel.processes import Progress
-from conv_cli.pipeline.feature_map import Statistics, map_to_pixels
+from conv_cli.pipeline.feature_map import Range, Statistics, map_to_pixels
 from conv_cli.pipeline.filter_task import pixels_of
 from conv_cli.pipeline.jobs import Destination, Job, Output, layer_output
+from conv_cli.pipeline.looks import MOST_MAPS, Look, Reduced, image_look, map_look
 from conv_cli.pipeline.run import Made, Write
 
 Array = npt.NDArray[Any]
+_AUDITED = 2 * (4 + 8)
+"""Bytes that a pixel of a map takes in an audit: of two images, in float32 and float64."""
 LayerChoice = Literal["all", "last"] | int
 
 
@@ -73,24 +79,62 @@ class NetworkTask:
         """Yield what writes each map; a layer is run when its first map is asked for."""
         last = max(output.layer or 0 for output in outputs)
         layers = self._network.maps(input_planes(image, self._network))
+        pictured = self._pictured(image)
         for layer, maps in enumerate(layers, 1):
             for output in outputs:
                 if output.layer == layer:
                     values = maps if output.channel is None else maps[output.channel - 1][None]
-                    yield output, partial(self._written, output, values, image.dtype)
+                    yield output, partial(self._made, output, values, image.dtype, pictured)
                     progress(1.0)
             if layer == last:
                 return
+
+    def _pictured(self, image: Image) -> Look | None:
+        """Return the image as a sheet shows it, if there is one."""
+        side = self._to.look_side
+        return image_look("input", image, side, self._to.white) if side else None
 
     def _shapes(self, info: ImageInfo) -> list[tuple[int, int, int]]:
         channels = _taken(self._network, info.channels - info.alpha, info.channels)
         return self._network.shapes((channels, info.height, info.width))
 
-    def _written(
-        self, output: Output, maps: Array, units: np.dtype[Any], stream: BinaryIO | None
+    def _made(
+        self,
+        output: Output,
+        maps: Array,
+        units: np.dtype[Any],
+        pictured: Look | None,
+        stream: BinaryIO | None,
     ) -> Made:
+        """Write maps (O, h, w) to one file, if there is one, and look at them for a sheet."""
+        if stream is not None:
+            made = self._written(output, maps, units, stream)
+        else:
+            extremes = Statistics(float(maps.min()), float(maps.max()), 0.0)
+            shape = maps.shape if output.channel is None else maps.shape[1:]
+            made = Made(shape, maps.dtype.name, extremes)
+        first = output.channel or 1
+        if pictured is None or first > MOST_MAPS:
+            return made
+        looks = (self._look(output, n, each, units) for n, each in enumerate(maps, first))
+        return made._replace(looks=(pictured, *islice(looks, MOST_MAPS)))
+
+    def _look(self, output: Output, number: int, values: Array, units: np.dtype[Any]) -> Look:
+        """Return a map (h, w) of a layer as a sheet shows it."""
+        small = Reduced((*values.shape, 1), self._to.look_side)
+        small.put(0, values)
+        return map_look(
+            f"map {number}",
+            small,
+            units,
+            mode=self._to.range or Range("raw"),
+            top=self._to.white,
+            signed=bool(values.min() < 0 < values.max()),
+            layer=output.layer,
+        )
+
+    def _written(self, output: Output, maps: Array, units: np.dtype[Any], stream: BinaryIO) -> Made:
         """Write maps (O, h, w) to one file: a picture of the only one, or all in an array."""
-        assert stream is not None and output.path is not None
         try:
             dtype, mode = pixels_of(units, 1, False, output.format, self._to, maps)
         except ImageError as error:
@@ -141,6 +185,24 @@ def input_planes(image: Image, network: Network) -> Array:
     if count == image.channels:
         return image.planes
     return to_gray(colours[:, None])[:, 0] if count == 1 else colours.repeat(3, axis=0)
+
+
+def audited(image: Image, network: Network, shift: tuple[int, int]) -> list[LayerAudit]:
+    """Return by layer how far the maps of a shifted image are from the shifted maps.
+
+    Raises ModelError if the image does not fit the model, or is not larger than the shift;
+    ImageError if there is no memory for the maps.
+    """
+    planes = input_planes(image, network)
+    shapes = [planes.shape, *network.shapes(planes.shape)]
+    free = available_memory()
+    needed = _AUDITED * max(math.prod(one) + math.prod(other) for one, other in pairwise(shapes))
+    if free is not None and needed > free:
+        raise ImageError(
+            f"its maps take {needed / 1e9:.1f} GB in float32 and float64, and {free / 1e9:.1f} GB "
+            "are free; give a smaller image, or a part of it"
+        )
+    return list(audit(network, planes, shift))
 
 
 def chosen_layers(network: Network, layer: LayerChoice) -> range:

@@ -4,26 +4,46 @@ import math
 import os
 import stat
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from copy import copy
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy.typing as npt
 
 from conv_cli.errors import ConvError, ImageError, PatternError
-from conv_cli.images import Image, ImageInfo, file_format, probe_image, read_image, stream_bytes
+from conv_cli.images import (
+    FIRST,
+    Frames,
+    Image,
+    ImageInfo,
+    file_format,
+    open_frames,
+    probe_image,
+    read_image,
+    stream_bytes,
+)
 from conv_cli.io.files import INPUT, discard_drafts, write_atomically
 from conv_cli.io.json import finite_or_none, plain
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads, limited_threads
+from conv_cli.pipeline.elsewhere import Errand, Errander, Errands, Known, as_typed
 from conv_cli.pipeline.feature_map import Statistics
 from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
+from conv_cli.pipeline.looks import Look
 
+if TYPE_CHECKING:
+    from conv_cli.parallel.cluster import Cluster
+
+T = TypeVar("T")
 Pixels = npt.NDArray[Any]
 BROKEN_PIPE = "broken pipe: what reads it has ended before the end; let it take everything"
+_EXISTS = "exists; use --force to overwrite it or --skip-existing to keep it"
 _NOTED = 0.01
 """The share of clipped values from which on a person is told."""
 _SMALL = 16 << 20  # bytes that are not worth asking for
@@ -36,15 +56,19 @@ class Result(NamedTuple):
 
     ``error`` says why there is none; ``skipped`` that its file was there already; ``planned`` that
     this was a dry run. ``values`` are the pixels of a map that goes to no file, ``pictures`` what
-    is looked at of the image and of its map: small, uint8, or floats around zero. ``records`` are
-    what a search found, and ``misfit`` says that it was the pattern that does not fit the image.
-    ``notes`` and ``reason`` are for people; the other fields are those of ``--json``.
+    is looked at of the image and of its map: small, uint8, or floats around zero; ``looks`` are
+    those of a sheet, the image first. ``records`` are what a search found, and ``misfit`` says that
+    it was the pattern that does not fit the image. ``notes`` and ``reason`` are for people; the
+    other fields are those of ``--json``.
+    ``refused`` says that the error is of the output, which is not written, ``joined`` that the
+    output holds other frames too.
     """
 
     image: str
     kernel: str | None = None
     layer: int | None = None
     channel: int | None = None
+    frame: int | None = None
     output: str | None = None
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
@@ -60,8 +84,11 @@ class Result(NamedTuple):
     notes: tuple[str, ...] = ()
     reason: str | None = None
     pictures: tuple[Pixels, ...] = ()
+    looks: tuple[Look, ...] = ()
     records: tuple[dict[str, Any], ...] | None = None
     misfit: bool = False
+    refused: bool = False
+    joined: bool = False
 
     @property
     def pixels(self) -> int:
@@ -147,7 +174,9 @@ class Made(NamedTuple):
     reason: str | None = None
     values: Pixels | None = None
     pictures: tuple[Pixels, ...] = ()
+    looks: tuple[Look, ...] = ()
     records: tuple[dict[str, Any], ...] | None = None
+    frame: int | None = None
 
 
 Write = Callable[[BinaryIO | None], Made]
@@ -175,6 +204,19 @@ class Task(Protocol):
         """Yield what makes and writes each of some maps, in their order."""
 
 
+@runtime_checkable
+class JoiningTask(Task, Protocol):
+    """A task that makes one file of the maps of several frames."""
+
+    def joined(
+        self, images: Iterable[tuple[int, Image]], count: int, output: Output, stream: BinaryIO
+    ) -> list[Made]:
+        """Make a map of so many frames, each with its number, and write all to one file.
+
+        Raises ImageError that names the frame.
+        """
+
+
 class Run:
     """One run of a task over jobs; it can be pickled, as its parts work in other processes.
 
@@ -184,6 +226,8 @@ class Run:
     max_pixels : int. Larger images are refused.
     stdin, stdout : BinaryIO. For images named "-".
     read : sequence of str. Files that are read besides the images, and as little overwritten.
+    piped : bytes, optional. What stdin has given, if it has been read.
+    cluster : Cluster, optional. Does the work in place of processes here.
     """
 
     def __init__(
@@ -196,7 +240,10 @@ class Run:
         stdin: BinaryIO,
         stdout: BinaryIO,
         read: Sequence[str] = (),
+        piped: bytes | None = None,
+        cluster: "Cluster | None" = None,
     ) -> None:
+        self._cluster = cluster
         self._read_besides = tuple(read)
         self._task, self._to = task, destination
         self._threads = threads or available_threads()
@@ -204,8 +251,11 @@ class Run:
         self._stdin_identity = _identity_of(stdin)
         self._stdout_identity = _identity_of(stdout)
         self._stdout = _descriptor(stdout)
-        self._read_stdin: Callable[[], bytes] | None = lambda: stream_bytes(stdin)
+        self._read_stdin: Callable[[], bytes] | None = lambda: (
+            stream_bytes(stdin) if piped is None else piped
+        )
         self._piped = b""
+        self._is_elsewhere = False
         self._processes = 1
         self._protected: set[tuple[int, int]] = set()
 
@@ -224,6 +274,12 @@ class Run:
         exception in it, stops the work.
         """
         self._prepare(jobs)
+        if self._cluster is not None:
+            errands = Errands(jobs, self._known)
+            work = Errander(self._remote())
+            for results in self._cluster.answers(work, errands, progress, self._lost_elsewhere):
+                yield from results
+            return
         if len(jobs) == 1 and self._is_plain(jobs[0]):
             yield from self._run(jobs[0], progress or _ignore)
             return
@@ -250,16 +306,43 @@ class Run:
         formats = {output.format for output in job.outputs if output.path} or {self._to.format_name}
         if is_limited() or not formats <= set(_PLAIN_OUTPUTS):
             return False
+        if job.source.frames is not None:
+            return False
         return job.source.path != STDIO and file_format(job.source.path) in _PLAIN_INPUTS
 
     def _planned(self, job: Job) -> list[Result]:
         try:
             self._check_source(job)
+            if job.source.frames is not None:
+                return self._planned_frames(job, job.source.frames)
             info = self._probe(job)
             outputs = self._task.outputs(job, lambda: info)
         except Exception as error:  # whatever it is, it costs this image alone
             return [_failure(job, None, error)]
         return [self._known(job, output) or self._foreseen(job, output, info) for output in outputs]
+
+    def _planned_frames(self, job: Job, numbers: Sequence[int]) -> list[Result]:
+        results = []
+        joined = [output for output in job.outputs if output.joined]
+        with self._frames(job) as frames:
+            for output in joined:
+                known = self._known(job, output)
+                results += (
+                    [known]
+                    if known
+                    else [
+                        self._foreseen(job, output._replace(frame=number), frames.info(number))
+                        for number in numbers
+                    ]
+                )
+            for number in () if joined else numbers:
+                info = frames.info(number)
+                outputs = self._task.outputs(job.of_frame(number), partial(frames.info, number))
+                results += [
+                    self._known(job, output) or self._foreseen(job, output, info)
+                    for output in (each._replace(frame=number) for each in outputs)
+                ]
+        return results
 
     def _foreseen(self, job: Job, output: Output, info: ImageInfo) -> Result:
         try:
@@ -268,16 +351,106 @@ class Run:
             return _failure(job, output, error)
         return _result(job, output, shape=shape, dtype=dtype, planned=True)
 
-    def _run(self, job: Job, progress: Progress) -> list[Result]:
-        """Make the maps of one image that may be written; the others are not worth reading it."""
+    def _remote(self) -> Callable[[Job, Progress, Known | None], list[Result]]:
+        """Return what does a job on another machine, with one thread and what it needs alone."""
+        remote = copy(self)
+        remote._cluster, remote._stdout, remote._protected = None, -1, set()
+        remote._is_elsewhere = True
+        remote._threads = remote._processes = 1
+        return remote._run
+
+    def _run(self, job: Job, progress: Progress, known: Known | None = None) -> list[Result]:
+        """Make the maps of one image, or of its frames.
+
+        known : dict, optional. By output, its result where that is known already.
+        """
         try:
             self._check_source(job)
-            outputs = self._task.outputs(job, lambda: self._probe(job))
-            results = {output: self._known(job, output) for output in outputs}
+        except ImageError as error:
+            progress(1.0)
+            return [_failure(job, None, error)]
+        if job.source.frames is not None:
+            return self._run_frames(job, job.source.frames, progress, known)
+        return self._run_picture(
+            job, progress, set(), lambda: self._probe(job), partial(self._read, job), known=known
+        )
+
+    def _run_frames(
+        self, job: Job, numbers: Sequence[int], progress: Progress, known: Known | None
+    ) -> list[Result]:
+        """Make the maps of frames, of which one is in memory; what fails ends the image."""
+        results: list[Result] = []
+        said: set[str] = set()
+        joined = [output for output in job.outputs if output.joined]
+        shares = max(1, len(joined)) * len(numbers)
+
+        def share(part: float) -> None:
+            progress(part / shares)
+
+        try:
+            with self._frames(job) as frames:
+                for output in joined:
+                    before = known[output] if known else self._known(job, output)
+                    results += (
+                        [before] if before else self._joined(job, output, frames, numbers, share)
+                    )
+                for number in () if joined else numbers:
+                    results += self._run_picture(
+                        job.of_frame(number), share, said,
+                        partial(frames.info, number), partial(self._read_frame, frames, number),
+                        known, number,
+                    )  # fmt: skip
+                    if any(result.error and not result.refused for result in results):
+                        break
+        except Exception as error:  # whatever it is, it costs this image alone
+            results.append(_failure(job, None, error))
+        return results
+
+    def _joined(
+        self, job: Job, output: Output, frames: Frames, numbers: Sequence[int], progress: Progress
+    ) -> list[Result]:
+        """Write a file of maps of all frames."""
+
+        def images() -> Iterator[tuple[int, Image]]:
+            for number in numbers:
+                yield number, self._read_frame(frames, number, [output])
+                progress(1.0)
+
+        def write(stream: BinaryIO | None) -> list[Made]:
+            assert stream is not None
+            assert isinstance(self._task, JoiningTask)
+            return self._task.joined(images(), len(numbers), output, stream)
+
+        started = time.perf_counter()
+        try:
+            with limited_threads(max(1, self._threads // self._processes)):
+                made = self._deliver(output, write)
+        except Exception as error:  # whatever it is, it costs this map alone
+            return [_failure(job, output, error)]
+        seconds = (time.perf_counter() - started) / len(made)
+        said: set[str] = set()
+        return [_made(job, output._replace(frame=each.frame), each, seconds, said) for each in made]
+
+    def _run_picture(
+        self,
+        job: Job,
+        progress: Progress,
+        said: set[str],
+        probe: Callable[[], ImageInfo],
+        read: Callable[[Sequence[Output]], Image],
+        known: Known | None = None,
+        frame: int | None = None,
+    ) -> list[Result]:
+        """Make the maps of a picture that may be written; the others are not worth reading it."""
+        try:
+            outputs = [each._replace(frame=frame) for each in self._task.outputs(job, probe)]
+            results = {
+                output: known[output] if known else self._known(job, output) for output in outputs
+            }
             if any(known is not None and known.error for known in results.values()):
-                self._probe(job)  # what is wrong with the image is to be said before
+                probe()  # what is wrong with the image is to be said before
             missing = [output for output, known in results.items() if known is None]
-            image = self._read(job, missing) if missing else None
+            image = read(missing) if missing else None
         except Exception as error:  # whatever it is, it costs this image alone
             progress(1.0)
             return [_failure(job, None, error)]
@@ -292,17 +465,16 @@ class Run:
         failed: list[Result] = []
         try:
             with limited_threads(max(1, self._threads // self._processes)):
-                for output, made in self._made(job, image, missing, share):
+                for output, made in self._made(job, image, missing, share, said):
                     results[output] = made
         except Exception as error:  # so does what fails before or between its maps
             failed.append(_failure(job, None, error))
         return [result for result in results.values() if result] + failed
 
     def _made(
-        self, job: Job, image: Image, outputs: Sequence[Output], progress: Progress
+        self, job: Job, image: Image, outputs: Sequence[Output], progress: Progress, said: set[str]
     ) -> Iterator[tuple[Output, Result]]:
-        """Yield what became of each map; what is to be said is said once."""
-        said: set[str] = set()
+        """Yield what became of each map; what is to be said, and is not among the said, once."""
         notes = (*image.notes, *self._task.notes(image))
         started = time.perf_counter()
         for output, write in self._task.maps(image, outputs, progress):
@@ -311,20 +483,11 @@ class Run:
             except Exception as error:  # whatever it is, it costs this map alone
                 yield output, _failure(job, output, error)
             else:
-                told = dict.fromkeys(note for note in (*notes, *made.notes) if note not in said)
-                said.update(told)
-                low, high, clipped = made.statistics
-                yield output, _result(
-                    job, output,
-                    shape=made.shape, dtype=made.dtype,
-                    min=finite_or_none(low), max=finite_or_none(high), clipped=clipped,
-                    strategy=made.strategy, seconds=round(time.perf_counter() - started, 6),
-                    notes=tuple(told), reason=made.reason,
-                    values=made.values, pictures=made.pictures, records=made.records,
-                )  # fmt: skip
+                made = made._replace(notes=(*notes, *made.notes))
+                yield output, _made(job, output, made, time.perf_counter() - started, said)
             started = time.perf_counter()
 
-    def _deliver(self, output: Output, write: Write) -> Made:
+    def _deliver(self, output: Output, write: Callable[[BinaryIO | None], T]) -> T:
         """Make a file, or what goes to stdout, or what is to be looked at alone."""
         if output.path is None:
             return write(None)
@@ -333,6 +496,8 @@ class Run:
                 return write(stream)
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
+        if self._is_elsewhere and not self._to.force and os.path.lexists(output.path):
+            return _made_before(output.path, write)
         return write_atomically(output.path, write, force=self._to.force)
 
     def _check_source(self, job: Job) -> None:
@@ -346,8 +511,32 @@ class Run:
     def _probe(self, job: Job) -> ImageInfo:
         return probe_image(self._opened(job), max_pixels=self._max_pixels)
 
+    def _frames(self, job: Job) -> AbstractContextManager[Frames]:
+        numbers = tuple(job.source.frames or FIRST)
+        return open_frames(self._opened(job), numbers, max_pixels=self._max_pixels)
+
+    def _read_frame(self, frames: Frames, number: int, outputs: Sequence[Output]) -> Image:
+        """Read a frame, refused as an image is."""
+        return frames.read(
+            number, admit=self._admitting(outputs), in_rows=self._reads_once(outputs)
+        )
+
     def _read(self, job: Job, outputs: Sequence[Output]) -> Image:
         """Read an image, refused from its header if memory is not enough for it and its maps."""
+        return read_image(
+            self._opened(job),
+            max_pixels=self._max_pixels,
+            admit=self._admitting(outputs),
+            in_rows=self._reads_once(outputs),
+        )
+
+    def _reads_once(self, outputs: Sequence[Output]) -> bool:
+        """Tell whether pixels are read once; what is read more often is better copied whole."""
+        again = self._to.look_side or (self._to.range and self._to.range.needs_extremes)
+        return len(outputs) == 1 and not again
+
+    def _admitting(self, outputs: Sequence[Output]) -> Callable[[ImageInfo], None]:
+        """Return what refuses an image if memory is not enough for it and its maps."""
 
         def admit(info: ImageInfo) -> None:
             maps = self._task.memory(info, outputs)
@@ -360,10 +549,7 @@ class Run:
                     "use fewer --jobs, or a smaller image"
                 )
 
-        # What is read more than once is better copied as a whole.
-        once = len(outputs) == 1 and not (self._to.range and self._to.range.needs_extremes)
-        source = self._opened(job)
-        return read_image(source, max_pixels=self._max_pixels, admit=admit, in_rows=once)
+        return admit
 
     def _known(self, job: Job, output: Output) -> Result | None:
         """Return the result of a map that is not to be made, before any work is done for it."""
@@ -374,11 +560,11 @@ class Run:
             return _result(job, output, skipped=True)
         if self._identity(path, self._stdout_identity) in self._protected:
             reason = INPUT
-        elif not self._to.force and path != STDIO:
-            reason = "exists; use --force to overwrite it or --skip-existing to keep it"
+        elif not (self._to.force or self._is_elsewhere or path == STDIO):
+            reason = _EXISTS
         else:
             return None
-        return _result(job, output, error=f"{path}: {reason}")
+        return _result(job, output, error=f"{path}: {reason}", refused=True)
 
     def _identity(self, path: str, piped: tuple[int, int] | None) -> tuple[int, int] | None:
         """Return what tells a file from all others under any name, None if it is no file."""
@@ -386,6 +572,9 @@ class Run:
             return piped if path == STDIO else _if_regular(Path(path).stat())
         except (OSError, ValueError):
             return None
+
+    def _lost_elsewhere(self, errand: Errand, process: int, how: str) -> list[Result]:
+        return [as_typed(each, errand.typed) for each in self._lost(errand.job, process, how)]
 
     def _lost(self, job: Job, process: int, how: str) -> list[Result]:
         """Return the result of an image whose process died, and remove what that was writing."""
@@ -400,10 +589,39 @@ class Run:
         return [Result(name, error=error)]
 
 
+def _made_before(path: str, write: Callable[[BinaryIO | None], T]) -> T:
+    """Return a map whose file is there, made by a worker that died before it could say so.
+
+    Raises ImageError if the file holds anything else.
+    """
+    stream = BytesIO()
+    made = write(stream)
+    if Path(path).read_bytes() != stream.getvalue():
+        raise ImageError(f"{path}: {_EXISTS}")
+    return made
+
+
 def _result(job: Job, output: Output, **fields: Any) -> Result:
     return Result(
-        job.source.path, output.kernel, output.layer, output.channel, output.path, **fields
-    )
+        job.source.path, output.kernel, output.layer, output.channel, output.frame, output.path,
+        joined=output.joined, **fields,
+    )  # fmt: skip
+
+
+def _made(job: Job, output: Output, made: Made, seconds: float, said: set[str]) -> Result:
+    """Return the result of a map that is made; what has been said is not said again."""
+    told = dict.fromkeys(note for note in made.notes if note not in said)
+    said.update(told)
+    low, high, clipped = made.statistics
+    return _result(
+        job, output,
+        shape=made.shape, dtype=made.dtype,
+        min=finite_or_none(low), max=finite_or_none(high), clipped=clipped,
+        strategy=made.strategy, seconds=round(seconds, 6),
+        notes=tuple(told), reason=made.reason,
+        values=made.values, pictures=made.pictures, looks=made.looks,
+        records=made.records,
+    )  # fmt: skip
 
 
 def _failure(job: Job, output: Output | None, error: Exception) -> Result:

@@ -69,6 +69,7 @@ class Weighting(NamedTuple):
     opacity : bool. There is one more channel, by which the others count.
     mask : Mask or None
     nodata : float or None. What stands for no value; it counts colour by colour.
+    apart : bool. The weight is told for every colour, as each has a kernel of its own.
     """
 
     colours: int
@@ -76,6 +77,7 @@ class Weighting(NamedTuple):
     opacity: bool = False
     mask: Mask | None = None
     nodata: float | None = None
+    apart: bool = False
 
     def is_needed(self, image: Image, *, beyond: bool) -> bool:
         """Tell whether some pixel counts less than another; ``beyond``: those of the border do."""
@@ -122,7 +124,7 @@ class WeightedPixels:
             if len(colours) != len(none):  # grey of several
                 none = np.logical_or.reduce(none, axis=0, keepdims=True)
             share = share * ~none
-        return weigh(colours, share)
+        return weigh(colours, self._told(colours, share))
 
     def border(self, border: Border) -> Array:
         """Return the constant of a border, (N, 1, 1, 1): of full weight, its opacity as it says."""
@@ -133,7 +135,11 @@ class WeightedPixels:
         share = self._opacity(pixel)
         if self._weighting.nodata is not None:
             share = np.broadcast_to(share, colours.shape)
-        return weigh(colours, share)
+        return weigh(colours, self._told(colours, share))
+
+    def _told(self, colours: Array, share: Array) -> Array:
+        """Return the weight as it is told: once, or for every colour."""
+        return np.broadcast_to(share, colours.shape) if self._weighting.apart else share
 
     def _opacity(self, tile: Array) -> Array:
         """Return the opacity 0..1 of a tile, (1, 1, h, w), or a 1 that stands for it."""

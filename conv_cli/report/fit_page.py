@@ -1,8 +1,6 @@
 """The report of a fit: one HTML page that holds everything, pictures too."""
 
-import base64
 import html
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.fitting.result import Fit
-from conv_cli.images import encode_image
 from conv_cli.report import fit_text
+from conv_cli.report.embedding import data_uri
 from conv_cli.report.kernel_table import STYLE, kernel_table
 
 Pixels = npt.NDArray[Any]
@@ -50,7 +48,7 @@ def fit_page(
     title = html.escape(f"{before} to {after}")
     sections = [
         f"<h1>{title}</h1>",
-        f'<p class="verdict {fit.verdict}">{fit.verdict}: {html.escape(fit.reason)}</p>',
+        _verdict(fit),
         _facts(fit),
         "<h2>Kernel</h2>",
         *_kernels(fit),
@@ -65,6 +63,15 @@ def fit_page(
         + "\n".join(sections)
         + "\n</body></html>\n"
     )
+
+
+def fit_summary(fit: Fit) -> str:
+    """Return the verdict, what is known of the kernel, and its weights, as a part of a page."""
+    return "\n".join((_verdict(fit), _facts(fit), *_kernels(fit)))
+
+
+def _verdict(fit: Fit) -> str:
+    return f'<p class="verdict {fit.verdict}">{fit.verdict}: {html.escape(fit.reason)}</p>'
 
 
 def _facts(fit: Fit) -> str:
@@ -104,13 +111,10 @@ def _table(weights: npt.NDArray[np.float64]) -> str:
 
 def _figure(caption: str, pixels: Pixels) -> str:
     shown, factor = _reduced(pixels)
-    stream = io.BytesIO()
-    encode_image(stream, shown, "png")
-    data = base64.b64encode(stream.getvalue()).decode()
     note = f", reduced to 1/{factor}" if factor > 1 else ""
     caption = html.escape(caption + note)
     return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="{caption}">'
+        f'<figure><img src="{data_uri(shown)}" alt="{caption}">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 

@@ -13,6 +13,8 @@ from conv_cli.report.kernel_text import kernel_lines
 
 _ROWS = 9
 _MARGIN = "  "
+_WAYS = {3: "each", 4: "mix"}
+"""How channels go together, by the dimensions of the weights."""
 _UNSAVED = "add -o kernel.json, then: "
 _TRANSPOSED = (
     "FLIP_LEFT_RIGHT", "FLIP_TOP_BOTTOM", "ROTATE_180", "ROTATE_90", "ROTATE_270", "TRANSPOSE",
@@ -68,7 +70,9 @@ def _drawn(fit: Fit, width: int) -> list[str]:
 
 
 def _first(weights: Weights, fit: Fit, width: int) -> list[str]:
-    """Return the first of the kernels, drawn."""
+    """Return the first of the kernels, drawn; of one weight each all of them."""
+    if weights.ndim == 4 and fit.size == (1, 1):
+        return kernel_lines(weights[..., 0, 0], width=width - 12, height=_ROWS)
     first = weights.reshape(-1, *fit.size)[0]
     return kernel_lines(first, width=width - 12, height=_ROWS)
 
@@ -162,7 +166,9 @@ def next_step(fit: Fit, before: str, after: str, saved: str | None) -> str | Non
         following = next_command(fit, before, saved)
         if not following.startswith(_UNSAVED):
             return following or None
-        flags = ("--linear",) if fit.linear else ("--tone",) if fit.tone is not None else ()
+        flags: tuple[str, ...] = ("--linear",) if fit.linear else ()
+        flags += ("--tone",) if fit.tone is not None else ()
+        flags += ("--channels", _WAYS[fit.weights.ndim]) if fit.weights.ndim > 2 else ()
         saving = ("-o", "kernel.json")
         again = _shell("conv-cli", "fit", _named(before), _named(after), *flags, *saving)
         return f"{again} && {following.removeprefix(_UNSAVED)}"
@@ -191,11 +197,12 @@ def _named(path: str) -> str:
 
 def next_command(fit: Fit, image: str, saved: str | None) -> str:
     """Return what to type next, for a shell."""
-    if fit.weights.ndim != 2 or not fit.explains:
+    if not fit.explains:
         return ""
     image = _named(image)
     own_manner = fit.linear or fit.tone is not None
-    named = None if own_manner or fit.shift != (0, 0) else fit.match
+    own = own_manner or fit.weights.ndim > 2
+    named = None if own or fit.shift != (0, 0) else fit.match
     kernel = saved or named
     if kernel is None:
         return _UNSAVED + _shell(
@@ -222,9 +229,10 @@ def _output(image: str) -> str:
 
 def _options(fit: Fit, kernel: str | None) -> Sequence[str]:
     if fit.valid:
-        return "--padding", "valid"
+        return ("--padding", "valid", *(("--channels", "grey") if fit.grey else ()))
     edge = fit.border in (None, "edge")
     options: tuple[str, ...] = () if edge else ("--border", str(fit.border))
+    options += ("--channels", "grey") if fit.grey else ()
     saved_manner = kernel is None or kernel.endswith(".json")
     if fit.stride != (1, 1) and not saved_manner:
         options += ("--stride", "x".join(map(str, fit.stride)))

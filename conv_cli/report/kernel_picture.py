@@ -1,14 +1,12 @@
 """A kernel drawn as a picture: a diverging heat map with its numbers, and its origin framed."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.colormaps import diverging, ink
 from conv_cli.errors import KernelError
-from conv_cli.images.drawing import text_coverage
-from conv_cli.kernels.kernel import Kernel
-from conv_cli.report.colour_scale import diverging, ink
+from conv_cli.images.drawing import lay, text_coverage
+from conv_cli.kernels.kernel import Kernel, Weights
 from conv_cli.report.kernel_text import number_texts
 
 Pixels = npt.NDArray[np.uint8]
@@ -34,35 +32,53 @@ def kernel_picture(kernel: Kernel, caption: str = "") -> Pixels:
             f"kernel {kernel.name}: it has more than {_MOST_PIXELS:,} rows or columns, too many "
             "for a picture; convert it to .npy, and look at a part"
         )
-    cell = max(1, min(_LARGEST_CELL, _SIDE // max(kernel.shape)))
+    cell = cell_side(kernel.shape)
     cells = diverging(kernel.weights)
     matrix = cells.repeat(cell, axis=0).repeat(cell, axis=1)
-    if cell >= _LEAST_NUMBERED:
-        _write_numbers(matrix, kernel, cell, cells)
+    write_numbers(matrix, kernel.weights, cell, cells)
+    rule(matrix, cell)
     if cell >= _LEAST_RULED:
-        _rule(matrix, kernel.origin, cell)
+        _frame_origin(matrix, kernel.origin, cell)
     return _on_paper(matrix, caption)
 
 
-def _write_numbers(matrix: Pixels, kernel: Kernel, cell: int, cells: Pixels) -> None:
-    """Write every weight into its cell, all in one size of letters; none if they would be tiny."""
-    texts = [[text.strip() for text in row] for row in number_texts(kernel.weights, _DIGITS)]
+def cell_side(shape: tuple[int, int]) -> int:
+    """Return how many pixels wide and high the cells of a matrix of that shape are drawn."""
+    return max(1, min(_LARGEST_CELL, _SIDE // max(shape)))
+
+
+def write_numbers(
+    matrix: Pixels, weights: Weights, cell: int, cells: Pixels, *, blank_zeros: bool = False
+) -> None:
+    """Write every weight into its cell, all in one size of letters; none if they would be tiny.
+
+    matrix : the picture, of cells of so many pixels; cells : the colour of each, (h, w, 3).
+    """
+    if cell < _LEAST_NUMBERED:
+        return
+    texts = [[text.strip() for text in row] for row in number_texts(weights, _DIGITS)]
     longest = max((text for row in texts for text in row), key=len)
     size = min(_FONT, _FONT * 0.85 * cell / text_coverage(longest, _FONT).shape[1])
     if size < _LEAST_FONT:
         return
-    for row, column in np.ndindex(kernel.shape):
+    for row, column in np.ndindex(weights.shape):
+        if blank_zeros and weights[row, column] == 0:
+            continue
         coverage = text_coverage(texts[row][column], size)
         top, left = (
             place * cell + (cell - length) // 2
             for place, length in zip((row, column), coverage.shape, strict=True)
         )
-        _lay(matrix, coverage, top, left, ink(cells[row, column]))
+        lay(matrix, coverage, top, left, ink(cells[row, column]))
 
 
-def _rule(matrix: Pixels, origin: tuple[int, int], cell: int) -> None:
-    """Draw thin lines between the cells, and a frame around the origin."""
-    matrix[cell::cell] = matrix[:, cell::cell] = _PAPER
+def rule(matrix: Pixels, cell: int, grey: int = _PAPER) -> None:
+    """Draw thin lines between cells of so many pixels, if they are large enough."""
+    if cell >= _LEAST_RULED:
+        matrix[cell::cell] = matrix[:, cell::cell] = grey
+
+
+def _frame_origin(matrix: Pixels, origin: tuple[int, int], cell: int) -> None:
     top, left = (place * cell for place in origin)
     around = matrix[top : top + cell, left : left + cell]
     width = max(2, cell // 24)
@@ -80,13 +96,5 @@ def _on_paper(matrix: Pixels, caption: str) -> Pixels:
     paper[_MARGIN : _MARGIN + height, left : left + matrix.shape[1]] = matrix
     if caption:
         at = _MARGIN + (width - words.shape[1]) // 2
-        _lay(paper, words, height + 2 * _MARGIN, at, (0, 0, 0))
+        lay(paper, words, height + 2 * _MARGIN, at, (0, 0, 0))
     return paper
-
-
-def _lay(pixels: Pixels, coverage: npt.NDArray[Any], top: int, left: int, colour: Any) -> None:
-    """Lay ink of a colour over pixels, as much as covers each."""
-    height, width = coverage.shape
-    under = pixels[top : top + height, left : left + width]
-    share = coverage[: under.shape[0], : under.shape[1], None]
-    under[:] = np.rint(under * (1 - share) + np.asarray(colour) * share)

@@ -2,14 +2,43 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from conv_cli.errors import KernelError
 from conv_cli.io.files import write_bytes
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.learned import ChannelKernel, LearnedKernel, Manner, require_one
 from conv_cli.report.kernel_facts import Facts, kernel_facts
 
 _MOST_FACTORS = 12
+
+
+class Drawn(NamedTuple):
+    """One matrix of weights to be shown.
+
+    title : str. What it is one of, before the first of several; else "".
+    kernel : Kernel. A plain one, or one with a manner of its own.
+    members : dict. What JSON says beside the facts.
+    """
+
+    title: str
+    kernel: Kernel
+    members: dict[str, Any]
+
+
+def matrices(kernel: Kernel) -> list[Drawn]:
+    """Return what there is to be drawn: one matrix, or one for each pair of channels."""
+    manner = kernel.manner if isinstance(kernel, LearnedKernel) else Manner()
+    members = manner.as_dict() if manner.words else {}
+    if not isinstance(kernel, ChannelKernel):
+        return [Drawn("", kernel, members)]
+    words = f", applied {manner.words}" if manner.words else ""
+    title = f"{kernel.name}: {kernel.kind}{words}"
+    return [
+        Drawn("" if number else title, part,
+              {"channel": result + 1, "input": source + 1, **members})
+        for number, (result, source, part) in enumerate(kernel.parts())
+    ]  # fmt: skip
 
 
 def told_lines(kernel: Kernel) -> Iterator[str]:
@@ -44,16 +73,17 @@ def draw(kernel: Kernel, path: str, *, force: bool = False) -> None:
     Raises KernelError if the file is to be of another kind, or the kernel is too large to draw;
     ImageError if the file cannot be written.
     """
+    require_one([kernel])
     ending = Path(path).suffix.lower()
     if ending == ".png":
         from conv_cli.images import write_image
         from conv_cli.report.kernel_picture import kernel_picture
 
-        write_image(path, kernel_picture(kernel, _caption(kernel)), force=force)
+        write_image(path, kernel_picture(kernel, caption(kernel)), force=force)
     elif ending == ".html":
         from conv_cli.report.kernel_table import kernel_page
 
-        page = kernel_page(kernel.weights, origin=kernel.origin, caption=_caption(kernel))
+        page = kernel_page(kernel.weights, origin=kernel.origin, caption=caption(kernel))
         write_bytes(path, page.encode(), force=force)
     else:
         raise KernelError(
@@ -61,7 +91,8 @@ def draw(kernel: Kernel, path: str, *, force: bool = False) -> None:
         )
 
 
-def _caption(kernel: Kernel) -> str:
+def caption(kernel: Kernel) -> str:
+    """Return what stands below a drawing of a kernel."""
     rows, columns = kernel.shape
     bias = f", bias {kernel.bias:.6g}" if kernel.bias else ""
     name = "".join(c if c.isprintable() else "?" for c in kernel.name)
@@ -75,6 +106,8 @@ def _words(kernel: Kernel, facts: Facts) -> Iterator[tuple[str, str]]:
     yield "sum", f"{_tidy(facts.sum)} = {_tidy(facts.positive)} - {_tidy(-facts.negative)}"
     if kernel.bias:
         yield "bias", _tidy(kernel.bias)
+    if isinstance(kernel, LearnedKernel) and kernel.manner.words:
+        yield "applied", kernel.manner.words
     yield "range", f"{_tidy(facts.low)} to {_tidy(facts.high)} for 8-bit images"
     yield "symmetry", ", ".join(facts.symmetry) or "none"
     yield "rank", f"{facts.rank} of {min(kernel.shape)}{_factors(facts)}"

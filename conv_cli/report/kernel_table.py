@@ -2,12 +2,12 @@
 
 import html
 
+from conv_cli.colormaps import Colour, diverging, hexadecimal, ink
 from conv_cli.errors import KernelError
 from conv_cli.kernels.kernel import Weights
-from conv_cli.report.colour_scale import Colour, diverging, ink
 from conv_cli.report.kernel_text import number_texts
 
-_MOST_CELLS = 10_000
+MOST_CELLS = 10_000
 _MOST_NUMBERED = 31
 """Columns of a table up to which its numbers are written and not only shown on pointing there."""
 STYLE = (
@@ -30,9 +30,9 @@ def kernel_table(
 
     Raises KernelError if there are more than 10,000 weights.
     """
-    if weights.size > _MOST_CELLS:
+    if weights.size > MOST_CELLS:
         raise KernelError(
-            f"kernel of {weights.size:,} weights: a table holds {_MOST_CELLS:,}; draw it as .png"
+            f"kernel of {weights.size:,} weights: a table holds {MOST_CELLS:,}; draw it as .png"
         )
     numbered = weights.shape[1] <= _MOST_NUMBERED
     colours, texts = diverging(weights), number_texts(weights)
@@ -63,10 +63,6 @@ def kernel_page(weights: Weights, *, origin: tuple[int, int], caption: str) -> s
 
 
 def _cell(text: str, *, title: str, colour: Colour, framed: bool) -> str:
-    style = f"background:{_hex(colour)};color:{_hex(ink(colour))}"
+    style = f"background:{hexadecimal(colour)};color:{hexadecimal(ink(colour))}"
     kind = ' class="origin"' if framed else ""
     return f'<td{kind} style="{style}" title="{title}">{text}</td>'
-
-
-def _hex(colour: Colour) -> str:
-    return "#" + "".join(f"{int(channel):02x}" for channel in colour)

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from conv_cli.colormaps import Colour, diverging, ink
 from conv_cli.kernels.kernel import Weights
-from conv_cli.report.colour_scale import Colour, diverging, ink
 
 Colours = Literal[0, 256, 16_777_216]
 """How many colours a terminal shows; 0 for plain text."""

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.colormaps import diverging
 from conv_cli.images import resized
-from conv_cli.report.colour_scale import diverging
 from conv_cli.report.kernel_text import Colours, colour_code
 
 Picture = npt.NDArray[Any]

@@ -4,8 +4,11 @@ Each reads ``image`` and leaves ``result``, of the same shape, in 32-bit floats 
 limited nor rounded. Beyond the border lies its nearest pixel, as with ``--border edge``.
 """
 
+from typing import Any
+
 from conv_cli.io.tables import format_number
 from conv_cli.kernels.kernel import Kernel
+from conv_cli.kernels.learned import ChannelKernel
 
 _OPENCV = """\
 # {name}
@@ -59,28 +62,96 @@ if channels_last:
     result = result.movedim(0, -1)
 """
 
+_OPENCV_CHANNELS = """\
+# {name}
+# image: (H, W, {inputs}), of any depth that OpenCV filters; its channels in the kernels' order,
+# which is red, green, blue for colours: cv2.imread has them as blue, green, red.
+import cv2
+import numpy as np
+
+weights = np.array({weights})
+biases = {bias}
+pixels = np.asarray(image, np.float32).reshape(*image.shape[:2], {inputs})
+filtered = [
+    [
+        cv2.filter2D(
+            np.ascontiguousarray(pixels[..., source]),
+            cv2.CV_32F,
+            weights[{index}],
+            anchor=({column}, {row}),
+            borderType=cv2.BORDER_REPLICATE,
+        )
+        for source in {sources}
+    ]
+    for channel in range({results})
+]
+result = np.stack([sum(parts) + bias for parts, bias in zip(filtered, biases)], axis=-1)
+"""
+
+_SCIPY_CHANNELS = """\
+# {name}
+# image: (H, W, {inputs}), its channels in the kernels' order.
+import numpy as np
+from scipy import ndimage
+
+weights = np.array({weights})
+biases = {bias}
+pixels = np.asarray(image, np.float32).reshape(*image.shape[:2], {inputs})
+filtered = [
+    [
+        ndimage.correlate(
+            pixels[..., source], weights[{index}], mode="nearest", origin=({down}, {right})
+        )
+        for source in {sources}
+    ]
+    for channel in range({results})
+]
+result = np.stack([sum(parts) + bias for parts, bias in zip(filtered, biases)], axis=-1)
+"""
+
+_PYTORCH_CHANNELS = """\
+# {name}
+# image: a tensor ({inputs}, H, W) or (N, {inputs}, H, W), or an array (H, W, {inputs}); its
+# channels in the kernels' order.
+import torch
+import torch.nn.functional as F
+
+weight = torch.tensor({weights}, dtype=torch.float32)
+bias = torch.tensor({bias}, dtype=torch.float32)
+pixels = torch.as_tensor(image).to(torch.float32)
+channels_last = not torch.is_tensor(image)
+if channels_last:
+    pixels = pixels.reshape(*pixels.shape[:2], {inputs}).movedim(-1, 0)
+planes = pixels.reshape(-1, {inputs}, *pixels.shape[-2:])
+padded = F.pad(planes, ({left}, {after}, {above}, {below}), mode="replicate")
+result = F.conv2d(padded, {weight}, bias{groups})
+result = result.reshape(*pixels.shape[:-3], {results}, *pixels.shape[-2:])
+if channels_last:
+    result = result.movedim(0, -1)
+"""
+
 
 def write_opencv(kernel: Kernel) -> str:
     """Return code for ``cv2.filter2D``, whose anchor is the origin as (column, row)."""
-    return _filled(_OPENCV, kernel)
+    return _filled(_OPENCV_CHANNELS if isinstance(kernel, ChannelKernel) else _OPENCV, kernel)
 
 
 def write_scipy(kernel: Kernel) -> str:
     """Return code for ``scipy.ndimage.correlate``, whose origin counts from size//2."""
-    return _filled(_SCIPY, kernel)
+    return _filled(_SCIPY_CHANNELS if isinstance(kernel, ChannelKernel) else _SCIPY, kernel)
 
 
 def write_pytorch(kernel: Kernel) -> str:
     """Return code for ``conv2d``, padded so that the origin lies on the pixel."""
-    return _filled(_PYTORCH, kernel)
+    return _filled(_PYTORCH_CHANNELS if isinstance(kernel, ChannelKernel) else _PYTORCH, kernel)
 
 
 def _filled(template: str, kernel: Kernel) -> str:
     (rows, columns), (row, column) = kernel.shape, kernel.origin
     return template.format(
         name=" ".join(kernel.name.split()),
-        weights=_literal(kernel),
-        bias=repr(kernel.bias),
+        weights=_literal(kernel.weights.tolist()),
+        bias=repr(list(kernel.biases) if isinstance(kernel, ChannelKernel) else kernel.bias),
         row=row,
         column=column,
         down=row - rows // 2,
@@ -89,13 +160,32 @@ def _filled(template: str, kernel: Kernel) -> str:
         after=columns - 1 - column,
         above=row,
         below=rows - 1 - row,
+        **_channels(kernel),
     )
 
 
-def _literal(kernel: Kernel) -> str:
-    """Return the weights as a list of rows, one a line."""
-    rows = (f"    [{', '.join(map(_float, row))}]," for row in kernel.weights.tolist())
-    return "\n".join(["[", *rows, "]"])
+def _channels(kernel: Kernel) -> dict[str, Any]:
+    """Return what code for several channels says of them."""
+    if not isinstance(kernel, ChannelKernel):
+        return {}
+    mixes = kernel.mixes
+    return {
+        "inputs": kernel.inputs,
+        "results": kernel.results,
+        "sources": f"range({kernel.inputs})" if mixes else "[channel]",
+        "index": "channel, source" if mixes else "channel",
+        "weight": "weight" if mixes else "weight[:, None]",
+        "groups": "" if mixes else f", groups={kernel.inputs}",
+    }
+
+
+def _literal(nested: list[Any], indent: str = "") -> str:
+    """Return weights as a list of rows, one a line, or of such lists."""
+    if isinstance(nested[0], float):
+        return f"[{', '.join(map(_float, nested))}]"
+    inner = f"{indent}    "
+    parts = (f"{inner}{_literal(each, inner)}," for each in nested)
+    return "\n".join(["[", *parts, f"{indent}]"])
 
 
 def _float(value: float) -> str:

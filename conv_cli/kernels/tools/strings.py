@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from conv_cli.errors import ConvError
+from conv_cli.errors import ConvError, KernelError
 from conv_cli.io.files import read_bounded
 from conv_cli.io.tables import MAX_BYTES
 from conv_cli.io.text import decode_text, shown
 from conv_cli.kernels.formats import dump_kernel
 from conv_cli.kernels.kernel import Kernel, brief_name, common_frame, named
+from conv_cli.kernels.learned import ChannelKernel
 from conv_cli.kernels.tools.ffmpeg import approximate_ffmpeg, read_ffmpeg, write_ffmpeg
 from conv_cli.kernels.tools.gegl import approximate_gegl, write_gegl
 from conv_cli.kernels.tools.gmic import read_gmic, write_gmic
@@ -29,18 +30,22 @@ READERS: dict[str, Callable[[Typed], list[Kernel]]] = {
 
 
 class Target(NamedTuple):
-    """What a kernel can be written for: as text or bytes, or first as the closest that it holds."""
+    """What a kernel can be written for: as text or bytes, or first as the closest that it holds.
+
+    channels : bool. A kernel for each channel can.
+    """
 
     write: Callable[[Kernel], str | bytes]
     approximate: Callable[[Kernel], Kernel] | None = None
+    channels: bool = False
 
 
-def _file(ending: str) -> Target:
-    return Target(lambda kernel: dump_kernel(kernel, ending))
+def _file(ending: str, *, channels: bool = False) -> Target:
+    return Target(lambda kernel: dump_kernel(kernel, ending), channels=channels)
 
 
 TARGETS: dict[str, Target] = {
-    "json": _file(".json"),
+    "json": _file(".json", channels=True),
     "csv": _file(".csv"),
     "txt": _file(".txt"),
     "npy": _file(".npy"),
@@ -49,9 +54,9 @@ TARGETS: dict[str, Target] = {
     "gmic": Target(write_gmic),
     "ffmpeg": Target(write_ffmpeg, approximate_ffmpeg),
     "gegl": Target(write_gegl, approximate_gegl),
-    "opencv": Target(write_opencv),
-    "scipy": Target(write_scipy),
-    "pytorch": Target(write_pytorch),
+    "opencv": Target(write_opencv, channels=True),
+    "scipy": Target(write_scipy, channels=True),
+    "pytorch": Target(write_pytorch, channels=True),
 }
 
 
@@ -76,6 +81,12 @@ def convert(kernel: Kernel, name: str, *, approximate: bool = False) -> Converte
     Raises KernelError if it cannot hold it.
     """
     target = TARGETS[name]
+    if isinstance(kernel, ChannelKernel) and not target.channels:
+        able = ", ".join(other for other, each in TARGETS.items() if each.channels)
+        raise KernelError(
+            f"kernel {kernel.name}: it is {kernel.kind}, and {name} takes one for all; "
+            f"write it for {able}"
+        )
     with named(kernel.name), np.errstate(over="ignore"):  # sums of weights near the largest float64
         try:
             return Converted(_bytes(target.write(kernel)))
