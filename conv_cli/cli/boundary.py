@@ -200,6 +200,7 @@ _EXAMPLES = {
     "CxHxW": "3x480x640",
     "ADDRESS": "tcp://host:8786",
     "ANGLE": "45",
+    "[--] COMMAND...": "-- convert {in} -blur 0x2 {out}",
     "DIR": "maps/",
     "FILE.html": "fit.html",
     "FORMAT": "png",

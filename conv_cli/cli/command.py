@@ -12,7 +12,8 @@ _SECTIONS = {
     "Input and output": (
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
         "show", "sheet", "predict", "residual", "report", "script", "layer", "input", "field",
-        "image", "heatmap", "crop", "mask", "frames",
+        "image", "heatmap", "crop", "mask",
+        "chart", "result", "keep", "frames",
     ),
     "Window": (
         "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",

@@ -158,39 +158,26 @@ def _searched(sample: Sample, seen: Window, channels: Channels) -> Linear:
     pairs = sample.pairs(mixed=channels == "mixed")
     if channels == "each":
         fits = [_fitted(sample, [pair], seen) for pair in pairs]
-        if len({fit.window for fit, _ in fits}) > 1:
-            window = _around([fit.window for fit, _ in fits])
-            fits = [_fitted(sample, [pair], window, final=True) for pair in pairs]
-        fit = together([fit for fit, _ in fits])
+        fit = together([fit for fit, _ in fits], pairs)
         return Linear(fit, channels, max(off for _, off in fits))
     fit, off = _fitted(sample, pairs, seen)
     return Linear(fit, channels, off)
 
 
-def _around(windows: Sequence[Window]) -> Window:
-    """Return the smallest window that holds all."""
-    top, left = (min(window[axis] for window in windows) for axis in (0, 1))
-    bottom = max(window.top + window.rows for window in windows)
-    right = max(window.left + window.columns for window in windows)
-    return Window(top, left, bottom - top, right - left)
-
-
-def _fitted(
-    sample: Sample, pairs: list[Pair], seen: Window, *, final: bool = False
-) -> tuple[Fit, float]:
+def _fitted(sample: Sample, pairs: list[Pair], seen: Window) -> tuple[Fit, float]:
     """Return the fit of some planes, and the error of the worst of them in floors.
 
     Where values beyond the range are not clipped, but go round or are folded back, they are left
     out: patches of little noise tell which these are.
     """
     task = Task(pairs, _SETTINGS, sample.floor, None)
-    best = _in_window(task, seen, final=final)
+    best = _in_window(task, seen)
     if best.rmse > LINEAR * sample.floor and sample.whole:
         calm = task._replace(pairs=[_calm(pair, sample.layout) for pair in pairs])
-        start = _in_window(calm, seen, final=final)
+        start = _in_window(calm, seen)
         if start.rmse <= LINEAR * sample.floor:
             inside = task._replace(pairs=[_in_range(pair, start, sample.floor) for pair in pairs])
-            other = _in_window(inside, seen, final=final)
+            other = _in_window(inside, seen)
             if other.rmse <= LINEAR * sample.floor:
                 task, best = inside, other
     found = Found(pairs, task.pairs, sample.floor, None, False, best)
@@ -221,11 +208,8 @@ def _in_range(pair: Pair, best: Learned, floor: float) -> Pair:
     return pair._replace(usable=usable)
 
 
-def _in_window(task: Task, seen: Window, *, final: bool) -> Learned:
+def _in_window(task: Task, seen: Window) -> Learned:
     """Return the best kernel of the smallest window about what is seen that is as good as any."""
-    if final:
-        scores = _scores(task, seen)
-        return learned_in(task, scores, seen)
     outer = _grown(seen, [2 + math.ceil(_TAIL * side) for side in seen.size])
     while not _affordable(task, outer) and outer != seen:
         spare = [min(own - side, 2) // 2 for own, side in zip(outer.size, seen.size, strict=True)]
@@ -297,7 +281,7 @@ def in_linear_light(sample: Sample, window: Window) -> Fit | None:
     pairs = sample.pairs(mixed=False)
     settings = _SETTINGS._replace(linear=True, size=(rows, columns))
     task = Task(pairs, settings, sample.floor, None)
-    return _without_empty_rims(curved_fit(task, sample.before, sample.after, 1))
+    return _without_empty_rims(curved_fit(task, 1))
 
 
 def _without_empty_rims(fit: Fit) -> Fit:

@@ -37,8 +37,8 @@ from conv_cli.probing.learning import (
     sample_of,
 )
 from conv_cli.probing.otherwise import Evidence, Kind, Otherwise, otherwise
+from conv_cli.probing.proposal import UNSAVED, Proposal, proposed
 from conv_cli.probing.proposal import Linear as Known
-from conv_cli.probing.proposal import Proposal, proposed
 from conv_cli.probing.rims import border_of
 from conv_cli.probing.rounding import Rounding, Way, rounding_of, with_fractions
 from conv_cli.probing.running import Answer, Program
@@ -101,6 +101,19 @@ class Probe:
         if self.fit.linear or isinstance(self.fit.bias, float):
             return float(np.mean(self.rounding.bias)) + 0.0
         return tuple(value + 0.0 for value in self.rounding.bias)
+
+    @property
+    def exact(self) -> Array:
+        """The weights, as fractions where they are such. Raises ValueError if there are none."""
+        if self.fit is None:
+            raise ValueError("a program that is not linear has no kernel")
+        return with_fractions(self.fit)[0].weights
+
+    def as_file(self) -> dict[str, Any]:
+        """Return what a kernel's .json file holds, as ``fit`` writes it; apply reads it."""
+        if self.fit is None:
+            raise ValueError("a program that is not linear has no kernel")
+        return replace(with_fractions(self.fit)[0], border=self.border).as_file()
 
     def as_dict(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
@@ -198,13 +211,13 @@ def probe(program: Program, *, depth: int = 8, saved: str | None = None) -> Prob
     return _of_linear(runs, charts, linear, sample, layout, rounding, saved)
 
 
-def probe_result(result: Image, *, depth: int = 8, saved: str | None = None) -> Probe:
+def probe_result(answer: Answer, *, depth: int = 8, saved: str | None = None) -> Probe:
     """Return what one result of the first chart tells of a program: all but what others show."""
     charts = Charts(depth)
-    chart = np.asarray(charts.image("noise").pixels)
+    chart, result = np.asarray(charts.image("noise").pixels), answer.image
     pixels = colours(result, chart)
     layout = layout_of(chart, pixels)
-    sample, linear = _learned(chart, pixels, layout, Answer(result))
+    sample, linear = _learned(chart, pixels, layout, answer)
     images: dict[Name, Image] = {"noise": result}
     if linear is None or sample is None or layout is None:
         evidence = Evidence(chart, pixels, None, None, layout, sample)
@@ -406,5 +419,7 @@ def _words(
     if rounding.way is None:
         words.append("how it rounds does not show")
     if proposal is None:
-        words.append("no single apply makes it: its channels have kernels of their own")
+        words.append("apply has no such filter")
+    elif UNSAVED in proposal.command.split():
+        words.append(f"its kernels cannot be typed: keep them with -o {UNSAVED}")
     return "; ".join(words)

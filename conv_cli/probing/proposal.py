@@ -24,6 +24,8 @@ from conv_cli.probing.rounding import Rounding, with_fractions
 
 Array = npt.NDArray[Any]
 
+UNSAVED = "kernel.json"
+"""The file of kernels that cannot be typed."""
 _NEARLY_DOWN = -0.498
 """What makes rounding to nearest one down, but for whole numbers that come out a hair below."""
 _GREY = 5e-3
@@ -64,15 +66,12 @@ class _Words(NamedTuple):
 def proposed(
     known: Linear, charts: Sequence[tuple[Image, Array]], saved: str | None
 ) -> Proposal | None:
-    """Return the command of the same result; None where no single one makes it.
+    """Return the command of the same result; None where none makes it.
 
     charts : sequence of (Image, ndarray). Charts, and what the program made of them, (h, w, D).
     saved : str or None. The file that holds the kernel.
     """
-    single = _single(known.fit)
-    if single is None:
-        return None
-    fit, grey = single
+    fit, grey = _single(known.fit)
     best: Proposal | None = None
     for spec, kernel in _specs(fit, saved):
         words = _words(known, fit, spec, kernel, grey)
@@ -88,16 +87,14 @@ def proposed(
     return best
 
 
-def _single(fit: Fit) -> tuple[Fit, bool] | None:
-    """Return a fit of one kernel, and whether it is of grey; None if there are several."""
-    if fit.weights.ndim == 2:
+def _single(fit: Fit) -> tuple[Fit, bool]:
+    """Return a fit of one kernel where channels are but made grey, and whether they are."""
+    if fit.weights.ndim < 4 or fit.weights.shape[:2] != (1, 3):
         return fit, False
-    if fit.weights.shape[:2] != (1, 3):
-        return None
     kernel = fit.weights[0].sum(axis=0)
     parts = np.array(LUMA)[:, None, None] * kernel
     if np.abs(fit.weights[0] - parts).max() > _GREY * np.abs(kernel).max():
-        return None
+        return fit, False
     bias = float(np.ravel(fit.bias)[0])
     errors = fit.stderr[0].max(axis=0)
     return replace(fit, weights=kernel, stderr=errors, bias=bias, rational=None, match=None), True
@@ -105,17 +102,17 @@ def _single(fit: Fit) -> tuple[Fit, bool] | None:
 
 def _specs(fit: Fit, saved: str | None) -> list[tuple[str, Kernel]]:
     """Return ways to write the kernel, the shortest first."""
+    if fit.weights.ndim > 2:
+        return [(saved or UNSAVED, with_fractions(fit)[0].applicable)]
     exact, divisor = with_fractions(fit)
     kernel = exact.applicable
     specs = []
     if fit.match is not None and fit.shift == (0, 0):
         specs.append((fit.match, load_kernel(fit.match)))
-    if saved is not None and not divisor:
-        specs.append((saved, fit.applicable))
-    elif saved is None or kernel.weights.size <= 25:
+    if saved is None or (divisor and kernel.weights.size <= 25):
         specs.append(_inline(kernel, divisor))
     else:
-        specs.append((saved, fit.applicable))
+        specs.append((saved, kernel))
     return specs
 
 
@@ -150,22 +147,23 @@ def _words(known: Linear, fit: Fit, spec: str, kernel: Kernel, grey: bool) -> _W
         options += ["--padding", "valid"]
     elif border != "edge":
         options += ["--border", border]
-    if layout.stride != (1, 1):
+    saved_says = not _is_text(spec)
+    if layout.stride != (1, 1) and not saved_says:
         down, across = layout.stride
         options += ["--stride", f"{down}" if down == across else f"{down}x{across}"]
-    bias = _bias(known, fit)
+    bias = kernel.bias if fit.weights.ndim > 2 else _bias(known, fit)
     if abs(bias - kernel.bias) > 1e-9:
         options += ["--bias", f"{bias:.6g}"]
     if grey:
         options += ["--channels", "gray"]
-    if fit.linear:
+    if fit.linear and not saved_says:
         options += ["--linear"]
     rule = Filter(
         (kernel,),
         ConvParams(
             padding="valid" if valid else "same", border=Border.named(border), stride=layout.stride
         ),
-        bias=Bias(bias), gray=grey, linear=fit.linear,
+        bias=None if fit.weights.ndim > 2 else Bias(bias), gray=grey, linear=fit.linear,
     )  # fmt: skip
     return _Words(spec, kernel, tuple(options), rule)
 
