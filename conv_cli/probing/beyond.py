@@ -23,6 +23,8 @@ _MOST = 0.95
 _CLEAR = 2.0
 """Levels by which a prediction must be beyond the range for it to tell anything."""
 _FEWEST = 20
+_DEEP = 1000
+"""As far from an end of 16 bits, a prediction is not beyond it."""
 _TELLS = 0.5
 """What the better of two models must leave of the error of the other."""
 _FEW_VALUES = 64
@@ -101,9 +103,10 @@ def _step_of_rounding(planes: Array, fit: Fit, chart: Array, layout: Layout) -> 
         slice(down + 8, result.shape[0] - down - 8),
         slice(across + 8, result.shape[1] - across - 8),
     )
-    off = (values[: result.shape[0], : result.shape[1]] - result)[part]
-    inside = (result > 0) & (result < 65535)
-    off = off[inside[part] & (np.abs(off) < 1000)]
+    values = values[: result.shape[0], : result.shape[1]]
+    off = (values - result)[part]
+    inside = (result > 0) & (result < 65535) & (values > _DEEP) & (values < 65535 - _DEEP)
+    off = off[inside[part] & (np.abs(off) < _DEEP)]
     if not off.size:
         return 1.0
     # What the weights' own errors leave is no rounding.

@@ -1,5 +1,6 @@
 """The kernel, if there is one: the fit's own parts on a chart that leaves nothing uncertain."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -36,8 +37,9 @@ _HELPS = 0.93
 """What a larger window must leave of the squared error."""
 _APART = 0.85
 """What kernels of their own must leave of the error of the worst channel."""
-_CALM = 8
-"""Patches whose noise reaches no further hardly come to an end of the range."""
+_QUIET = 8
+_NEAR = 4
+"""Patches whose noise reaches no further hardly come to an end of the range, but near to others."""
 _TAIL = 0.3
 """So much of what shows beyond doubt may lie on either side of it and not show."""
 _PIXELS_PER_WEIGHT = 8
@@ -190,10 +192,13 @@ def _fitted(sample: Sample, pairs: list[Pair], seen: Window) -> tuple[Fit, float
 
 def _calm(pair: Pair, layout: Layout) -> Pair:
     """Return a pair that counts the patches of little noise alone."""
-    reach = layout.of_chart(patches()[1])[:: pair.stride[0], :: pair.stride[1], 0]
+    reach = patches()[1][..., 0]
+    for axis, step in itertools.product((0, 1), (-_NEAR, _NEAR)):
+        reach = np.maximum(reach, np.roll(reach, step, axis))
+    reach = layout.of_chart(reach)[:: pair.stride[0], :: pair.stride[1]]
     calm = np.zeros_like(pair.usable)
     rows, columns = (min(a, b) for a, b in zip(calm.shape, reach.shape, strict=True))
-    calm[:rows, :columns] = reach[:rows, :columns] <= _CALM
+    calm[:rows, :columns] = reach[:rows, :columns] <= _QUIET
     return pair._replace(usable=pair.usable & calm)
 
 

@@ -1,5 +1,6 @@
 """The border: what explains the pixels whose windows leave the picture."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,9 +38,12 @@ def border_of(sample: Sample, fit: Fit, rounding: Rounding) -> str | None:
     for name, values in _candidates(sample, fit, rim):
         values = values[: target.shape[0], : target.shape[1]]
         off = np.abs(_limited(values, sample) - target)[rim]
+        # What lies beyond an end of the range is looked at by itself: it may go round there.
+        inside = _inside(values, sample, tolerance)[rim]
         whole = to_whole(np.round(values - _bias(fit, target.shape[2]) + bias, 7))
-        equal = (_limited(whole, sample) == target)[rim] if sample.whole else off <= tolerance
-        shares.setdefault(name, (float((off <= tolerance).mean()), float(equal.mean())))
+        near = off <= tolerance
+        equal = (_limited(whole, sample) == target)[rim] if sample.whole else near
+        shares.setdefault(name, (_share(near, inside), _share(equal, inside)))
     if target.shape == sample.before.shape:
         same = (sample.before == target)[rim]
         shares["copied"] = float(same.mean()), float(same.mean())
@@ -53,6 +57,17 @@ def border_of(sample: Sample, fit: Fit, rounding: Rounding) -> str | None:
 def _bias(fit: Fit, outputs: int) -> Array:
     """Return what the fit adds, which its values hold; in linear light it cannot be taken off."""
     return np.zeros(outputs) if fit.linear else np.broadcast_to(np.array(fit.bias, float), outputs)
+
+
+def _inside(values: Array, sample: Sample, margin: float) -> Array:
+    if not math.isfinite(sample.top):
+        return np.ones(values.shape, bool)
+    return (values > margin) & (values < sample.top - margin)
+
+
+def _share(right: Array, counted: Array) -> float:
+    """Return the share of what is right in what counts; 0 where nothing does."""
+    return float(right[counted].mean()) if counted.any() else 0.0
 
 
 def _limited(values: Array, sample: Sample) -> Array:
