@@ -114,9 +114,9 @@ for border in MODES:
     )
 program("border 100", **linear(SKEW, border="100"))(filtered(SKEW, "zero", value=100))
 for way in ROUND:
-    program(f"rounding {way}", **linear(BINOMIAL, rounding=way, border="reflect", match="binomial"))(
-        filtered(BINOMIAL, "reflect", way)
-    )
+    program(
+        f"rounding {way}", **linear(BINOMIAL, rounding=way, border="reflect", match="binomial")
+    )(filtered(BINOMIAL, "reflect", way))
     program(f"rounding {way}, skew", **linear(SKEW, rounding=way))(filtered(SKEW, "edge", way))
     weights = gaussian(1.3, 4)
     seen = "down" if way == "down" else "nearest"  # no sum of theirs is a half
@@ -305,7 +305,9 @@ def third(pixels):
 
 @program("opacity filtered", **{**linear(SKEW), "opacity": "filtered"})
 def opacity_filtered(pixels):
-    made = [ndimage.correlate(p.astype(float), SKEW, mode="nearest") for p in pixels.transpose(2, 0, 1)]
+    made = [
+        ndimage.correlate(p.astype(float), SKEW, mode="nearest") for p in pixels.transpose(2, 0, 1)
+    ]
     return whole(np.dstack(made), pixels)
 
 
@@ -524,13 +526,9 @@ def warped(matrix):
     return run
 
 
-odd("turned by 5 degrees", "geometry")(
-    warped(cv2.getRotationMatrix2D((180, 120), 5, 1))
-)
+odd("turned by 5 degrees", "geometry")(warped(cv2.getRotationMatrix2D((180, 120), 5, 1)))
 odd("scaled by 1.1 about its middle", "geometry")(warped([[1.1, 0, -18], [0, 1.1, -12]]))
-odd("enlarged", "geometry")(
-    lambda p: cv2.resize(p, (540, 360), interpolation=cv2.INTER_CUBIC)
-)
+odd("enlarged", "geometry")(lambda p: cv2.resize(p, (540, 360), interpolation=cv2.INTER_CUBIC))
 odd("made smaller by a third", "geometry")(
     lambda p: cv2.resize(p, (241, 161), interpolation=cv2.INTER_AREA)
 )

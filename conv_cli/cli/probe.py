@@ -33,16 +33,9 @@ Examples
 """
 
 
-@click.command(
-    cls=Command, epilog=EPILOG, context_settings={"allow_interspersed_args": False}
-)
+@click.command(cls=Command, epilog=EPILOG, context_settings={"allow_interspersed_args": False})
 @click.argument("words", nargs=-1, metavar="[--] COMMAND...", type=click.UNPROCESSED)
-@click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    help="Write the kernel as fit does: .json.",
-)
+@click.option("-o", "--output", metavar="FILE", help="Write the kernel as fit does: .json.")
 @click.option(
     "--chart", metavar="FILE", help="Write the chart, for a program with windows, and end."
 )
@@ -119,10 +112,7 @@ def probe(
 
 
 def _check(
-    words: tuple[str, ...],
-    output: str | None,
-    chart: str | None,
-    result: str | None,
+    words: tuple[str, ...], output: str | None, chart: str | None, result: str | None
 ) -> None:
     """Raise for a command that cannot be run, and for options that contradict each other."""
     given = [name for name, value in (("--chart", chart), ("--result", result)) if value]

@@ -137,11 +137,12 @@ def opacity_of(image: Image | None, chart: Array, fit: Fit | None, layout: Layou
         return Behind("changed" if len(planes) in (2, 4) else "dropped", None)
     result = layout.of_result(planes.transpose(1, 2, 0)).astype(np.float64)
     before = layout.of_chart(chart)
+    unit = _white_of(planes) / 255
     scale = _white_of(planes) / float(np.iinfo(before.dtype).max)
     dropped = len(planes) not in (2, 4) or np.ptp(result[..., -1]) == 0
     if dropped:
         shown = result[..., :3] if len(planes) > 3 else result
-        full = np.full(result.shape[:2], 255 * scale)
+        full = np.full(result.shape[:2], 255 * unit)
         inner = _inner(fit, layout, full.shape)
         return Behind("dropped", _weighted(fit, before, shown, full, inner, scale))
     alpha, colours = result[..., -1], result[..., :-1]
@@ -150,14 +151,14 @@ def opacity_of(image: Image | None, chart: Array, fit: Fit | None, layout: Layou
     copied = own[::down, ::across][: alpha.shape[0], : alpha.shape[1], 0]
     inner = _inner(fit, layout, alpha.shape)
     weighted = _weighted(fit, before, colours, alpha, inner, scale)
-    if (np.abs(copied - alpha)[inner] <= scale).mean() > _MOST:
+    if (np.abs(copied - alpha)[inner] <= unit).mean() > _MOST:
         return Behind("copied", weighted)
     if fit is not None:
         values = _of_plane(bare(fit), own)[: alpha.shape[0], : alpha.shape[1]]
         bias = float(np.mean(fit.bias))
         for added in (0.0, -0.5, bias):
-            off = np.abs(np.clip(values + added, 0, 255 * scale) - alpha)[inner]
-            if (off <= 1.6 * scale).mean() > _MOST:
+            off = np.abs(np.clip(values + added, 0, 255 * unit) - alpha)[inner]
+            if (off <= 1.6 * unit).mean() > _MOST:
                 return Behind("filtered", weighted)
     return Behind("changed", weighted)
 
@@ -199,6 +200,7 @@ def _weighted(
         before[..., :-1].astype(np.float64) * scale,
         before[..., -1:] / float(np.iinfo(before.dtype).max),
     )
+    unit = scale * float(np.iinfo(before.dtype).max) / 255
     none = bare(fit)
     plain = fit.predict(colour)
     magnitudes = replace(none, weights=np.abs(fit.weights))
@@ -210,16 +212,16 @@ def _weighted(
         )
         theirs = none.predict(colour * share) / none.predict(everywhere)
         theirs = theirs * none.predict(np.ones_like(colour))
-    limits = 0, 255 * scale
+    limits = 0, 255 * unit
     shown = [np.clip(m, *limits)[: alpha.shape[0], : alpha.shape[1]][inner]
              for m in (plain, *(np.nan_to_num(m) + fit.bias for m in (ours, theirs)))]  # fmt: skip
-    apart = np.abs(shown[0] - shown[1]).max(axis=-1) > _CLEAR * scale
-    seen = apart & (alpha[inner] > 16 * scale)
+    apart = np.abs(shown[0] - shown[1]).max(axis=-1) > _CLEAR * unit
+    seen = apart & (alpha[inner] > 16 * unit)
     if np.count_nonzero(seen) < _FEWEST:
         return None
     errors = [float(np.median(np.abs(m - colours[inner])[seen])) for m in shown]
     plain_error, weighted_error = errors[0], min(errors[1:])
-    if min(plain_error, weighted_error) > 3 * scale:
+    if min(plain_error, weighted_error) > 3 * unit:
         return None
     if weighted_error < _TELLS * plain_error:
         return True

@@ -43,6 +43,8 @@ _NEAR = 4
 _TAIL = 0.3
 """So much of what shows beyond doubt may lie on either side of it and not show."""
 _PIXELS_PER_WEIGHT = 8
+_CODEC = 1.03
+"""Squared errors of a codec differ by so much by chance."""
 _FAR = 4 * LINEAR
 """Where so many floors are left, it is not the tail of a kernel that is missing."""
 _MANY = 441
@@ -58,6 +60,7 @@ class Sample(NamedTuple):
     layout : Layout
     level : int. The step between the values of a result of whole numbers.
     floor : float. The error of the result itself, root mean square.
+    lossy : bool. It went through a codec, whose errors hang together.
     """
 
     before: Array
@@ -65,6 +68,7 @@ class Sample(NamedTuple):
     layout: Layout
     level: int
     floor: float
+    lossy: bool = False
 
     @property
     def whole(self) -> bool:
@@ -173,13 +177,13 @@ def _fitted(sample: Sample, pairs: list[Pair], seen: Window) -> tuple[Fit, float
     out: patches of little noise tell which these are.
     """
     task = Task(pairs, _SETTINGS, sample.floor, None)
-    best = _in_window(task, seen)
+    best = _in_window(task, seen, lossy=sample.lossy)
     if best.rmse > LINEAR * sample.floor and sample.whole:
         calm = task._replace(pairs=[_calm(pair, sample.layout) for pair in pairs])
-        start = _in_window(calm, seen)
+        start = _in_window(calm, seen, lossy=sample.lossy)
         if start.rmse <= LINEAR * sample.floor:
             inside = task._replace(pairs=[_in_range(pair, start, sample.floor) for pair in pairs])
-            other = _in_window(inside, seen)
+            other = _in_window(inside, seen, lossy=sample.lossy)
             if other.rmse <= LINEAR * sample.floor:
                 task, best = inside, other
     found = Found(pairs, task.pairs, sample.floor, None, False, best)
@@ -213,7 +217,7 @@ def _in_range(pair: Pair, best: Learned, floor: float) -> Pair:
     return pair._replace(usable=usable)
 
 
-def _in_window(task: Task, seen: Window) -> Learned:
+def _in_window(task: Task, seen: Window, *, lossy: bool = False) -> Learned:
     """Return the best kernel of the smallest window about what is seen that is as good as any."""
     outer = _grown(seen, [2 + math.ceil(_TAIL * side) for side in seen.size])
     while not _affordable(task, outer) and outer != seen:
@@ -229,7 +233,8 @@ def _in_window(task: Task, seen: Window) -> Learned:
             break
         outer, best = larger, less
     scores = _scores(task, outer, roughly=math.prod(outer.size) > _MANY)
-    limit = scores.limit(scores.errors([outer])[0])
+    least = scores.errors([outer])[0]
+    limit = max(scores.limit(least), least * _CODEC if lossy else 0)
     return learned_in(task, scores, trimmed(scores, outer, limit))
 
 

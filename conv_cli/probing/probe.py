@@ -193,7 +193,7 @@ def probe(program: Program, *, depth: int = 8, saved: str | None = None) -> Prob
     copies = colours(runs("copies").image, chart)
     sample, linear = _learned(chart, result, layout, answer)
     if linear is not None and layout is not None and copies.shape == result.shape:
-        if not _predicts(linear, charts, copies, layout):
+        if not _predicts(linear, charts, copies, layout, lossy=answer.recode is not None):
             linear = None
     else:
         linear = None
@@ -276,11 +276,11 @@ def _learned(
 
 def _learned_from_lossy(sample: Sample, answer: Answer) -> tuple[Sample, Linear | None]:
     """Return the kernel of a lossy result, by its brightness, judged by what its codec loses."""
-    grey = sample
+    grey = sample._replace(lossy=True)
     if sample.after.shape[2] == 3:
         luma = np.array(LUMA)
         before, after = ((p.astype(np.float64) @ luma)[..., None] for p in sample[:2])
-        grey = sample._replace(before=before, after=after, floor=1.0)
+        grey = grey._replace(before=before, after=after, floor=1.0)
     seen, strength = seen_by(grey.before, grey.after, sample.layout)
     if seen is None:
         return sample, None
@@ -302,10 +302,12 @@ def _learned_from_lossy(sample: Sample, answer: Answer) -> tuple[Sample, Linear 
         fit = replace(fit, weights=fit.weights.reshape(fit.size), bias=float(np.ravel(fit.bias)[0]),
                       stderr=fit.stderr.reshape(fit.size))  # fmt: skip
     best = best._replace(fit=replace(fit, top=255.0), channels="alike")
-    return sample, best if best.error <= LINEAR else None
+    return sample._replace(lossy=True), best if best.error <= LINEAR else None
 
 
-def _predicts(linear: Linear, charts: Charts, copies: Array, layout: Layout) -> bool:
+def _predicts(
+    linear: Linear, charts: Charts, copies: Array, layout: Layout, *, lossy: bool
+) -> bool:
     """Tell whether a kernel makes the calm tiles of the copies too."""
     chart = np.asarray(charts.image("copies").pixels)
     fit, result = linear.fit, copies.astype(np.float64)
@@ -318,6 +320,8 @@ def _predicts(linear: Linear, charts: Charts, copies: Array, layout: Layout) -> 
     # Values past the ends are looked at by themselves: they may go round there.
     inside = (values > low + ends) & (values < high - ends)
     off = np.where(inside, values - result, 0)
+    if lossy and off.shape[2] == 3:
+        off = off @ np.array(LUMA)[:, None]
     if layout.kind == "same":
         parts = [tile_of(off, name, margin_of(fit)) for name in _CALM]
     else:

@@ -34,6 +34,8 @@ _SNAP = 0.08
 """As near to a whole number, a bias is that, in levels."""
 _RANK = 3e-3
 """What a second term may have of the first in a kernel of one column times one row."""
+_TWICE, _ALL = 1.15, 0.97
+"""Above so many floors it was rounded more than once, unless this share is made exactly."""
 _MANY = 1.04
 """Above so many floors, a linear result was rounded more than once."""
 
@@ -70,6 +72,8 @@ def rounding_of(sample: Sample, fit: Fit, error: float) -> Rounding:
     """
     outputs = sample.after.shape[2]
     bias = np.broadcast_to(np.array(fit.bias, float), (outputs,))
+    if sample.lossy:
+        return Rounding(None, [_snapped(value) for value in bias.tolist()], 0.0)
     if not sample.whole:
         return Rounding("none", [_snapped(value) for value in bias], 1.0)
     if fit.linear:
@@ -110,7 +114,7 @@ def _chosen(
         repeated, part = _repeated(sample, fit, bias, there)
         if part > share + _BETTER:
             return Rounding("repeated", repeated, part)
-    if share >= _SURE:
+    if share >= _SURE and (error <= _TWICE or share >= _ALL):
         return Rounding(way, biases, share)  # type: ignore[arg-type]
     if error > _MANY:
         return Rounding("repeated", [_snapped(float(b)) for b in bias], share)

@@ -76,7 +76,13 @@ def on_photograph(words, found):
         write_image(photo, np.ascontiguousarray(data.astronaut()[:300, :401]))
         (Path(folder) / "kernel.json").write_text(json.dumps(found.as_file()))
         names = {"{in}": str(photo), "{out}": str(theirs)}
-        run([word.replace("{in}", names["{in}"]).replace("{out}", names["{out}"]) for word in words], folder)
+        run(
+            [
+                word.replace("{in}", names["{in}"]).replace("{out}", names["{out}"])
+                for word in words
+            ],
+            folder,
+        )
         apply = [str(ours) if word == "{out}" else str(photo) if word == "{in}" else word
                  for word in shlex.split(found.apply.command)[1:]]  # fmt: skip
         run([sys.executable, "-m", "conv_cli", *apply], folder)
