@@ -30,7 +30,7 @@ LINEAR = 3.2
 LIGHT = 1.5
 """Above so many floors, linear light is tried."""
 _EXACT = 1.1
-_RIM = 8
+RIM = 8
 """So many rows and columns at the rims are not learned from: programs copy more than they must."""
 _GROWTH = 4
 _HELPS = 0.93
@@ -43,7 +43,7 @@ _NEAR = 4
 _TAIL = 0.3
 """So much of what shows beyond doubt may lie on either side of it and not show."""
 _PIXELS_PER_WEIGHT = 8
-_CODEC = 1.03
+_CODEC = 1.15
 """Squared errors of a codec differ by so much by chance."""
 _FAR = 4 * LINEAR
 """Where so many floors are left, it is not the tail of a kernel that is missing."""
@@ -87,7 +87,7 @@ class Sample(NamedTuple):
             stride=self.layout.stride,
         )  # fmt: skip
         inner = np.zeros(self.after.shape[:2], bool)
-        inner[_RIM:-_RIM, _RIM:-_RIM] = True
+        inner[RIM:-RIM, RIM:-RIM] = True
         return [pair._replace(usable=pair.usable & inner) for pair in found]
 
 

@@ -28,6 +28,7 @@ from conv_cli.probing.layout import Layout, layout_of, seen_by
 from conv_cli.probing.learning import (
     LIGHT,
     LINEAR,
+    RIM,
     Channels,
     Linear,
     Sample,
@@ -322,10 +323,10 @@ def _predicts(
     off = np.where(inside, values - result, 0)
     if lossy and off.shape[2] == 3:
         off = off @ np.array(LUMA)[:, None]
+    down, across = (n + RIM for n in margin_of(fit))
     if layout.kind == "same":
-        parts = [tile_of(off, name, margin_of(fit)) for name in _CALM]
+        parts = [tile_of(off, name, (down, across)) for name in _CALM]
     else:
-        down, across = (n + 8 for n in margin_of(fit))
         rows, columns = (n // 2 for n in off.shape[:2])
         parts = [off[down : rows - down, across : columns - across],
                  off[rows + down : -down, columns + across : -across]]  # fmt: skip

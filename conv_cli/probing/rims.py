@@ -62,7 +62,7 @@ def _bias(fit: Fit, outputs: int) -> Array:
 def _inside(values: Array, sample: Sample, margin: float) -> Array:
     if not math.isfinite(sample.top):
         return np.ones(values.shape, bool)
-    return (values > margin) & (values < sample.top - margin)
+    return (values > -margin) & (values < sample.top + margin)
 
 
 def _share(right: Array, counted: Array) -> float:
