@@ -28,6 +28,8 @@ UNSAVED = "kernel.json"
 """The file of kernels that cannot be typed."""
 _NEARLY_DOWN = -0.498
 """What makes rounding to nearest one down, but for whole numbers that come out a hair below."""
+_NOWHERE = -1.0
+"""No pixel of whole numbers has this value, so it can stand for what is not there."""
 _GREY = 5e-3
 """By so much, weights of red, green and blue may be off those of grey."""
 _AS_GOOD = 0.02
@@ -143,7 +145,10 @@ def _words(known: Linear, fit: Fit, spec: str, kernel: Kernel, grey: bool) -> _W
         options += ["--origin", f"{kernel.origin[0]},{kernel.origin[1]}"]
     kernel = kernel if not valid else replace(kernel, origin=(plain[0], plain[1]))
     border = _border(known.border)
-    if valid:
+    nodata = _NOWHERE if known.border == "normalized" else None
+    if nodata is not None:
+        options += ["--border", border, "--nodata", border]
+    elif valid:
         options += ["--padding", "valid"]
     elif border != "edge":
         options += ["--border", border]
@@ -163,6 +168,7 @@ def _words(known: Linear, fit: Fit, spec: str, kernel: Kernel, grey: bool) -> _W
         ConvParams(
             padding="valid" if valid else "same", border=Border.named(border), stride=layout.stride
         ),
+        nodata=nodata,
         bias=None if fit.weights.ndim > 2 else Bias(bias), gray=grey, linear=fit.linear,
     )  # fmt: skip
     return _Words(spec, kernel, tuple(options), rule)
@@ -180,7 +186,9 @@ def _is_valid(layout: Layout, size: tuple[int, int]) -> bool:
 
 def _border(name: str | None) -> str:
     """Return the border of ``apply`` that is nearest."""
-    return "edge" if name in (None, "normalized", "copied", "cropped") else str(name)
+    if name == "normalized":
+        return f"{_NOWHERE:g}"
+    return "edge" if name in (None, "copied", "cropped") else str(name)
 
 
 def _bias(known: Linear, fit: Fit) -> float:
