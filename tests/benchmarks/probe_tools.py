@@ -33,7 +33,7 @@ COMMANDS = [
     "convert {in} -morphology Convolve '3x3: -1,0,1 -2,0,2 -1,0,1' {out}",
     "convert {in} -negate {out}",
     "convert {in} -resize 50% {out}",
-    "convert {in} -median 1 {out}",
+    "convert {in} -statistic Median 3x3 {out}",
     "convert {in} -emboss 1 {out}",
     "convert {in} -normalize {out}",
     "gm convert {in} -blur 0x2 {out}",
@@ -73,7 +73,7 @@ def on_photograph(words, found):
 
     with tempfile.TemporaryDirectory() as folder:
         photo, theirs, ours = (Path(folder) / f"{name}.png" for name in ("in", "theirs", "ours"))
-        write_image(photo, np.ascontiguousarray(data.astronaut()[:300, :401]))
+        write_image(photo, np.ascontiguousarray(data.astronaut()[:300, :400]))
         (Path(folder) / "kernel.json").write_text(json.dumps(found.as_file()))
         names = {"{in}": str(photo), "{out}": str(theirs)}
         run(
@@ -98,17 +98,24 @@ def run(words, folder):
 
 
 def row(command, found, off):
-    shown = command.replace(shlex.quote(sys.executable), "python")
+    """Return a row of the table, short enough for the guide."""
+    words = [w for w in shlex.split(command) if w not in ("{in}", "{out}", "-i", "-o", "-vf")]
+    shown = " ".join(words).replace("format=gbrp,", "")
     if "F." in shown:
         shown = "Pillow " + shown.split("filter(F.")[1].split(").save")[0]
+    shown = shown.replace("1 2 1 2 4 2 1 2 1:", "").replace(" ".join("121242121"), "1 2 1 …")
+    shown = shown.replace("'3x3: -1,0,1 -2,0,2 -1,0,1'", "sobel").replace(
+        "3x3: -1,0,1 -2,0,2 -1,0,1", "…"
+    )
     if found.fit is None:
-        return f"| `{shown}` | {found.linear}: {found.detail} | | | |"
-    kernel = found.fit.match or "x".join(map(str, found.fit.size))
-    weighted = {True: "weighs", False: "no", None: ""}[found.weighted]
+        return f"| `{shown}` | {found.linear} | | | | |"
+    size = "x".join(map(str, found.fit.size))
+    mixed = " mixed" if found.channels == "mixed" else ""
+    weighted = ", weighs" if found.weighted else ""
     largest = "" if off is None else f"{off[0]:.0f}"
     return (
-        f"| `{shown}` | {kernel} | {found.border or '?'} | {found.way or '?'} | "
-        f"{found.opacity}, {weighted} | {largest} |"
+        f"| `{shown}` | {found.fit.match or size}{mixed} | {found.border or '?'} | "
+        f"{found.way or ''} | {found.opacity}{weighted} | {largest} |"
     )
 
 
