@@ -375,7 +375,7 @@ class TestDryRun:
         arguments = ("photo.png", "there.png", "bad.png", "-o", "out", "--dry-run")
         done = apply(photo, *arguments)
         assert done.returncode == 1
-        assert done.stdout == b"out/photo.identity.png  30x27 uint8\n"
+        assert done.stdout == b"out/photo.identity.png  30x27 uint8  up to 810 bytes\n"
         errors = done.stderr.decode().splitlines()
         assert [line.split(": ")[1] for line in errors] == ["out/there.identity.png", "bad.png"]
         assert "there" not in apply(photo, *arguments, "--skip-existing").stderr.decode()
@@ -385,4 +385,4 @@ class TestDryRun:
         data = (photo / "photo.png").read_bytes()
         (photo / "photo.png").write_bytes(data[:60])
         done = apply(photo, "photo.png", "-o", "o.png", "--dry-run")
-        assert (done.returncode, done.stdout) == (0, b"o.png  30x27 uint8\n")
+        assert (done.returncode, done.stdout) == (0, b"o.png  30x27 uint8  up to 810 bytes\n")

@@ -9,6 +9,8 @@ from PIL import Image
 
 from conv_cli import fit_kernel, load_kernel, read_image, write_image
 from conv_cli.errors import FitError, KernelError
+from conv_cli.fitting.geometry import placed
+from conv_cli.fitting.pairs import prepared
 from conv_cli.fitting.quantised import Coded
 from conv_cli.images import jpeg_luma, lossy_codec
 from conv_cli.kernels.learned import LearnedKernel, Tone
@@ -123,6 +125,36 @@ def test_picture_that_lies_otherwise_is_told(photo, flip, words):
     fit = fit_kernel(square, np.ascontiguousarray(flip(filtered(square, GAUSSIAN))))
     assert (fit.verdict, fit.cause) == ("poor", "geometry")
     assert words in fit.reason
+
+
+def test_angle_and_scale_of_a_picture_are_told(photo):
+    square = Image.fromarray(photo[:240, :240])
+    turned = np.asarray(square.rotate(-11, Image.Resampling.BICUBIC))
+    fit = fit_kernel(np.asarray(square), turned)
+    assert (fit.verdict, fit.cause) == ("poor", "geometry")
+    assert "turned by 11° to the right, which" in fit.reason
+    larger = np.asarray(square.resize((252, 252), Image.Resampling.BICUBIC))[6:-6, 6:-6]
+    found = placed(prepared(np.asarray(square), larger, mixed=False, name="pair")[0])
+    assert found.scale == pytest.approx(1.05, abs=0.001)
+    assert found.angle == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize("cause", [*CURVES, "geometry"])
+def test_cause_is_found_beside_noise(photo, cause):
+    exact = CURVES[cause](photo) if cause in CURVES else blurred(photo)[:, ::-1]
+    noise = np.random.default_rng(3).normal(0, 2, exact.shape)
+    fit = fit_kernel(photo, levels(exact + noise))
+    assert (fit.verdict, fit.cause) == ("poor", cause)
+
+
+@pytest.mark.parametrize("options", [{"tone": True}, {"linear": True}])
+def test_noise_is_told_beside_a_curve(photo, options):
+    exact = CURVES["tone" if "tone" in options else "light"](photo)
+    noise = np.random.default_rng(4).normal(0, 3, exact.shape)
+    fit = fit_kernel(photo, levels(exact + noise), **options)
+    assert fit.verdict == "noisy"
+    assert fit.noise == pytest.approx(3, rel=0.05)
 
 
 def test_channels_that_go_together_otherwise_are_a_cause(colour):

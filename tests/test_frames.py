@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image as PilImage
 
+from command import COMMAND, ENVIRONMENT, run
+from command import call as called
 from conv_cli import filter_image
 from conv_cli.images import open_frames, read_frames
 from conv_cli.images.image import Image
 from conv_cli.images.joining import open_joined
-from tests.command import COMMAND, ENVIRONMENT, run
-from tests.command import call as called
 
 tifffile = pytest.importorskip("tifffile")
 SHAPE = (20, 30)
@@ -566,3 +566,17 @@ def test_what_describes_a_page_is_moved_with_it(tmp_path):
             tags = pages.getexif()
             assert tags[0x010E] == "described"
             assert tags.get_ifd(0x8769)[0x9286] == b"a comment that is longer than four bytes"
+
+
+def test_fit_takes_pairs_of_frames(tmp_path):
+    before, after = saved(tmp_path / "in.tif", "L"), tmp_path / "out.tif"
+    assert call("apply", before, "-k", BLUR, "--frames", "all", "-o", after).code == 0
+    done = call("fit", before, after, "--frames", "2,4,5", "--json")
+    found = json.loads(done.stdout)
+    assert (done.code, found["pairs"], found["verdict"]) == (0, 3, "exact")
+    weights = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 3]]) / 18
+    assert np.abs(np.array(found["kernel"]) - weights).max() < 0.01
+    fewer = saved(tmp_path / "fewer.tif", "L", count=3)
+    done = call("fit", before, fewer, "--frames", "all")
+    assert done.stderr.endswith("5 frames and 3; give --frames that both have, as 1,2\n")
+    assert done.code == 1

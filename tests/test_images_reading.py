@@ -341,7 +341,7 @@ def test_pillow_neither_warns_nor_logs(capfd):
         b"%PDF-1.7\n",
         bytes(5000),
         b"\x89PNG",
-        b"P7\nWIDTH 1\n",
+        b"P8\nWIDTH 1\n",
         b"8BPS\0\1" + bytes(100),
         b"x",
     ],

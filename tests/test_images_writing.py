@@ -27,7 +27,7 @@ from conv_cli.images import (
 from conv_cli.parallel.threads import limited_threads
 
 LOSSY = {"jpeg", "avif"}
-FORMATS = sorted(set(WRITABLE.values()) - {"csv", "txt"})
+FORMATS = sorted(set(WRITABLE.values()) - {"csv", "txt", "zarr"})
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -203,7 +203,7 @@ def test_deep_colour_tiff_is_written_with_the_extra(dtype, channels):
 def test_no_array_format_refuses_anything():
     for dtype in ("uint8", "int64", "float64", "bool"):
         can_hold("npy", dtype, 7, False)
-    assert {"npy", "npz", "csv", "txt", "tiff", "pfm"} == FLOAT_FORMATS
+    assert {"npy", "npz", "zarr", "csv", "txt", "tiff", "pfm"} == FLOAT_FORMATS
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ def test_suffix_that_cannot_be_written_is_refused_with_those_that_can(name):
     assert ".tif" in str(caught.value)
 
 
-def test_what_is_written_can_be_read_but_for_archives():
-    assert {".npz", ".csv", ".txt"} == WRITABLE.keys() - READABLE_SUFFIXES
+def test_what_is_written_can_be_read_in_folders_but_for_text():
+    assert {".csv", ".txt"} == WRITABLE.keys() - READABLE_SUFFIXES
 
 
 @pytest.mark.parametrize(

@@ -417,3 +417,66 @@ def test_border_without_a_value_weighs_nothing(tmp_path):
         for i in range(9)
     ]
     assert np.abs(np.load(tmp_path / "b.npy") - expected).max() < 1e-3
+
+
+def interpolated(x, kernel):
+    """Return what astropy's documentation says of ``nan_treatment="interpolate"``: four loops.
+
+    Its kernel is turned, sums to 1, and is divided by what of it lies on values that are there;
+    beyond the edge the nearest pixels go on.
+    """
+    (height, width), (rows, columns) = x.shape, kernel.shape
+    made = np.full(x.shape, np.nan)
+    for row in range(height):
+        for column in range(width):
+            total = weight = 0.0
+            for i in range(rows):
+                for j in range(columns):
+                    r = min(max(row + rows // 2 - i, 0), height - 1)
+                    c = min(max(column + columns // 2 - j, 0), width - 1)
+                    if not np.isnan(x[r, c]):
+                        total += kernel[i, j] * x[r, c]
+                        weight += kernel[i, j]
+            if weight:
+                made[row, column] = total / weight
+    return made
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (3, 3), (5, 3)])
+def test_missing_values_under_a_blur_are_interpolated_as_astropy_does(tmp_path, shape):
+    rng = np.random.default_rng(sum(shape))
+    x = rng.random((12, 15)) * 100
+    x[rng.random(x.shape) < 0.4] = np.nan
+    x[2:9, 3:11] = np.nan
+    kernel = rng.random(shape)
+    np.save(tmp_path / "x.npy", x)
+    got = filtered(
+        tmp_path, tmp_path / "x.npy", "-k", typed(kernel), "--convolve", "--normalize", "sum",
+        "--nodata", "nan",
+    )[0]  # fmt: skip
+    expected = interpolated(x, kernel)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    assert np.isnan(got).any()
+    np.testing.assert_allclose(got, expected, rtol=1e-10)
+
+
+def test_pixels_as_they_are_are_those_of_no_mask(tmp_path, photo):
+    image, mask = photo
+    black = np.full((24, 30), 255, np.uint8)
+    black[3:20, 4:22] = 0
+    write_image(mask, Image(black), force=True)
+    for stride, dilation in (("1", "1"), ("2x3", "1"), ("1", "2x1")):
+        words = ("-k", "1 -2 3; 0 1 4; 2 5 -1", "--stride", stride, "--dilation", dilation)
+        masked, plain = (
+            filtered(tmp_path, image, *words, *more) for more in (("--mask", mask), ())
+        )
+        down, across = (
+            int(n) for n in (stride if "x" in stride else f"{stride}x{stride}").split("x")
+        )
+        inside = (
+            slice(None),
+            slice(-(-6 // down), 17 // down),
+            slice(-(-7 // across), 19 // across),
+        )
+        np.testing.assert_allclose(masked[inside], plain[inside], atol=1e-3)
+        assert abs(masked - plain).max() > 1

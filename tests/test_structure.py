@@ -23,7 +23,7 @@ ALLOWED = {
     "layers": {"errors", "borders", "correlation"},
     "finding": {"correlation", "errors", "parallel"},
     "images": {"errors", "io", "notebooks", "parallel"},
-    "networks": {"borders", "correlation", "errors", "io", "kernels", "layers"},
+    "networks": {"colors", "borders", "correlation", "errors", "io", "kernels", "layers"},
     "pipeline": {
         "borders", "colormaps", "colors", "correlation", "errors", "finding", "images", "io", "kernels", "networks", "parallel",
     },
@@ -116,6 +116,7 @@ def test_no_module_imports_itself_by_a_detour_lazy_or_not():
         ("click", "cli"),
         ("PIL", "images"),
         ("tifffile", "images"),
+        ("zarr", "images"),
         ("onnx", "networks"),
         ("distributed", "parallel"),
     ],

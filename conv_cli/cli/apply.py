@@ -18,6 +18,7 @@ from conv_cli.cli.options import (
     as_one,
     batch_options,
     coloured_options,
+    files_from_option,
     frames_option,
     mask_option,
     nodata_option,
@@ -28,7 +29,7 @@ from conv_cli.cli.options import (
     telling_options,
 )
 from conv_cli.cli.presets import PRESETS, use
-from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, require_images, run_batch
 from conv_cli.cli.sheets import SheetFile, sheet_option
 from conv_cli.cli.suggestions import refuse_strays, row_notes
 
@@ -150,11 +151,13 @@ class Filtering(NamedTuple):
             sliding.params,
             bias=sliding.bias,
             gray=sliding.channels == "gray",
+            luma=sliding.channels == "luma",
+            only=() if isinstance(sliding.channels, str) else sliding.channels,
             filter_alpha=self.alpha == "filter",
             linear=self.linear,
             combine=self.combine,
             white=white,
-            mask=read_mask(self.mask, max_pixels) if self.mask else None,
+            mask=read_mask(self.mask, max_pixels, windows=True) if self.mask else None,
             nodata=self.nodata,
             region=Region((row, row + height), (column, column + width)) if self.region else None,
         ).following(manner)
@@ -186,7 +189,7 @@ filtering_options = as_one(
 
 
 @click.command(cls=Command, epilog=EPILOG)
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("images", nargs=-1, metavar="IMAGES...")
 @click.option(
     "-k",
     "--kernel",
@@ -211,6 +214,7 @@ filtering_options = as_one(
 @coloured_options
 @frames_option
 @recursive_option
+@files_from_option
 @batch_options
 @click.option("--explain", is_flag=True, help="Print the strategy of each result, and why.")
 @telling_options
@@ -224,6 +228,7 @@ def apply(
     form: ColouredForm,
     frames: "FrameChoice | None",
     recursive: bool,
+    files_from: str | None,
     batch: BatchOptions,
     explain: bool,
     telling: Telling,
@@ -235,17 +240,24 @@ def apply(
     from conv_cli.pipeline.filter_task import FilterTask
     from conv_cli.pipeline.jobs import SAME, filter_jobs, has_several_files, with_own_formats
 
-    _check(images, kernels, writing, form, batch)
+    require_images(images, files_from)
+    listed = files_from is not None
+    _check(images, kernels, writing, form, batch, listed=listed)
     given = [kernel for several in kernels for kernel in several]
     if form.colours and filtering.alpha == "filter":
         raise click.BadParameter(
             "a colour stands for one value, and opacity would be another; leave out --alpha filter",
             param_hint="--colormap",
         )
+    if form.colours and sliding.channels not in ("each", "gray"):
+        raise click.BadParameter(
+            "a colour stands for one value, so the map is of grey; leave out --channels",
+            param_hint="--colormap",
+        )
     rule = filtering.rule(given, sliding, form.white, batch.max_pixels)
     maps = rule.maps()
-    to = _destination(images, len(maps), writing, form, batch)
-    inputs = found_inputs(images, recursive, to.output)
+    to = _destination(images, len(maps), writing, form, batch, listed=listed)
+    inputs = found_inputs(images, recursive, to.output, files_from)
     if not inputs:
         return boundary.NOTHING
     if to.format == SAME:
@@ -259,7 +271,8 @@ def apply(
     if sheet is not None and sheet.is_looked_at:
         to = to._replace(look_side=sheet.look_side)
     work = filter_jobs(inputs, maps, to)
-    _require_lossy(to.quality, {output.format for job in work for output in job.outputs})
+    if to.quality is not None:
+        _require_lossy({output.format for job in work for output in job.outputs})
     if explain and preset is not None:
         aside = to.output == "-" or batch.as_json
         click.echo(boundary.escaped(f"preset {preset.name}: {preset}"), err=aside)
@@ -277,7 +290,13 @@ def apply(
 
 
 def _destination(
-    images: Sequence[str], maps: int, writing: Writing, form: ColouredForm, batch: BatchOptions
+    images: Sequence[str],
+    maps: int,
+    writing: Writing,
+    form: ColouredForm,
+    batch: BatchOptions,
+    *,
+    listed: bool,
 ) -> "Destination":
     from conv_cli.pipeline.jobs import Destination, is_single
 
@@ -294,7 +313,7 @@ def _destination(
         show=writing.show,
         force=batch.force,
         skip_existing=batch.skip_existing,
-        single=is_single(writing.output, images, maps),
+        single=not listed and is_single(writing.output, images, maps),
     )
 
 
@@ -317,11 +336,11 @@ def _advice(kernels: "Sequence[Kernel]", form: ColouredForm) -> str:
     return "to keep them use --normalize sum, or --range stretch"
 
 
-def _require_lossy(quality: int | None, formats: set[str]) -> None:
+def _require_lossy(formats: set[str]) -> None:
     """Raise BadParameter for a quality that no result has a use for."""
     from conv_cli.images import FORMATS, LOSSY_FORMATS
 
-    if quality is not None and formats.isdisjoint(LOSSY_FORMATS):
+    if formats.isdisjoint(LOSSY_FORMATS):
         titles = " and ".join(sorted(FORMATS[format].title for format in formats))
         raise click.BadParameter(
             f"{titles} has none; leave it out, or write --format jpeg", param_hint="--quality"
@@ -347,6 +366,8 @@ def _check(
     writing: Writing,
     form: ColouredForm,
     batch: BatchOptions,
+    *,
+    listed: bool,
 ) -> None:
     """Raise for what is missing, and for options that contradict each other."""
     from conv_cli.pipeline.jobs import is_table
@@ -358,7 +379,7 @@ def _check(
             "missing; give one, as -k sobel-x, or --preset edges", param_hint="--kernel"
         )
     refuse_strays(images, kernels)
-    if output is None and not looked_at and not all(map(is_table, images)):
+    if output is None and not looked_at and (listed or not all(map(is_table, images))):
         raise click.BadParameter(
             "missing; give a file or folder, as -o edges.png, - for stdout, or look at the results "
             "with --show or --sheet sheet.png",

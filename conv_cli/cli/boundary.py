@@ -220,6 +220,7 @@ _EXAMPLES = {
     "ROW,COL": "100,200",
     "ROW,COL,HxW": "100,200,480x640",
     "TEMPLATE": "{stem}{ext}",
+    "TOOL": "opencv",
     "V": "255",
     "V|nan": "-9999",
     "first|all|N,...": "1,3",

@@ -11,9 +11,9 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 _SECTIONS = {
     "Input and output": (
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
-        "show", "sheet", "predict", "residual", "report", "script", "layer", "input", "field",
-        "image", "heatmap", "crop", "mask",
-        "chart", "result", "keep", "frames",
+        "files_from", "show", "sheet", "predict", "residual", "report", "script", "layer", "input",
+        "field", "image", "heatmap", "crop", "mask", "frames",
+        "chart", "result", "keep",
     ),
     "Window": (
         "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",

@@ -84,8 +84,12 @@ def explain(
     from conv_cli.pipeline.jobs import STDIO, Destination
 
     require_plain([_one(kernels)])
+    if sliding.channels not in ("each", "gray"):
+        raise click.BadParameter(
+            "explain takes each, every channel with its sum, or grey", param_hint="--channels"
+        )
     opened = boundary.binary(sys.stdin) if image == STDIO else image
-    picture = read_image(opened, max_pixels=max_pixels)
+    picture = read_image(opened, max_pixels=max_pixels, windows=True)
     if at is None:
         sliding = _every_window(image, picture, sliding)
     rule = Filter(
@@ -98,7 +102,8 @@ def explain(
     format = "png" if picture.dtype.kind == "u" and picture.dtype.itemsize <= 2 else "npy"
     to = Destination("-", depth=form.depth, white=form.white, range=form.range)
     try:
-        dtype, mode = pixels_of(picture.dtype, 1, False, format, to, picture.pixels)
+        values = None if picture.windowed else picture.pixels
+        dtype, mode = pixels_of(picture.dtype, 1, False, format, to, values)
         rows, columns, _ = output_shape(picture, rule, rule.kernels[0])
         places = [at] if at else [(row, column) for row in range(rows) for column in range(columns)]
         found = [explain_pixel(picture, rule, place, dtype, mode) for place in places]

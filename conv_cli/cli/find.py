@@ -12,10 +12,11 @@ from conv_cli.cli.options import (
     BatchOptions,
     Telling,
     batch_options,
+    files_from_option,
     recursive_option,
     telling_options,
 )
-from conv_cli.cli.running import found_inputs, run_batch
+from conv_cli.cli.running import found_inputs, require_images, run_batch
 from conv_cli.cli.sheets import SheetFile, sheet_option
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class SpanType(click.ParamType):
 
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("pattern")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("images", nargs=-1, metavar="IMAGES...")
 @click.option(
     "--threshold",
     type=NumberType(at_least=-1, at_most=1, example="0.8"),
@@ -146,6 +147,7 @@ class SpanType(click.ParamType):
 )
 @sheet_option("Every image with its hits framed, and its scores")
 @recursive_option
+@files_from_option
 @batch_options
 @telling_options
 def find(
@@ -164,6 +166,7 @@ def find(
     heatmap: str | None,
     sheet: str | None,
     recursive: bool,
+    files_from: str | None,
     batch: BatchOptions,
     telling: Telling,
 ) -> int:
@@ -177,6 +180,7 @@ def find(
     from conv_cli.pipeline.jobs import Destination, find_jobs
     from conv_cli.pipeline.pattern_file import read_pattern
 
+    require_images(images, files_from)
     _check(output, heatmap, batch)
     values, weights = read_pattern(
         pattern,
@@ -189,10 +193,13 @@ def find(
     rule = SearchRule(
         values, weights, channels == "gray", threshold, false_alarms, limit, overlap, scale, rotate
     )
-    inputs = found_inputs(images, recursive, output or heatmap)
+    inputs = found_inputs(images, recursive, output or heatmap, files_from)
     if not inputs:
         return boundary.NOTHING
-    framed, heat = (_destination(path, images, batch) for path in (output, heatmap))
+    framed, heat = (
+        _destination(path, images, batch, listed=files_from is not None)
+        for path in (output, heatmap)
+    )
     jobs = find_jobs(inputs, framed, heat)
     given = [to for to in (framed, heat) if to]
     to = given[0] if given else Destination(None, force=batch.force)
@@ -222,7 +229,7 @@ def _check(output: str | None, heatmap: str | None, batch: BatchOptions) -> None
 
 
 def _destination(
-    path: str | None, images: tuple[str, ...], batch: BatchOptions
+    path: str | None, images: tuple[str, ...], batch: BatchOptions, *, listed: bool
 ) -> "Destination | None":
     from conv_cli.pipeline.jobs import Destination, is_single
 
@@ -232,7 +239,7 @@ def _destination(
         path,
         force=batch.force,
         skip_existing=batch.skip_existing,
-        single=is_single(path, images, 1),
+        single=not listed and is_single(path, images, 1),
     )
 
 

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -18,6 +19,7 @@ from conv_cli.cli.options import (
     Telling,
     as_json_option,
     force_option,
+    frames_option,
     max_pixels_option,
     telling_options,
 )
@@ -28,10 +30,12 @@ from conv_cli.io.json import plain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from conv_cli.fitting.codec import Recode
     from conv_cli.fitting.fit import Channels
     from conv_cli.fitting.left_out import Marked
+    from conv_cli.fitting.quantised import Coded
     from conv_cli.fitting.result import Fit, Method
-    from conv_cli.images import Image
+    from conv_cli.images import FrameChoice, Image
     from conv_cli.report.fit_script import Script
 
     Pixels = NDArray[Any]
@@ -146,11 +150,13 @@ Examples
     help="Pixels of that value have none, and are left out in the same way.  [default: what a "
     "GeoTIFF says itself]",
 )
+@frames_option
 @click.option(
     "--script",
     type=Choice(TARGETS),
-    help="Print the filter as a command or code of that tool too, and where that is installed how "
-    "far its picture is from TARGET; with -q it alone.",
+    metavar="TOOL",
+    help="Print the filter as a command or code of that tool too, one of those of kernels convert, "
+    "and where it is installed how far its picture is from TARGET; with -q it alone.",
 )
 @click.option("--predict", metavar="FILE", help="Write what the kernel makes of the first input.")
 @click.option(
@@ -180,6 +186,7 @@ def fit(
     linear: bool,
     tone: bool,
     region: "tuple[int, int, int, int] | None",
+    frames: "FrameChoice | None",
     mask: str | None,
     nodata: float | None,
     script: str | None,
@@ -197,7 +204,6 @@ def fit(
 
     Exits with 3 if no linear kernel explains the pair, or if the pictures do not tell.
     """
-    from conv_cli.fitting.files import coded, opened, recoding
     from conv_cli.fitting.fit import EPOCHS, fit_kernel
 
     files = _Files(output, predict, residual, report, force)
@@ -206,7 +212,7 @@ def fit(
     pairs = _pairs(paths, telling.quiet)
     if not pairs:
         return boundary.NOTHING
-    names, targets = [name for pair in pairs for name in pair], [target for _, target in pairs]
+    names = [name for pair in pairs for name in pair]
     with boundary.inputs_first(names):
         files.check([*names, mask] if mask else names)
     marked = _marked(mask, region, max_pixels) if mask else None
@@ -214,24 +220,15 @@ def fit(
     gc.freeze()
     gc.enable()
     try:
-        befores, afters = (
-            opened(names, max_pixels=max_pixels) for names in zip(*pairs, strict=True)
-        )
-        if region is not None:
-            _require_alike(befores, afters, pairs)
-            befores, afters = (
-                _cropped(images, named, region)
-                for images, named in zip((befores, afters), zip(*pairs, strict=True), strict=True)
-            )
+        opened = _opened(pairs, frames, region, max_pixels)
+        befores, afters = opened.befores, opened.afters
         with _Watched(telling, method, epochs or EPOCHS) as watched:
             found = fit_kernel(
                 befores, afters, size,
                 bias=bias, method=method, channels=channels, ridge=ridge,
                 stride=stride, linear=linear, tone=tone, mask=marked, nodata=nodata,
                 epochs=epochs or EPOCHS, lr=lr, seed=seed,
-                names=[f"{before}, {after}" for before, after in pairs],
-                recode=recoding(targets),
-                coded=None if region else coded(targets),
+                names=opened.names, recode=opened.recode, coded=opened.coded,
                 watch=watched,
             )  # fmt: skip
         written = _scripted(found, script, befores[0], afters[0])
@@ -275,15 +272,58 @@ def _scripted(found: "Fit", tool: str | None, before: "Image", after: "Image") -
 
 def _marked(name: str, region: tuple[int, int, int, int] | None, max_pixels: int) -> "Marked":
     """Return what a mask leaves out, of a region of the pictures if there is one."""
+    import numpy as np
+
     from conv_cli.fitting.left_out import Marked
     from conv_cli.pipeline.weights import read_mask
 
     mask = read_mask(name, max_pixels)
-    pixels = mask.pixels
+    pixels = np.asarray(mask.pixels)
     if region is not None:
         row, column, height, width = region
         pixels = pixels[row : row + height, column : column + width]
     return Marked(name, pixels < mask.white / 2)
+
+
+class _Opened(NamedTuple):
+    """Pairs that are read: what errors call them, and what their codecs do to the targets."""
+
+    befores: "Sequence[Image]"
+    afters: "Sequence[Image]"
+    names: list[str]
+    recode: "Recode | None"
+    coded: "Sequence[Coded | None] | None"
+
+
+def _opened(
+    pairs: Sequence[tuple[str, str]],
+    frames: "FrameChoice | None",
+    region: tuple[int, int, int, int] | None,
+    max_pixels: int,
+) -> _Opened:
+    """Read pairs of files, or of the frames that are chosen of each, or a window of all."""
+    from conv_cli.fitting.files import coded, framed, opened, recoding
+
+    targets = [after for _, after in pairs]
+    recode, codes = recoding(targets), None if region else coded(targets)
+    befores: Sequence[Image]
+    afters: Sequence[Image]
+    if frames is None:
+        befores, afters = (
+            opened(names, max_pixels=max_pixels) for names in zip(*pairs, strict=True)
+        )
+    else:
+        several = [framed(*pair, frames, max_pixels=max_pixels) for pair in pairs]
+        befores, afters = zip(*chain.from_iterable(several), strict=True)
+        pairs = [pair for pair, some in zip(pairs, several, strict=True) for _ in some]
+        recode = codes = None  # how frames were coded is not known
+    if region is not None:
+        _require_alike(befores, afters, pairs)
+        befores, afters = (
+            _cropped(images, named, region)
+            for images, named in zip((befores, afters), zip(*pairs, strict=True), strict=True)
+        )
+    return _Opened(befores, afters, [", ".join(pair) for pair in pairs], recode, codes)
 
 
 def _require_alike(

@@ -255,6 +255,37 @@ class GreyChoice(Choice):
         return super().convert(value.lower().replace("grey", "gray"), param, ctx)
 
 
+class ChannelsType(click.ParamType):
+    """A word for all channels, or some by their numbers, from 1."""
+
+    name = "channels"
+    _WORDS = ("each", "gray", "luma")
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what help shows."""
+        return "each|grey|luma|1,3"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        """Return the words, and a few numbers."""
+        return completed((*self._WORDS, "grey", "1", "1,3"), incomplete)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "str | tuple[int, ...]":
+        """Return the word or the numbers."""
+        if not isinstance(value, str):
+            return tuple(value)
+        word = value.lower().replace("grey", "gray")
+        if word in self._WORDS:
+            return word
+        numbers = [number.strip() for number in value.split(",")]
+        if all(re.fullmatch(r"[1-9]\d{0,5}", number, re.ASCII) for number in numbers):
+            return tuple(sorted(set(map(int, numbers))))
+        raise click.BadParameter(not_known(value, (*self._WORDS, "numbers from 1 as 1,3")))
+
+
 class RangeType(click.ParamType):
     """A range, with the percentile of those that take one."""
 

@@ -14,12 +14,15 @@ from conv_cli.cli.options import (
     Telling,
     batch_options,
     file_format_option,
+    files_from_option,
     frames_option,
+    mask_option,
+    nodata_option,
     pixel_options,
     recursive_option,
     telling_options,
 )
-from conv_cli.cli.running import found_inputs, inputs_with_frames, run_batch
+from conv_cli.cli.running import found_inputs, inputs_with_frames, require_images, run_batch
 from conv_cli.cli.sheets import SheetFile, sheet_option
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ Examples
 
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("model")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.argument("images", nargs=-1, metavar="IMAGES...")
 @click.option(
     "-o",
     "--output",
@@ -58,10 +61,13 @@ Examples
     show_default=True,
     help="Whose maps are written; layers count from 1.",
 )
+@mask_option
+@nodata_option
 @pixel_options
 @file_format_option
 @frames_option
 @recursive_option
+@files_from_option
 @batch_options
 @telling_options
 def apply(
@@ -70,10 +76,13 @@ def apply(
     output: str | None,
     sheet: str | None,
     layer: "LayerChoice",
+    mask: str | None,
+    nodata: float | None,
     form: PixelForm,
     file_format: str | None,
     frames: "FrameChoice | None",
     recursive: bool,
+    files_from: str | None,
     batch: BatchOptions,
     telling: Telling,
 ) -> int:
@@ -87,7 +96,9 @@ def apply(
     """
     from conv_cli.pipeline.jobs import Destination, network_jobs
     from conv_cli.pipeline.network_task import NetworkTask
+    from conv_cli.pipeline.weights import read_mask
 
+    require_images(images, files_from)
     if output is None and sheet is None:
         raise click.BadParameter(
             "missing; give a folder, as -o maps/, or look at the maps by --sheet sheet.png",
@@ -105,7 +116,8 @@ def apply(
         force=batch.force,
         skip_existing=batch.skip_existing,
     )
-    inputs = found_inputs(images, recursive, output)
+    weights = read_mask(mask, batch.max_pixels) if mask else None
+    inputs = found_inputs(images, recursive, output, files_from)
     if not inputs:
         return boundary.NOTHING
     piped = None
@@ -114,7 +126,8 @@ def apply(
     page = SheetFile(sheet, batch, len(inputs), 1) if sheet is not None else None
     if page is not None and page.is_looked_at:
         to = to._replace(look_side=page.look_side)
-    task = NetworkTask(network, to, layer)
+    with boundary.named(model):
+        task = NetworkTask(network, to, layer, weights, nodata)
     jobs = network_jobs(inputs, to)
-    read = [model, *network.files]
+    read = [model, *network.files, *([mask] if mask else [])]
     return run_batch(task, to, jobs, images, batch, telling, read=read, stdin=piped, sheet=page)

@@ -11,10 +11,10 @@ import click
 from conv_cli.cli.kinds import (
     BiasType,
     BorderType,
+    ChannelsType,
     Choice,
     FormatType,
     FramesType,
-    GreyChoice,
     IntRange,
     NodataType,
     NumberType,
@@ -85,11 +85,11 @@ bias_option = click.option(
 )
 channels_option = click.option(
     "--channels",
-    type=GreyChoice(["each", "gray"]),
+    type=ChannelsType(),
     default="each",
     show_default=True,
-    metavar="each|grey",
-    help="Filter each channel, or one of grey (0.299 R + 0.587 G + 0.114 B).",
+    help="Filter each channel; or one of grey (0.299 R + 0.587 G + 0.114 B); or that grey, keeping "
+    "what the colours differ from it by; or the channels of these numbers, copying the others.",
 )
 range_option = click.option(
     "--range",
@@ -161,6 +161,11 @@ file_format_option = click.option(
 recursive_option = click.option(
     "-r", "--recursive", is_flag=True, help="Take the images of whole folder trees."
 )
+files_from_option = click.option(
+    "--files-from",
+    metavar="FILE",
+    help="Read more names of images from FILE, one a line or ended by NUL; - for stdin.",
+)
 max_pixels_option = click.option(
     "--max-pixels",
     type=IntRange(1),
@@ -225,7 +230,7 @@ class Sliding(NamedTuple):
     convolve: bool
     normalize: "Normalization"
     bias: "Bias | None"
-    channels: str
+    channels: str | tuple[int, ...]
 
     def prepared(
         self, kernels: "Iterable[Kernel]", origin: tuple[int, int] | None = None

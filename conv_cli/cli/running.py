@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from conv_cli.cli.sheets import SheetFile
     from conv_cli.images import FrameChoice
     from conv_cli.parallel.cluster import Cluster
-    from conv_cli.pipeline.jobs import Destination, Input, Job
+    from conv_cli.pipeline.jobs import Destination, Input, Jobs
     from conv_cli.pipeline.run import Report, Result, Run, Task
 
 _LONGEST_COMMAND = 300
@@ -28,9 +28,22 @@ _HEIGHT = 24
 """Lines of a picture where there is no terminal."""
 
 
-def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "list[Input]":
-    """Return the images that names stand for, and name those that stand for none."""
-    from conv_cli.pipeline.jobs import collect_inputs
+def require_images(names: Sequence[str], files_from: str | None) -> None:
+    """Raise MissingParameter if nothing names an image."""
+    if not names and files_from is None:
+        context = click.get_current_context()
+        images = next(each for each in context.command.params if each.name == "images")
+        raise click.MissingParameter(ctx=context, param=images)
+
+
+def found_inputs(
+    names: Sequence[str], recursive: bool, output: str | None, files_from: str | None = None
+) -> "Sequence[Input]":
+    """Return the images that names stand for, and name those that stand for none.
+
+    files_from : str, optional. A file of more names, "-" for stdin.
+    """
+    from conv_cli.pipeline.jobs import ListedInputs, collect_inputs
 
     found = {name: collect_inputs(name, recursive=recursive, output=output) for name in names}
     inputs = [each for name in names for each in found[name]]
@@ -40,7 +53,30 @@ def found_inputs(names: Sequence[str], recursive: bool, output: str | None) -> "
             f"{lead}{nothing}: no images found (their names end in .png .jpg .tif .webp …); check "
             "the name, or add --recursive"
         )
-    return inputs
+    if files_from is None:
+        return inputs
+    listed = ListedInputs(inputs, _listed(files_from, names))
+    if not listed:
+        boundary.say(f"Error: {files_from}: names no image; write one name a line")
+    return listed
+
+
+def _listed(name: str, images: Sequence[str]) -> bytes:
+    """Return the bytes of a list of names."""
+    if name != "-":
+        try:
+            return Path(name).read_bytes()
+        except OSError as error:
+            reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+            raise click.BadParameter(
+                f"{name}: {reason}; check the path", param_hint="--files-from"
+            ) from None
+    if "-" in images:
+        raise click.BadParameter(
+            "stdin cannot be both an image and the list of them; give the list as a file",
+            param_hint="--files-from",
+        )
+    return boundary.binary(sys.stdin).read()
 
 
 def inputs_with_frames(
@@ -59,7 +95,7 @@ def inputs_with_frames(
 def run_batch(
     task: "Task",
     to: "Destination",
-    jobs: "Sequence[Job]",
+    jobs: "Jobs",
     names: Sequence[str],
     batch: BatchOptions,
     telling: Telling,
@@ -98,7 +134,7 @@ def run_batch(
         )
     if sheet is not None:
         sheet.check(
-            [*(job.source.path for job in jobs), *read],
+            [*(source.path for source in jobs.sources), *read],
             [output.path for job in jobs for output in job.outputs if output.path],
         )
         if sheet.failed and unwritten and tell is None:
@@ -148,7 +184,7 @@ def _told_twice(
 
 def _run(
     run: "Run",
-    jobs: "Sequence[Job]",
+    jobs: "Jobs",
     batch: BatchOptions,
     telling: Telling,
     report: "Report",
@@ -170,7 +206,7 @@ def _run(
 
 @contextmanager
 def _cluster(
-    batch: BatchOptions, jobs: "Sequence[Job]", to: "Destination", read: Sequence[str]
+    batch: BatchOptions, jobs: "Jobs", to: "Destination", read: Sequence[str]
 ) -> "Iterator[Cluster | None]":
     """Connect to the cluster that does the work, if one is to; it is looked at before it begins."""
     if batch.cluster is None or batch.dry_run:
@@ -179,8 +215,8 @@ def _cluster(
     from conv_cli.parallel.cluster import LOCAL, connected
     from conv_cli.pipeline.jobs import STDIO
 
-    sources = [job.source for job in jobs]
-    if to.output == STDIO or any(source.path == STDIO for source in sources):
+    sources = jobs.sources
+    if to.output == STDIO or jobs.reads_stdin:
         raise click.BadParameter(
             "its machines read and write files, not - ; name them", param_hint="--cluster"
         )
@@ -231,7 +267,8 @@ def _print(
         click.echo(json.dumps(result.as_dict()))
     elif result.planned:
         size = "x".join(map(str, result.shape or ()))
-        click.echo(boundary.escaped(f"{label}  {size} {result.dtype}"))
+        held = _size_text(result)
+        click.echo(boundary.escaped(f"{label}  {size} {result.dtype}  {held}"))
     if result.error is not None:
         boundary.say(f"Error: {result.error}")
         return
@@ -246,6 +283,20 @@ def _print(
     if not telling.quiet:
         for note in result.notes:
             boundary.say(f"{result.image}: {note}")
+
+
+def _size_text(result: "Result") -> str:
+    """Return how large a file may become: its pixels, which formats that pack make less of."""
+    import math
+
+    import numpy as np
+
+    count = float(math.prod(result.shape or ()) * np.dtype(result.dtype).itemsize)
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"up to {count:.3g} {units[0]}"
 
 
 def _look(result: "Result", label: str, titled: bool) -> None:

@@ -57,7 +57,7 @@ class Problem:
     steps : int. Operations on whole arrays of pixels that shift-and-add takes for all outputs.
     rank : int. How many terms, each a column times a row, the kernel of any output is the sum of; 0
         where there are too many, or several input channels, or whole numbers whose factors are not.
-    in_place : bool. Engines may read the pixels where they are.
+    in_place : bool. Engines may read the pixels where they are, or as if they did.
     """
 
     batch: int
@@ -149,6 +149,12 @@ class Source(NamedTuple):
         """Engines may read the pixels where they are, as often as they like."""
         return self.load is None and isinstance(self.pixels, np.ndarray)
 
+    @property
+    def is_like_array(self) -> bool:
+        """Plans are those for an array, so that results are the same to the bit."""
+        like = getattr(self.pixels, "like_array", isinstance(self.pixels, np.ndarray))
+        return self.load is None and bool(like)
+
     def padded(self, params: ConvParams) -> PaddedImage:
         """Return the image with its border, to be read tile by tile."""
         return PaddedImage(
@@ -196,7 +202,7 @@ def state_problem(source: Source, weights: Pixels, params: ConvParams) -> Proble
         high=high,
         steps=bank.steps_apart if whole and params.stride == (1, 1) else bank.steps,
         rank=max(map(len, bank.terms(dtype, whole=whole)), default=0),
-        in_place=source.is_read_in_place,
+        in_place=source.is_like_array,
     )
 
 

@@ -9,10 +9,12 @@ from conv_cli.borders import NAMES
 from conv_cli.fitting import reading
 from conv_cli.fitting.curves import Curved, best_curved, curve_alone, likeliest
 from conv_cli.fitting.diagnosis import depends_on_value_alone
+from conv_cli.fitting.judging import noisy_words
+from conv_cli.fitting.misfit import misfit
 from conv_cli.fitting.pairs import Window
 from conv_cli.fitting.result import Fit
 from conv_cli.fitting.search import Task, places
-from conv_cli.fitting.telling import clipped_share, decibels, rim_border, usable_count
+from conv_cli.fitting.telling import clipped_share, decibels, noise_beyond, rim_border, usable_count
 from conv_cli.fitting.verdict import LEFT, Verdict, graded
 
 _BIAS = 3e-3
@@ -35,6 +37,9 @@ def curved_fit(task: Task, images: int) -> Fit:
     how = model.get(found.kind, "with a curve before it")
     poor = f"the best kernel {how} explains {share:.3g} % of the target's variance, and no more"
     fit = _fit_of(task, found, verdict, LEFT.get(verdict, poor), images)
+    if verdict == "poor" and misfit(task.pairs, found.window, found.made).is_noise(found.r2):
+        noise = noise_beyond(task.floor, found.rmse)
+        fit = replace(fit, verdict="noisy", reason=noisy_words(noise), noise=noise)
     if not fit.explains:
         return fit
     unmoved = fit.window._replace(top=-fit.origin[0], left=-fit.origin[1])

@@ -16,6 +16,7 @@ from conv_cli.fitting.normal import chosen, gathered
 from conv_cli.fitting.pairs import HELD_OUT, Pair, Size, Window
 from conv_cli.fitting.solve import inverse
 from conv_cli.kernels.learned import Tone
+from conv_cli.layers import conv2d
 
 Array = npt.NDArray[Any]
 Kind = Literal["plain", "light", "after", "before"]
@@ -24,7 +25,8 @@ KINDS: tuple[Kind, ...] = ("plain", "light", "after", "before")
 _PIXELS, _ROUGHLY = 20_000, 5_000
 """Pixels that are learned from: of the model that is told, and of all to choose one."""
 _ROUGH_SIDE = 7
-_CLEARLY = 0.7
+_CLEARLY = 0.985
+"""Another model must leave no more of the error than this: some learn more numbers."""
 _ENOUGH = 1.004
 _ROUNDS = 8
 _KNOTS = 65
@@ -34,8 +36,8 @@ _HALVINGS = 6
 _LEAST_GAIN = 1e-5
 _RIDGE = 1e-9
 _SIDES = 1, 3, 5, 7, 9, 13, 17
-_HELPS = 0.995
-"""A larger window must leave no more of the error than this."""
+_HELPS, _NEAR = (0.995, 0.9975), 1.3
+"""A larger window must leave no more of the error than this, up to so many floors and above."""
 
 
 class Curved(NamedTuple):
@@ -43,6 +45,7 @@ class Curved(NamedTuple):
 
     weights : ndarray, shape (h, w); bias : float. In light, 0..top, for "light".
     variances : ndarray, shape (p,). Of the weights and the bias, for an error of 1.
+    top : float. What white is.
     """
 
     kind: Kind
@@ -53,6 +56,18 @@ class Curved(NamedTuple):
     rmse: float
     r2: float
     variances: Array
+    top: float = 1.0
+
+    def made(self, under: Array, stride: Size) -> Array:
+        """Return what it makes (n, 1, h', w') of the input (n, 1, h, w) under its windows."""
+        if self.kind == "light":
+            under = to_linear(under, self.top)
+        elif self.tone is not None and self.tone.where == "before":
+            under = self.tone(under)
+        made = conv2d(under, self.weights[None, None], np.array([self.bias]), stride=stride)
+        if self.kind == "light":
+            return from_linear(made, self.top)
+        return self.tone(made) if self.tone is not None and self.tone.where == "after" else made
 
 
 class _Sample(NamedTuple):
@@ -119,13 +134,15 @@ def best_curved(
     """
     best: Curved | None = None
     misses = 0
+    outer = Window.around((_SIDES[-1], _SIDES[-1]), centre)
     for rows, columns in [size] if size else [(side, side) for side in _SIDES]:
         window = Window.around((rows, columns), centre)
-        sample = _sample(pairs, window, _PIXELS)
+        sample = _sample(pairs, window, _PIXELS, outer)
         if sample.features.shape[1] < 5 * len(sample.features):
             break
-        found = _FITS[kind](sample, window, top)
-        if best is None or found.rmse < _HELPS * best.rmse:
+        found = _FITS[kind](sample, window, top)._replace(top=top)
+        helps = _HELPS[found.rmse > _NEAR * floor]
+        if best is None or found.rmse < helps * best.rmse:
             best, misses = found, 0
         else:
             misses += 1
@@ -134,14 +151,19 @@ def best_curved(
     return best
 
 
-def _sample(pairs: Sequence[Pair], window: Window, pixels: int) -> _Sample:
+def _sample(
+    pairs: Sequence[Pair], window: Window, pixels: int, outer: Window | None = None
+) -> _Sample:
+    """Return pixels of about a number; those of an outer window, if they are enough.
+
+    Windows are compared on the same pixels.
+    """
     parts = []
     for held_out, count in ((False, pixels), (True, pixels // (HELD_OUT - 1))):
-        some = [
-            gathered(pair, window, places)
-            for pair, places in chosen(pairs, window, count, held_out=held_out)
-            if len(places)
-        ]
+        places = chosen(pairs, outer or window, count, held_out=held_out)
+        if sum(len(some) for _, some in places) < count // 2:
+            places = chosen(pairs, window, count, held_out=held_out)
+        some = [gathered(pair, window, numbers) for pair, numbers in places if len(numbers)]
         features = np.concatenate([f for f, _ in some], axis=1) if some else np.empty((1, 0))
         targets = np.concatenate([t[0] for _, t in some]) if some else np.empty(0)
         parts += [features.astype(np.float64), targets.astype(np.float64)]

@@ -20,7 +20,7 @@ from conv_cli.fitting.files import coded as coded_files
 from conv_cli.fitting.files import is_file, opened, recoding
 from conv_cli.fitting.judging import verdict_of
 from conv_cli.fitting.left_out import LeftOut, Marked, first_reach, left_out
-from conv_cli.fitting.misfit import misfit
+from conv_cli.fitting.misfit import Misfit, linear, misfit
 from conv_cli.fitting.pairs import (
     Pair,
     Size,
@@ -33,6 +33,7 @@ from conv_cli.fitting.pairs import (
 from conv_cli.fitting.quantised import Coded
 from conv_cli.fitting.result import Fit, Method
 from conv_cli.fitting.search import Found, Settings, Watch, by_descent, search, stated
+from conv_cli.fitting.stored import StoredImage, planes_of
 from conv_cli.fitting.telling import decibels, flat, together, told
 from conv_cli.fitting.verdict import SURE
 
@@ -49,6 +50,8 @@ _ROUNDS = 4
 """How often pixels are chosen anew, as the window reaches further than they allow."""
 _FAR = 8
 """Rows or columns that pictures are moved by, and not the kernel wide."""
+_TRIED_ROWS = 320
+"""Rows and columns of the middle on which other ways are tried."""
 _OTHER_WAYS: dict[Channels, int] = {"each": 17, "mix": 9}
 """How else the channels of a poor pair may go together, and the largest side that is tried: time
 grows with the sixth power of it, and a pair that nothing explains pays all of it."""
@@ -191,19 +194,23 @@ def _fit(
     stride: Size,
     outs: Sequence[LeftOut | None],
 ) -> Fit:
-    level = level_of(afters) if all(np.asarray(y).dtype.kind in "ui" for y in afters) else 1
+    level = level_of(afters) if all(_dtype(y).kind in "ui" for y in afters) else 1
     before, target = np.asarray(befores[0]), np.asarray(afters[0])
 
     def apart(way: Channels, settings: Settings, reach: int) -> tuple[Fit, int]:
         """Return the fit of pixels that windows of some reach lie between."""
-        planes = [
-            prepared(
-                before, after, mixed=way == "mix", name=name, level=level, stride=stride,
+        make = [
+            partial(
+                prepared, before, after, mixed=way == "mix", name=name, level=level, stride=stride,
                 left_out=out, reach=reach,
             )
             for before, after, name, out in zip(befores, afters, names, outs, strict=True)
         ]  # fmt: skip
-        _check_alike(planes, [np.asarray(after).dtype for after in afters], way)
+        in_files = any(isinstance(images[0], StoredImage) for images in (befores, afters))
+        planes = planes_of(make) if in_files else [each() for each in make]
+        _check_alike(planes, [_dtype(after) for after in afters], way)
+        if settings.most is not None:
+            planes = [[pair.middle(settings.most) for pair in pairs] for pairs in planes]
         if way == "each":
             return _each(planes, settings, before, target, level, coder), len(planes[0])
         return _fitted(planes, settings, before, target, level, coder), min(map(len, planes))
@@ -260,7 +267,9 @@ def _with_other_ways(
 ) -> Fit:
     """Return a poor fit that says whether channels that go together otherwise explain the pair."""
     for way, side in _OTHER_WAYS.items():
-        quick = settings._replace(method="exact", watch=None, largest=side, causes=False)
+        quick = settings._replace(
+            method="exact", watch=None, largest=side, causes=False, most=_TRIED_ROWS
+        )
         try:
             other, _ = fitted(way, quick)
         except FitError:  # pairs that do not go together so
@@ -294,6 +303,11 @@ def _each(
     return together(fits, planes[0])
 
 
+def _dtype(image: Any) -> np.dtype[Any]:
+    """Return the dtype of an image, which one that is stored knows without being read."""
+    return image.dtype if isinstance(image, StoredImage) else np.asarray(image).dtype
+
+
 def _several(images: Any) -> bool:
     """Tell a list of images from one image as nested lists."""
     several = isinstance(images, list | tuple)
@@ -320,7 +334,7 @@ def _check_alike(
     first = planes[0][0]
     for pairs, dtype in zip(planes, dtypes, strict=True):
         pair = pairs[0]
-        counts = (len(pairs), len(pair.x), len(pair.y))
+        counts = (len(pairs), *(shape[0] for shape in pair.shapes))
         if channels != "shared" and counts != (len(planes[0]), len(first.x), len(first.y)):
             raise FitError(f"{pair.name}: other channels than {first.name} has; fit them alone")
         if dtype != dtypes[0]:
@@ -349,10 +363,10 @@ def _fitted(
     if settings.linear or settings.tone:
         return curved_fit(task, len(planes))
     found = search(task, coder and coder(planes))
-    verdict, reason = verdict_of(found, settings)
+    verdict, reason, left = verdict_of(found, settings)
     fit = told(found, settings, verdict, reason, len(planes))
     if verdict == "poor" and settings.causes:
-        fit = _with_cause(fit, found, _unit(target.dtype))
+        fit = _with_cause(fit, found, left, _unit(target.dtype))
     peak = _unit(target.dtype) if whole else spread
     fit = replace(fit, psnr=decibels(peak, fit.rmse))
     if settings.method == "exact":
@@ -373,7 +387,7 @@ def _fitted(
     )
 
 
-def _with_cause(fit: Fit, found: Found, top: float) -> Fit:
+def _with_cause(fit: Fit, found: Found, left: Misfit | None, top: float) -> Fit:
     """Return a poor fit that says what explains the pair instead."""
     if found.curved:
         return replace(fit, cause="tone", remedy=("--tone",))
@@ -382,13 +396,18 @@ def _with_cause(fit: Fit, found: Found, top: float) -> Fit:
     window = found.best.window
     middle = window.top + (window.rows - 1) // 2, window.left + (window.columns - 1) // 2
     centre = middle if max(map(abs, middle)) > _FAR else (0, 0)
-    cause = cause_of(found.given, found.floor, top, centre)
+    model = linear(found.pairs[0], window, found.best.solution)
+    left = left or misfit(found.pairs, window, model)
+    cause = cause_of(found.given, found.floor, top, left, centre)
     if cause is None:
-        left = misfit(found.pairs, window, found.best.solution)
-        by_detail = found.cleaned or left.group == "neighbours"
-        return replace(fit, cause="neighbours") if by_detail else fit
+        group = "neighbours" if found.cleaned else left.group
+        return replace(fit, cause=_BY_GROUP.get(group or ""))
     reason = f"{fit.reason}; {cause.words}"
     return replace(fit, cause=cause.name, remedy=cause.options, flip=cause.flip, reason=reason)
+
+
+_BY_GROUP = {"tone": "tone", "neighbours": "neighbours", "position": "position"}
+"""What a poor pair is due to where no model explains it, by what predicts the rest."""
 
 
 def _unit(dtype: np.dtype[Any]) -> float:

@@ -5,7 +5,7 @@ the other half leaves over has: regressors that no kernel of this size makes pre
 that they were not fitted to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,8 @@ from conv_cli.fitting.solve import Solution
 from conv_cli.layers import conv2d
 
 Array = npt.NDArray[Any]
+Model = Callable[[Array, tuple[int, int]], Array]
+"""Makes targets (n, D, h', w') of the input (n, C, h, w) under their windows, with a stride."""
 
 _BLOCK = 8
 _BLOCKS = 480
@@ -59,6 +61,11 @@ class Misfit(NamedTuple):
     smooth: float = 0.0
 
     @property
+    def share(self) -> float:
+        """The share of the residual's variance that the picture predicts, at least."""
+        return max(self.r2.values(), default=0.0)
+
+    @property
     def group(self) -> str | None:
         """What predicts most of the residual; None if nothing predicts any."""
         name = max(self.r2, key=lambda name: self.r2[name], default=None)
@@ -96,9 +103,15 @@ class _Sample(NamedTuple):
     parity: Array
 
 
-def misfit(pairs: Sequence[Pair], window: Window, solution: Solution) -> Misfit:
-    """Return what predicts the residuals of a kernel, over an even sample of usable pixels."""
-    samples = [_sampled(pair, window, solution, len(pairs)) for pair in pairs]
+def linear(pair: Pair, window: Window, solution: Solution) -> Model:
+    """Return the model of a kernel."""
+    weights = solution.weights.T.reshape(len(pair.y), len(pair.x), *window.size)
+    return lambda under, stride: conv2d(under, weights, solution.bias, stride=stride)
+
+
+def misfit(pairs: Sequence[Pair], window: Window, model: Model) -> Misfit:
+    """Return what predicts the residuals of a model, over an even sample of usable pixels."""
+    samples = [_sampled(pair, window, model, len(pairs)) for pair in pairs]
     parts = [sample for sample in samples if sample is not None and sample.counted.any()]
     if sum(len(sample.made) for sample in parts) < _FEWEST_BLOCKS:
         return Misfit({})
@@ -106,7 +119,7 @@ def misfit(pairs: Sequence[Pair], window: Window, solution: Solution) -> Misfit:
     return _judged(sample)
 
 
-def _sampled(pair: Pair, window: Window, solution: Solution, pairs: int) -> _Sample | None:
+def _sampled(pair: Pair, window: Window, model: Model, pairs: int) -> _Sample | None:
     """Return evenly spread blocks of a pair; None if it has no room for any."""
     margin = _REACH
     top, left = min(window.top - _AROUND, -margin), min(window.left - _AROUND, -margin)
@@ -136,7 +149,7 @@ def _sampled(pair: Pair, window: Window, solution: Solution, pairs: int) -> _Sam
     places = [(slice(r, r + _BLOCK), slice(c, c + _BLOCK)) for r, c in corners]
     target = np.stack([pair.y[:, *place] for place in places]).astype(np.float64)
     counted = np.stack([pair.usable[place] for place in places])
-    made = _made(pair, under, window, outer, solution)
+    made = _made(pair, under, window, outer, model)
     grey = under.mean(axis=1)
     ring = _ring(grey, window, outer, pair.stride)
     first, last = -outer.top - margin, -outer.left - margin
@@ -158,14 +171,12 @@ def _sampled(pair: Pair, window: Window, solution: Solution, pairs: int) -> _Sam
     )
 
 
-def _made(pair: Pair, under: Array, window: Window, outer: Window, solution: Solution) -> Array:
-    """Return what a kernel makes of the input under blocks (n, D, 8, 8)."""
-    weights = solution.weights.T.reshape(len(pair.y), len(pair.x), *window.size)
+def _made(pair: Pair, under: Array, window: Window, outer: Window, model: Model) -> Array:
+    """Return what a model makes of the input under blocks (n, D, 8, 8)."""
     top, left = window.top - outer.top, window.left - outer.left
     down, across = pair.stride
     tall, wide = (_BLOCK - 1) * down + window.rows, (_BLOCK - 1) * across + window.columns
-    read = under[:, :, top : top + tall, left : left + wide]
-    return conv2d(read, weights, solution.bias, stride=pair.stride)
+    return model(under[:, :, top : top + tall, left : left + wide], pair.stride)
 
 
 def _ring(grey: Array, window: Window, outer: Window, stride: tuple[int, int]) -> Array:

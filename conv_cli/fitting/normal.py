@@ -27,6 +27,8 @@ _MOST_PIXELS = 600_000
 _FEWEST_PER_WEIGHT = 12
 _WORK = 9e10
 """Multiply-adds that a sample may cost, beyond what the fewest pixels take."""
+TRIAL = 0.35
+"""So much of it where a window is only to be chosen."""
 
 
 class Normal(NamedTuple):
@@ -67,24 +69,20 @@ class Normal(NamedTuple):
         return max(float(error.mean()) / max(self.pixels, 1), 0.0)
 
 
-def sample_size(features: int, *, roughly: bool = False) -> int:
-    """Return how many pixels a sample takes for so many features."""
-    if roughly:
-        return _FEWEST_PER_WEIGHT * features
-    return int(min(_MOST_PIXELS, max(_FEWEST_PER_WEIGHT * features, _WORK / features**2)))
+def sample_size(features: int, share: float = 1.0) -> int:
+    """Return how many pixels a sample takes for so many features, at a share of the usual cost."""
+    return int(min(_MOST_PIXELS, max(_FEWEST_PER_WEIGHT * features, share * _WORK / features**2)))
 
 
-def sampled(
-    pairs: Sequence[Pair], window: Window, *, held_out: bool, roughly: bool = False
-) -> Normal:
+def sampled(pairs: Sequence[Pair], window: Window, *, held_out: bool, share: float = 1.0) -> Normal:
     """Return the normal equations over an even sample of the pixels, of those held out or not.
 
-    Where there are no more pixels than a sample takes, it takes all. A rough sample is the least
-    that tells anything.
+    Where there are no more pixels than a sample takes, it takes all. A share of 0 of its cost is
+    the least that tells anything.
     """
     channels, outputs = len(pairs[0].x), len(pairs[0].y)
     features = channels * window.rows * window.columns + 1
-    count = sample_size(features, roughly=roughly)
+    count = sample_size(features, share)
     size = _CHUNK * min(max(_PARTS[0] // features**2, 1), _PARTS[1])
     pieces = [
         (pair, some[start : start + _BLOCKS * size])

@@ -6,7 +6,7 @@ pair counts as explained so only if hardly any pixel lies in between: filters th
 leave residuals of every size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, product
 from typing import Any, NamedTuple
 
@@ -29,6 +29,8 @@ _SAMPLE = 40
 """Pixels a weight."""
 _FEWEST = 8_000
 _ROUNDS = 8
+_ROUGH_SAMPLE, _FEWEST_ROUGH = 15, 3_000
+"""Pixels a weight, and in all, of which first guesses are made."""
 _NEAR, _FAR = 2.1, 6.6
 """In units of the target's own error: what rounding alone can do, and what it cannot."""
 _BETWEEN = 0.06
@@ -36,8 +38,13 @@ _BETWEEN = 0.06
 _LEAST_SHARE = 0.3
 _DISTANCES = 12, 6, 3, 2.3, 2.3, 2.3
 """What counts as near, round by round, while a first guess settles."""
-_SETTLED = 2
-"""So many of the guesses, those that predict most pixels, are followed up."""
+_FOLLOWED, _SETTLED = 6, 2
+"""So many of the first guesses are followed up, and of those at the end: what predicts most pixels.
+"""
+_UNLIKE = 0.05
+"""By so much of their error, predictions differ."""
+_CORE = 1.6
+"""Twice as far as near there may be so many pixels for one that is: noise has no core."""
 _SOFT = 1.1
 """A kernel that is nearly right takes in pixels that are off by this much more."""
 
@@ -63,7 +70,10 @@ def without_outliers(
         sample = _sample(pairs, window, max(_SAMPLE * weights, _FEWEST))
         if sample.features.shape[1] < 10 * weights:
             break
-        starts = [_nearer(sample, start) for start in _starts(pairs, window, sample, blocks)]
+        rough = _rough(sample)
+        starts = [
+            _nearer(rough, start) for start in _unlike(rough, _starts(pairs, window, rough, blocks))
+        ]
         starts.sort(key=lambda start: _near(sample, start, _DISTANCES[2] * floor).mean())
         for start in starts[-_SETTLED:]:
             solution = _settled(sample, start, floor)
@@ -84,6 +94,30 @@ def _sample(pairs: Sequence[Pair], window: Window, count: int) -> _Sample:
     return _Sample(
         *(np.concatenate(each, axis=1).astype(np.float64) for each in (features, targets))
     )
+
+
+def _rough(sample: _Sample) -> _Sample:
+    """Return fewer pixels: first guesses need no more."""
+    count = max(_ROUGH_SAMPLE * len(sample.features), _FEWEST_ROUGH)
+    step = max(sample.features.shape[1] // count, 1)
+    return _Sample(sample.features[:, ::step].copy(), sample.targets[:, ::step].copy())
+
+
+def _unlike(sample: _Sample, starts: Iterable[Array]) -> list[Array]:
+    """Return the guesses that predict most pixels best, and each another picture."""
+    found: list[Array] = []
+    made: list[Array] = []
+    for start in sorted(
+        starts, key=lambda start: np.quantile(_distance(sample, start), _LEAST_SHARE)
+    ):
+        own = start.T @ sample.features
+        spread = float(np.abs(own - sample.targets).mean()) + 1e-12
+        if all(np.median(np.abs(own - other)) > _UNLIKE * spread for other in made):
+            found.append(start)
+            made.append(own)
+        if len(found) == _FOLLOWED:
+            break
+    return found
 
 
 def _starts(pairs: Sequence[Pair], window: Window, sample: _Sample, blocks: int) -> Iterator[Array]:
@@ -160,7 +194,8 @@ def _settled(sample: _Sample, solution: Array, floor: float) -> Array | None:
     """Return the solution over the pixels near it, by ever stricter ideas of near."""
     for distance in _DISTANCES:
         near = _near(sample, solution, distance * floor)
-        if near.mean() < _LEAST_SHARE / 2:
+        wider = _near(sample, solution, 2 * distance * floor)
+        if near.mean() < max(_LEAST_SHARE / 2, wider.mean() / _CORE):
             return None
         solution = _solved(sample, near)
     return solution

@@ -105,14 +105,35 @@ class Pair(NamedTuple):
         return self.limits[1] if math.isfinite(self.limits[1]) else 1.0
 
     @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Those of input and target."""
+        return self.x.shape, self.y.shape
+
+    @property
     def same_size(self) -> bool:
         """Input and target have as many rows and columns."""
-        return self.stride == (1, 1) and self.x.shape[1:] == self.y.shape[1:]
+        before, after = self.shapes
+        return self.stride == (1, 1) and before[1:] == after[1:]
 
     @property
     def missing(self) -> Size:
         """Rows and columns that the target has less than the input."""
-        return self.x.shape[1] - self.y.shape[1], self.x.shape[2] - self.y.shape[2]
+        before, after = self.shapes
+        return before[1] - after[1], before[2] - after[2]
+
+    def middle(self, most: int) -> "Pair":
+        """Return the middle, of so many rows and columns at most, of a pair of one size."""
+        if not self.same_size:
+            return self
+        rows, columns = (slice(max(n - most, 0) // 2, (n + most) // 2) for n in self.usable.shape)
+        place = rows, columns
+        return self._replace(
+            x=np.ascontiguousarray(self.x[:, *place]),
+            y=np.ascontiguousarray(self.y[:, *place]),
+            usable=self.usable[place],
+            held_out=self.held_out[place],
+            ends=self.ends[place],
+        )
 
     def spread(self) -> float:
         """Return the largest less the smallest usable value of the target; 0 if there is none."""
@@ -127,9 +148,8 @@ class Pair(NamedTuple):
 
     def region(self, window: Window) -> Place:
         """Return the target pixels whose whole window lies in the input."""
-        sides = zip(
-            self.y.shape[1:], self.x.shape[1:], window[:2], window.size, self.stride, strict=True
-        )
+        before, after = self.shapes
+        sides = zip(after[1:], before[1:], window[:2], window.size, self.stride, strict=True)
         rows, columns = (_whole(*side) for side in sides)
         return rows, columns
 

@@ -26,6 +26,8 @@ Watch = Callable[[int, float, Array], None]
 
 _NEAR = 12
 """The usual windows about a pixel's own place hold kernels that are moved by no more than this."""
+_WIDE = 7
+"""A window of fewer rows or columns is tried about every place."""
 _MARGIN = 3.0
 """Standard deviations of the noise between what is predicted and an end of the range."""
 _NEARLY = 6.0
@@ -34,6 +36,8 @@ _CHOICES = 2
 """The first prediction is itself of pixels that were cut on one side."""
 _KEPT = 0.5
 """Pixels are not chosen by a prediction that leaves fewer of them."""
+_FEW = 0.001
+"""A choice of pixels that differs by no more of them from the last needs no other kernel."""
 _OUTLIER = 8.0
 """No pixel is further off than so many floors by rounding."""
 
@@ -42,7 +46,7 @@ class Settings(NamedTuple):
     """How to learn: as `fit_kernel` says.
 
     ``largest`` is the largest side where none is given; ``causes`` asks for what explains a poor
-    pair instead.
+    pair instead; of ``most`` rows and columns, if that is given, the middle is learned from.
     """
 
     size: Size | None
@@ -57,6 +61,7 @@ class Settings(NamedTuple):
     causes: bool = True
     linear: bool = False
     tone: bool = False
+    most: int | None = None
 
 
 class Learned(NamedTuple):
@@ -138,7 +143,7 @@ def search(task: Task, coder: Coder | None) -> Found:
         if task.settings.ridge == 0 and best.rmse <= _NEARLY * task.floor:
             task, best = _by_coefficients(task, best, coder)
     if _is_off(task, best):
-        others = [_about(task, centre) for centre in centres]
+        others = [_about(task, centre) for centre in centres if not _holds(best.window, centre)]
         best = min((best, *others), key=lambda learned: learned.rmse)
     used = task
     if _is_off(task, best) and any(pair.ends.any() for pair in task.pairs):
@@ -146,7 +151,10 @@ def search(task: Task, coder: Coder | None) -> Found:
             by_prediction = [_by_prediction(pair, best) for pair in task.pairs]
             if _usable(by_prediction) < _KEPT * _usable(task.pairs):
                 break
+            changed = _changed(used.pairs, by_prediction)
             used = task._replace(pairs=by_prediction)
+            if changed <= _FEW * _usable(by_prediction):
+                break
             best = _solved(used, best.window, best.around, best.sizes)
     cleaned = None
     if _is_off(task, best) and _has_outliers(task, best):
@@ -162,8 +170,20 @@ def search(task: Task, coder: Coder | None) -> Found:
     return Found(task.pairs, used.pairs, task.floor, task.valid, curved, best, cleaned is not None)
 
 
+def _holds(window: Window, centre: Size) -> bool:
+    """Tell whether a window reaches beyond a place on every side, by a quarter of itself."""
+    sides = zip(centre, window[:2], window.size, strict=True)
+    return all(n >= _WIDE and n // 4 <= at - first < n - n // 4 for at, first, n in sides)
+
+
 def _usable(pairs: Sequence[Pair]) -> int:
     return sum(int(np.count_nonzero(pair.usable)) for pair in pairs)
+
+
+def _changed(pairs: Sequence[Pair], others: Sequence[Pair]) -> int:
+    """Return how many pixels count in one of two choices alone."""
+    both = zip(pairs, others, strict=True)
+    return sum(int(np.count_nonzero(pair.usable != other.usable)) for pair, other in both)
 
 
 def _by_coefficients(task: Task, best: Learned, coder: Coder) -> tuple[Task, Learned]:

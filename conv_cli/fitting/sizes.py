@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.fitting.normal import sampled
+from conv_cli.fitting.normal import TRIAL, sampled
 from conv_cli.fitting.pairs import HELD_OUT, Pair, Size, Window
 from conv_cli.fitting.solve import Nested
 
@@ -50,8 +50,9 @@ class Scores:
         roughly: bool = False,
     ) -> None:
         self.window, self.floor, self._planes = window, floor, pairs[0].planes
-        self.train = sampled(pairs, window, held_out=False, roughly=roughly)
-        self._test = sampled(pairs, window, held_out=True, roughly=roughly)
+        share = 0.0 if roughly else TRIAL
+        self.train = sampled(pairs, window, held_out=False, share=share)
+        self._test = sampled(pairs, window, held_out=True, share=share)
         self._bias, self._ridge = bias, ridge
 
     def errors(self, windows: Sequence[Window]) -> list[float]:

@@ -112,7 +112,7 @@ def flat(task: Task, images: int) -> Fit:
     return Fit(
         weights=np.zeros(size),
         bias=values[0] if values and settings.bias else 0.0,
-        origin=(0, 0),
+        origin=((size[0] - 1) // 2, (size[1] - 1) // 2),
         rmse=0.0,
         r2=math.nan,
         noise_floor=task.floor,
@@ -124,7 +124,7 @@ def flat(task: Task, images: int) -> Fit:
         pairs=images,
         pixels=usable_count(given),
         method=settings.method,
-        window=Window(0, 0, *size),
+        window=Window(0, 0, *size) if task.valid else Window.around(size),
     )
 
 
@@ -225,7 +225,12 @@ def decibels(peak: float, rmse: float) -> float:
 
 def noise_of(found: Found) -> float:
     """Return the standard deviation of what is in the target besides its own error."""
-    return math.sqrt(max(found.best.rmse**2 - found.floor**2, 0.0))
+    return noise_beyond(found.floor, found.best.rmse)
+
+
+def noise_beyond(floor: float, rmse: float) -> float:
+    """Return the standard deviation of what an error holds besides the target's own."""
+    return math.sqrt(max(rmse**2 - floor**2, 0.0))
 
 
 def usable_count(pairs: Sequence[Pair]) -> int:

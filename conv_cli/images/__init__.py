@@ -13,6 +13,8 @@ from conv_cli.images.formats import (
     JOINED_FORMATS,
     LOSSY_FORMATS,
     READABLE_SUFFIXES,
+    REAL_FORMATS,
+    ROW_FORMATS,
     WRITABLE,
     can_hold,
     format_of,
@@ -29,8 +31,10 @@ from conv_cli.images.reading import (
     stream_bytes,
 )
 from conv_cli.images.reducing import reduced, resized
-from conv_cli.images.sources import PictureRows
+from conv_cli.images.sources import PixelRows
+from conv_cli.images.windows import is_zarr, window_pixels
 from conv_cli.images.writing import Sink, encode_image, open_sink, write_image
+from conv_cli.images.zarr_layout import ZarrPlace
 
 __all__ = [
     "ARRAY_FORMATS",
@@ -41,18 +45,22 @@ __all__ = [
     "LOSSY_FORMATS",
     "MAX_PIXELS",
     "READABLE_SUFFIXES",
+    "REAL_FORMATS",
+    "ROW_FORMATS",
     "WRITABLE",
     "FrameChoice",
     "Frames",
     "Image",
     "ImageInfo",
-    "PictureRows",
+    "PixelRows",
     "Sink",
+    "ZarrPlace",
     "can_hold",
     "encode_image",
     "file_format",
     "format_of",
     "format_of_start",
+    "is_zarr",
     "jpeg_luma",
     "lossy_codec",
     "not_srgb",
@@ -65,5 +73,6 @@ __all__ = [
     "reduced",
     "resized",
     "stream_bytes",
+    "window_pixels",
     "write_image",
 ]

@@ -5,7 +5,7 @@ import re
 import struct
 from typing import BinaryIO
 
-from conv_cli.images import pnm
+from conv_cli.images import pam, pnm
 from conv_cli.images.headers import (
     MAX_FRAMES,
     SIGNATURE_BYTES,
@@ -19,7 +19,7 @@ from conv_cli.io import npy
 _PADDING = b"\0 \t\r\n"
 _PIECE = 1 << 16  # bytes of padding that are looked through
 # Two or three bytes that any data may begin with show no picture.
-_SURE = frozenset({"png", "jpeg", "tiff", "gif", "webp", "jp2", "avif", "pnm", "pfm", "npy"})
+_SURE = frozenset({"png", "jpeg", "tiff", "gif", "webp", "jp2", "avif", "pnm", "pfm", "pam", "npy"})
 _VIDEO = re.compile(rb"\0\0\0[\x08-\xff]ftyp(?:isom|iso\d|mp4\d|avc1|qt  |3gp|M4V )", re.DOTALL)
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)  # that ends coded pixels
 _ALONE = (0x01, *range(0xD0, 0xD9))  # markers without a length
@@ -76,6 +76,8 @@ def _end(stream: BinaryIO, format: str, start: int) -> int | None:
     if format == "npy":
         array = npy.read_image_header(stream)
         return stream.tell() + array.nbytes
+    if format == "pam":
+        return pam.end_of(stream, start)
     if format in ("pnm", "pfm"):
         header = pnm.read_header(stream, start)
         return None if header.nbytes is None else header.start + header.nbytes

@@ -21,16 +21,17 @@ class Format(NamedTuple):
     """A file format.
 
     `holds` maps the dtypes that it can be written with to the channel counts; 2 and 4 are with
-    opacity. `extra` are those that need the tiff extra.
+    opacity. `extra` are those that need the tiff extra, which takes any number of bands.
     """
 
     title: str
     suffixes: tuple[str, ...]
     holds: Mapping[str, tuple[int, ...]] = MappingProxyType({})
-    extra: Mapping[str, tuple[int, ...]] = MappingProxyType({})
+    extra: Mapping[str, range] = MappingProxyType({})
 
 
 _ALL = (1, 2, 3, 4)
+_BANDS, _ANY = range(2, 1 << 16), range(1, 1 << 16)
 
 FORMATS = {
     "png": Format("PNG", (".png", ".apng"), {"uint8": _ALL, "uint16": _ALL}),
@@ -39,7 +40,7 @@ FORMATS = {
         "TIFF",
         (".tif", ".tiff"),
         {"uint8": _ALL, "uint16": (1,), "int32": (1,), "float32": (1,)},
-        {"uint16": (2, 3, 4), "float32": (2, 3, 4), "float64": _ALL},
+        {"uint8": _BANDS, "uint16": _BANDS, "int32": _BANDS, "float32": _BANDS, "float64": _ANY},
     ),
     "webp": Format("WebP", (".webp",), {"uint8": _ALL}),
     "bmp": Format("BMP", (".bmp",), {"uint8": (1, 3)}),
@@ -49,6 +50,9 @@ FORMATS = {
     "pnm": Format("PNM", (".pnm",), {"uint8": (1, 3), "uint16": (1, 3)}),
     "pbm": Format("PBM", (".pbm",)),
     "pfm": Format("PFM", (".pfm",), {"float32": (1, 3)}),
+    "pam": Format("PAM", (".pam",), {"uint8": _ALL, "uint16": _ALL}),
+    "hdr": Format("Radiance HDR", (".hdr",)),
+    "fits": Format("FITS", (".fits", ".fit", ".fts")),
     "tga": Format("TGA", (".tga",), {"uint8": _ALL}),
     "jp2": Format("JPEG 2000", (".jp2",), {"uint8": _ALL, "uint16": (1,)}),
     "j2k": Format("JPEG 2000", (".j2k", ".j2c"), {"uint8": _ALL, "uint16": (1,)}),
@@ -56,6 +60,7 @@ FORMATS = {
     "ico": Format("ICO", (".ico",)),
     "npy": Format(".npy", (".npy",)),
     "npz": Format(".npz", (".npz",)),
+    "zarr": Format("Zarr", (".zarr",)),
     "csv": Format(".csv", (".csv",)),
     "txt": Format(".txt", (".txt",)),
 }
@@ -63,9 +68,14 @@ FORMATS = {
 TABLE_FORMATS = frozenset(ending.removeprefix(".") for ending in ENDINGS)
 """Text: every dtype of one channel."""
 
-ARRAY_FORMATS = frozenset({"npy", "npz"}) | TABLE_FORMATS
+ARRAY_FORMATS = frozenset({"npy", "npz", "zarr"}) | TABLE_FORMATS
 """Formats that hold every dtype, and no meaning."""
 
+REAL_FORMATS = ARRAY_FORMATS - {"zarr"}
+"""Formats that results are written to as floats, if nothing else is said."""
+
+ROW_FORMATS = frozenset({"png", "tiff", "npy", "zarr", "pgm", "ppm", "pnm"})
+"""Formats whose rows can be written as they come, so that no picture is in memory."""
 JOINED_FORMATS = frozenset({"tiff", "gif", "png", "webp"})
 """Formats that one file of several pages or frames is written in."""
 
@@ -78,7 +88,7 @@ FLOAT_FORMATS = ARRAY_FORMATS | {name for name, kind in FORMATS.items() if "floa
 READABLE_SUFFIXES = frozenset(
     suffix
     for name, kind in FORMATS.items()
-    if name not in {"npz", *TABLE_FORMATS}
+    if name not in TABLE_FORMATS
     for suffix in kind.suffixes
 )
 """Suffixes, in lower case, of the files in a folder that are taken for images."""
@@ -92,7 +102,10 @@ WRITABLE = {
 }
 """The format that each suffix, in lower case, is written as."""
 
-SUPPORTED = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, TGA, JPEG 2000, AVIF, ICO, .npy or .npz"
+SUPPORTED = (
+    "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, PFM, PAM, TGA, JPEG 2000, AVIF, ICO, Radiance HDR, "
+    "FITS, Zarr, .npy or .npz"
+)
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
@@ -122,6 +135,8 @@ def can_hold(
         known = ", ".join(dict.fromkeys(WRITABLE.values()))
         raise ImageError(f"{format!r} is no format that can be written; use one of {known}")
     if format in ARRAY_FORMATS:
+        if format == "zarr":
+            require_zarr()
         if format in TABLE_FORMATS and channels > 1:
             raise ImageError(
                 f".{format} holds one channel, not {channels}; use --channels grey, or write .npy"
@@ -132,7 +147,7 @@ def can_hold(
         return
     if joined and format == "gif" and name == "uint8" and _fits(channels, alpha, _ALL):
         return  # which gives every frame colours of its own, and has no still of them
-    if _fits(channels, alpha, kind.extra.get(name, ())):
+    if channels in kind.extra.get(name, ()):
         if has_tiff_extra():
             return
         raise ImageError(
@@ -142,9 +157,9 @@ def can_hold(
     raise ImageError(_refusal(kind, name, channels, alpha))
 
 
-def uses_extra(format: str, dtype: np.dtype[Any], channels: int) -> bool:
-    """Tell whether such pixels are written by the tiff extra."""
-    return channels in FORMATS[format].extra.get(dtype.name, ())
+def uses_extra(format: str, dtype: np.dtype[Any], channels: int, alpha: bool) -> bool:
+    """Tell whether such pixels, which the format can hold, are written by the tiff extra."""
+    return not _fits(channels, alpha, FORMATS[format].holds.get(dtype.name, ()))
 
 
 def has_tiff_extra() -> bool:
@@ -154,10 +169,20 @@ def has_tiff_extra() -> bool:
     return find_spec("tifffile") is not None
 
 
+def require_zarr() -> None:
+    """Raise ImageError if the zarr extra is missing."""
+    from importlib.util import find_spec
+
+    if find_spec("zarr") is None:
+        raise ImageError(
+            "Zarr needs the zarr extra: pip install 'conv-cli[zarr]', in a clone '.[zarr]'"
+        )
+
+
 def describe(dtype: str, channels: int) -> str:
     """Return pixels in words: "16-bit colour", "float32 grey"."""
     depth = {"uint8": "8-bit", "uint16": "16-bit"}.get(dtype, dtype)
-    return f"{depth} {'grey' if channels < 3 else 'colour'}"
+    return f"{depth} {'grey' if channels < 3 else 'colour' if channels < 5 else 'bands'}"
 
 
 def _fits(channels: int, alpha: bool, counts: tuple[int, ...]) -> bool:
@@ -166,7 +191,7 @@ def _fits(channels: int, alpha: bool, counts: tuple[int, ...]) -> bool:
 
 
 def _refusal(kind: Format, dtype: str, channels: int, alpha: bool) -> str:
-    counts = kind.holds.get(dtype, ()) + kind.extra.get(dtype, ())
+    counts = kind.holds.get(dtype, ())
     if not counts:
         depths = [describe(each, 1).removesuffix(" grey") for each in kind.holds]
         way = {"8-bit": "--depth 8", "16-bit": "--depth 16", "float32": "--depth float32"}
@@ -179,4 +204,4 @@ def _refusal(kind: Format, dtype: str, channels: int, alpha: bool) -> str:
         return f"{kind.title} holds one channel; use --channels grey, or write PNG"
     if channels - alpha == 1 and 3 in counts:
         return f"{kind.title} holds colour, not {describe(dtype, 1)}; write PNG, PGM or TIFF"
-    return f"{kind.title} cannot hold {channels} channels; write .npy, or one map for each"
+    return f"{kind.title} cannot hold {channels} channels; write TIFF or .npy"

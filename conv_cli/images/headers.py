@@ -29,7 +29,11 @@ _SIGNATURES = (
     (b"\xff\x4f\xff\x51", "j2k"),
     (b"\0\0\1\0", "ico"),
     (b"\x93NUMPY", "npy"),
-    (b"PK\x03\x04", "npz"),
+    (b"PK\3\4", "npz"),
+    (b"P7\n", "pam"),
+    (b"#?RADIANCE\n", "hdr"),
+    (b"#?RGBE\n", "hdr"),
+    (b"SIMPLE  =", "fits"),
 )
 _AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")
 _TGA_KINDS = (1, 2, 3, 9, 10, 11)

@@ -4,16 +4,21 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from conv_cli.errors import ImageError
+from conv_cli.images.sources import PixelRows
+from conv_cli.images.zarr_layout import ZarrLayout
 from conv_cli.notebooks import Shown
 
 MAX_PIXELS = 178_956_970
 """Larger images are refused from their header by default: Pillow's own limit."""
+
+_SAMPLES_A_PIXEL = 4
+"""More than so many, for each of the pixels that are allowed at most, are refused too."""
 
 NODATA = 42113
 """The tag in which GDAL keeps the value that stands for none, as text."""
@@ -68,7 +73,7 @@ class Image(Shown):
 
     Attributes
     ----------
-    pixels : ndarray, shape (H, W) for one channel, else (H, W, C)
+    pixels : ndarray or PixelRows, shape (H, W) for one channel, else (H, W, C)
         In the file's own units: uint8 0–255, uint16 0–65535, int32, uint32, float32 or float64;
         .npy files have other dtypes too. Colours are RGB.
     alpha : bool
@@ -93,6 +98,8 @@ class Image(Shown):
         What a user must be told: frames left out, profiles dropped.
     jpeg : JpegSettings or None
         With what a JPEG was made, so that another can be made alike.
+    zarr : ZarrLayout or None
+        How a Zarr was laid out, so that another can be laid out alike, with its axes and scale.
     timing : Timing or None
         Of a frame of an animation.
     """
@@ -109,6 +116,7 @@ class Image(Shown):
     uncarried: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     jpeg: JpegSettings | None = None
+    zarr: ZarrLayout | None = None
     timing: Timing | None = None
 
     @property
@@ -122,6 +130,11 @@ class Image(Shown):
         return self.pixels.dtype
 
     @property
+    def windowed(self) -> bool:
+        """Whether the pixels are left in the file, and read window by window."""
+        return isinstance(self.pixels, PixelRows) and self.pixels.like_array
+
+    @property
     def channels(self) -> int:
         """How many there are, opacity among them."""
         return 1 if self.pixels.ndim == 2 else self.pixels.shape[2]
@@ -129,6 +142,8 @@ class Image(Shown):
     @property
     def planes(self) -> NDArray[Any]:
         """The channels one after the other, (C, H, W): a view of the pixels."""
+        if isinstance(self.pixels, PixelRows) and self.pixels.like_array:
+            return cast("NDArray[Any]", self.pixels.planes)  # which are indexed as an array is
         pixels = np.asarray(self.pixels)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
@@ -166,7 +181,10 @@ class Image(Shown):
                 f"{name} {row},{column},{height}x{width} reaches beyond its {rows} rows and "
                 f"{columns} columns; choose a window inside"
             )
-        part = np.asarray(self.pixels)[row : row + height, column : column + width]
+        if isinstance(self.pixels, PixelRows):
+            part = self.pixels.rows(row, row + height, column, column + width)
+        else:
+            part = self.pixels[row : row + height, column : column + width]
         return replace(self, pixels=np.ascontiguousarray(part))
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
@@ -177,7 +195,10 @@ class Image(Shown):
 
 
 class ImageInfo(NamedTuple):
-    """What reading an image would give, told from its header: `Image` without the pixels."""
+    """What reading an image would give, told from its header: `Image` without the pixels.
+
+    ``windowed`` says that they are left in the file, and read window by window.
+    """
 
     height: int
     width: int
@@ -185,6 +206,7 @@ class ImageInfo(NamedTuple):
     alpha: bool
     dtype: np.dtype[Any]
     format: str
+    windowed: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -199,7 +221,12 @@ class ImageInfo(NamedTuple):
 
     @property
     def decoding_bytes(self) -> int:
-        """Memory that reading takes: the pixels, Pillow's own of four bytes each, the codec's."""
+        """Memory that reading takes: the pixels, Pillow's own of four bytes each, the codec's.
+
+        Windows take none to speak of.
+        """
+        if self.windowed:
+            return 0
         own = 4 if self.channels > 1 else self.dtype.itemsize
         codec = _CODEC_BYTES.get(self.format, 0) * self.channels
         return self.nbytes + self.height * self.width * (own + codec)
@@ -213,6 +240,17 @@ class Opened(NamedTuple):
 
     info: ImageInfo
     read: Callable[[bool], Image]
+
+
+def check_samples(width: int, height: int, bands: int, max_pixels: int) -> None:
+    """Raise ImageError for an image of more pixels than allowed, or of far too many bands."""
+    check_size(width, height, max_pixels)
+    if width * height * bands > _SAMPLES_A_PIXEL * max_pixels:
+        raise ImageError(
+            f"{bands} bands of {width}x{height} are more samples than {_SAMPLES_A_PIXEL} for each "
+            f"of --max-pixels {max_pixels:,}; raise --max-pixels (in Python max_pixels) to read "
+            "them"
+        )
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

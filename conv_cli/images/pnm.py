@@ -49,6 +49,17 @@ class Header(NamedTuple):
         return self.height * row * (1 if self.kind == "4" else self.dtype.itemsize)
 
     @property
+    def stored(self) -> np.dtype[Any]:
+        """Of whole bytes in the file."""
+        if self.kind in "fF":
+            return np.dtype("<f4" if self.top < 0 else ">f4")
+        return self.dtype.newbyteorder(">")
+
+    def finish(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return pixels of some values that lie in the file as whole bytes."""
+        return values.astype(np.float32) if self.kind in "fF" else _scaled(values, self)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Of the pixels as they are read."""
         if self.kind in "fF":
@@ -65,11 +76,11 @@ def read_header(stream: BinaryIO, start: int = 0) -> Header:
     text = stream.read(_MAX_HEADER)
     match = _HEADER.match(text)
     if match is None:
-        raise _damaged("no size in its header")
+        raise damaged("no size in its header")
     kind, width, height = match[1].decode(), int(match[2]), int(match[3])
     last = _last_of_header(kind, text, match.end())
     if last is None or not width or not height:
-        raise _damaged("a wrong value in its header")
+        raise damaged("a wrong value in its header")
     white, last_digit, end = last
     header = Header(kind, width, height, white, start + end)
     if header.nbytes is None:
@@ -106,20 +117,21 @@ def read_pixels(stream: BinaryIO, header: Header) -> NDArray[Any]:
     if header.kind in "123":
         return _scaled(_plain(stream.read(), header), header).reshape(shape)
     if header.kind == "4":
-        rows = _raw(stream, np.dtype(np.uint8), (header.height, -(-header.width // 8)))
+        rows = raw_samples(stream, np.dtype(np.uint8), (header.height, -(-header.width // 8)))
         bits = np.unpackbits(rows, axis=1, count=header.width)
         return _scaled(1 - bits, header)
     if header.kind in "fF":
-        values = _raw(stream, np.dtype("<f4" if header.top < 0 else ">f4"), shape)
+        values = raw_samples(stream, header.stored, shape)
         return np.ascontiguousarray(values[::-1], np.float32)
-    return _scaled(_raw(stream, header.dtype.newbyteorder(">"), shape), header)
+    return _scaled(raw_samples(stream, header.stored, shape), header)
 
 
-def _raw(stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+def raw_samples(stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Read samples as they are in the file. Raises ImageError if there are too few."""
     count = int(np.prod(shape))
     data = stream.read(count * dtype.itemsize)
     if len(data) < count * dtype.itemsize:
-        raise _damaged("too few bytes for its size")
+        raise damaged("too few bytes for its size")
     return np.frombuffer(data, dtype).reshape(shape)
 
 
@@ -133,21 +145,27 @@ def _plain(text: bytes, header: Header) -> NDArray[Any]:
     else:
         values = np.array(text.split(None, count)[:count]).astype(np.int64)
     if len(values) < count:
-        raise _damaged("too few values for its size")
+        raise damaged("too few values for its size")
     if values.min() < 0 or values.max() > header.top:
-        raise _damaged("a value out of range")
+        raise damaged("a value out of range")
     return values
 
 
 def _scaled(values: NDArray[Any], header: Header) -> NDArray[Any]:
-    full, white = np.iinfo(header.dtype).max, int(header.top)
+    return spread_over(values, header.dtype, int(header.top))
+
+
+def spread_over(values: NDArray[Any], dtype: np.dtype[Any], white: int) -> NDArray[Any]:
+    """Scale values of 0..white to the full range of a dtype of whole numbers."""
+    full = np.iinfo(dtype).max
     if white == full:
-        return values.astype(header.dtype)
+        return values.astype(dtype)
     table = (np.arange(full + 1) * full + white // 2) // white
-    return np.minimum(table, full).astype(header.dtype)[values]
+    return np.minimum(table, full).astype(dtype)[values]
 
 
-def _damaged(what: str) -> ImageError:
+def damaged(what: str) -> ImageError:
+    """Return the error for a file that is not as it says."""
     return ImageError(f"cannot be read: truncated or damaged ({what})")
 
 

@@ -1,5 +1,6 @@
 """TIFF beyond Pillow: deep colours by the tiff extra, and EXIF beside compressed pixels."""
 
+import io
 import logging
 import struct
 import zlib
@@ -17,16 +18,28 @@ from conv_cli.errors import ImageError
 from conv_cli.images import headers, metadata
 from conv_cli.images.decoding import open_picture
 from conv_cli.images.formats import has_tiff_extra
-from conv_cli.images.image import Georeference, Image, ImageInfo, Opened, Tag, check_size
+from conv_cli.images.image import (
+    Georeference,
+    Image,
+    ImageInfo,
+    Opened,
+    Tag,
+    check_samples,
+    check_size,
+)
+from conv_cli.images.sources import PixelRows
+from conv_cli.images.tiff_layout import BeyondPillowError
 from conv_cli.images.tiff_pages import FromPage, Pages, find_pages, item_bytes, swapped
+from conv_cli.images.windows import by_windows
 
 _BYTE, _ASCII, _LONG = 1, 2, 4
+_WIDTH, _HEIGHT = 256, 257
 _XMP = 700
 _GEOTIFF = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113)  # and GDAL's two
 _UNCARRIED = {33723: "IPTC", 34377: "Photoshop's data"}
-_MOST_BANDS = 4
 _BIG_ENDIAN_BIGTIFF = b"MM\0+"
-_WHITE_IS_ZERO, _INTERLEAVED, _STRAIGHT = 0, 1, 2
+_WHITE_IS_ZERO, _SEPARATE = 0, 2
+_MULTIPLIED, _STRAIGHT = 1, 2  # kinds of opacity
 _COLOURS = {_WHITE_IS_ZERO: 1, 1: 1, 2: 3}
 _READ_AS: dict[str, type[np.generic]] = {
     "uint8": np.uint8,
@@ -40,32 +53,73 @@ _READ_AS: dict[str, type[np.generic]] = {
     "float64": np.float64,
 }
 
+_DIVIDED = ("colours were multiplied by their opacity, and are divided by it",)
+
 # It logs what it then raises; without a handler Python prints that to stderr.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
-def open_tiff(stream: BinaryIO, max_pixels: int) -> Opened:
+def open_tiff(stream: BinaryIO, max_pixels: int, *, windows: bool = False) -> Opened:
     """Read the header of the first page that is a picture, with Pillow or with the tiff extra.
+
+    windows : bool. Leave the pixels of a large one in the file, to be read by windows.
 
     Raises ImageError for files that cannot be read in full, raw camera data and mere previews.
     """
-    return open_page(stream, find_pages(stream), max_pixels)
+    pages = find_pages(stream)
+    if windows and (windowed := _windowed(stream, pages, max_pixels)) is not None:
+        return windowed
+    return open_page(stream, pages, max_pixels)
 
 
 def open_page(stream: BinaryIO, pages: Pages, max_pixels: int) -> Opened:
     """Read the header of one page, as `open_tiff` does of the first."""
     page = pages.chosen
-    if page.bands > _MOST_BANDS:
-        raise ImageError(
-            f"has {page.bands} bands, and up to {_MOST_BANDS} can be read; take those that are "
-            "needed, as with gdal_translate -b 1, or save them as .npy"
-        )
     if not pages.is_first:
         stream = cast("BinaryIO", FromPage(stream, page))
-    opened = _open_page(stream, max_pixels)
+    if page.has_bands:
+        opened = _open_deep(stream, max_pixels, f"has {page.bands} bands, which", ".npy")
+    else:
+        opened = _open_page(stream, max_pixels)
     if pages.orientation != 1:
         opened = _flipped(opened, pages.orientation)
     return Opened(opened.info, lambda in_rows: _with_tags(opened.read(in_rows), pages))
+
+
+def _windowed(stream: BinaryIO, pages: Pages, max_pixels: int) -> Opened | None:
+    """Open a large picture to be read by windows; None where it is not, or cannot be.
+
+    Raises ImageError where it could if the tiff extra were there, and is too large otherwise.
+    """
+    chosen = pages.chosen
+    width, height = chosen.number(_WIDTH), chosen.number(_HEIGHT)
+    if not isinstance(stream, io.BufferedReader) or not by_windows(height, width, max_pixels):
+        return None
+    if not has_tiff_extra():
+        if height * width > max_pixels:
+            raise ImageError(
+                f"{width}x{height} is more than --max-pixels {max_pixels:,}; it is read by windows "
+                "with the tiff extra: pip install 'conv-cli[tiff]', in a clone '.[tiff]'"
+            )
+        return None
+    from tifffile import TiffFile
+
+    from conv_cli.images.tiff_windows import is_windowed, tiff_rows
+
+    stream.seek(0)
+    with _damage_told():
+        page: Any = next((p for p in TiffFile(stream).pages if p.offset == chosen.at), None)
+        page = page.aspage() if page is not None else None
+    if page is None or pages.orientation != 1 or not is_windowed(page, _READ_AS):
+        return None
+    dtype = np.dtype(_READ_AS[page.dtype.name])
+    channels = page.samplesperpixel
+    info = ImageInfo(height, width, channels, bool(page.extrasamples), dtype, "tiff", windowed=True)
+
+    def read(_: bool) -> Image:
+        return _with_tags(_described(page, tiff_rows(stream, page, dtype), info), pages)
+
+    return Opened(info, read)
 
 
 def _flipped(opened: Opened, orientation: int) -> Opened:
@@ -89,6 +143,8 @@ def _open_page(stream: BinaryIO, max_pixels: int) -> Opened:
         return _open_deep(stream, max_pixels, "is a big-endian BigTIFF, which", "classic TIFF")
     try:
         picture = open_picture(stream, "tiff", max_pixels)
+    except BeyondPillowError as error:
+        return _open_deep(stream, max_pixels, f"is {error.kind}, which", error.way)
     except SyntaxError as error:
         if "unknown pixel mode" not in str(error):
             raise
@@ -116,8 +172,8 @@ def _with_tags(image: Image, pages: Pages) -> Image:
 def _open_deep(stream: BinaryIO, max_pixels: int, what: str, way: str) -> Opened:
     """Read the header of a TIFF file that Pillow does not know, with the tiff extra.
 
-    Grey and RGB, with and without straight opacity, interleaved. Signed samples become int32 and
-    half floats float32.
+    Grey and RGB, with and without opacity, and bands of any number, interleaved or in planes.
+    Signed samples become int32, half floats float32, and colours multiplied by opacity straight.
 
     Raises ImageError for other files, and if the extra is missing.
     """
@@ -131,10 +187,10 @@ def _open_deep(stream: BinaryIO, max_pixels: int, what: str, way: str) -> Opened
     stream.seek(0)
     with _damage_told():
         page: Any = TiffFile(stream).pages.first
-    check_size(page.imagewidth, page.imagelength, max_pixels)
     channels = page.samplesperpixel
-    alpha = [int(extra) for extra in page.extrasamples] == [_STRAIGHT]
-    reason = _unknown(page, channels - alpha)
+    check_samples(page.imagewidth, page.imagelength, channels, max_pixels)
+    check_size(page.tilewidth, page.tilelength, max_pixels)
+    reason = _unknown(page)
     if reason is not None:
         raise ImageError(f"cannot be read: {reason}")
     orientation = page.tags.valueof(metadata.ORIENTATION, default=1)
@@ -142,24 +198,34 @@ def _open_deep(stream: BinaryIO, max_pixels: int, what: str, way: str) -> Opened
     if orientation in (5, 6, 7, 8):
         height, width = width, height
     dtype = np.dtype(_READ_AS[page.dtype.name])
-    info = ImageInfo(height, width, channels, alpha, dtype, "tiff")
+    info = ImageInfo(height, width, channels, _opacity(page) != 0, dtype, "tiff")
     return Opened(info, lambda _: _read(page, info, orientation))
 
 
-def _unknown(page: Any, colours: int) -> str | None:
+def _opacity(page: Any) -> int:
+    """Return what the last sample of a page is: opacity of one kind or the other, or 0."""
+    extra = [int(kind) for kind in page.extrasamples]
+    kinds = [kind for kind in extra if kind in (_MULTIPLIED, _STRAIGHT)]
+    return kinds[0] if len(kinds) == 1 and extra[-1] == kinds[0] else 0
+
+
+def _unknown(page: Any) -> str | None:
     """Say why `_read` does not know the samples of a page, and what to do; None if it does."""
-    if page.dtype is None or page.dtype.name not in _READ_AS:
+    known = page.dtype is not None and page.dtype.name in _READ_AS
+    if known and page.bitspersample != 8 * page.dtype.itemsize:
+        return f"its samples are of {page.bitspersample} bits; convert it to 16 bits"
+    if not known:
         return f"its samples are {page.dtype}; convert it to 16 bits or float32"
     if page.imagedepth > 1:
         return "it is a volume; save its slices as pages"
-    if _COLOURS.get(page.photometric) != colours:
+    colours = _COLOURS.get(page.photometric, page.samplesperpixel + 1)
+    turned = page.photometric == _WHITE_IS_ZERO and page.samplesperpixel - bool(_opacity(page)) > 1
+    if colours > page.samplesperpixel or turned:
         kind = getattr(page.photometric, "name", page.photometric)
         return (
             f"{page.samplesperpixel} channels of {page.dtype}, {kind}, are not supported here; "
-            "store it as grey or RGB, with straight opacity at most"
+            "store it as grey, RGB or bands"
         )
-    if page.samplesperpixel > 1 and page.planarconfig != _INTERLEAVED:
-        return f"{page.dtype} in separate planes; store it interleaved"
     return None
 
 
@@ -178,21 +244,48 @@ def _read(page: Any, info: ImageInfo, orientation: int) -> Image:
     pixels = np.empty(info.shape, info.dtype)
     stored = metadata.as_stored(pixels, orientation)
     with _damage_told():
-        stored[...] = page.asarray(maxworkers=1).reshape(stored.shape)
+        values = page.asarray(maxworkers=1)
+    if info.channels > 1 and page.planarconfig == _SEPARATE:
+        values = np.moveaxis(values.reshape(info.channels, *stored.shape[:2]), 0, -1)
+    stored[...] = values.reshape(stored.shape)
     if page.photometric == _WHITE_IS_ZERO and info.dtype.kind == "u":
-        np.invert(pixels, out=pixels)
+        grey = pixels[..., 0] if info.alpha else pixels
+        np.invert(grey, out=grey)
+    multiplied = _opacity(page) == _MULTIPLIED
+    if multiplied:
+        _divide(pixels)
+    return _described(page, pixels, info, sideways=orientation >= 5)
+
+
+def _described(
+    page: Any, pixels: NDArray[Any] | PixelRows, info: ImageInfo, *, sideways: bool = False
+) -> Image:
+    """Return pixels with what a page says of them."""
+    multiplied = _opacity(page) == _MULTIPLIED
     icc = page.tags.valueof(ICCPROFILE)
     fits = isinstance(icc, bytes) and metadata.profile_fits(icc, info.channels)
     dropped = icc is not None and not fits
     return Image(
-        pixels,
+        cast("NDArray[Any]", pixels),  # which are as one where they are used
         alpha=info.alpha,
         exif=metadata.describing_exif(_texts(page)),
         icc=icc if fits else None,
-        dpi=_dpi(page, sideways=orientation >= 5),
+        dpi=_dpi(page, sideways=sideways),
         format="tiff",
-        notes=metadata.UNFIT_PROFILE if dropped else (),
+        notes=metadata.UNFIT_PROFILE * dropped + _DIVIDED * multiplied,
     )
+
+
+def _divide(pixels: NDArray[Any]) -> None:
+    """Make colours straight that are multiplied by the opacity behind them; hidden ones are 0."""
+    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    for row in pixels:
+        opacity = row[..., -1:].astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            colours = np.where(opacity > 0, row[..., :-1] * (top / opacity), 0)
+        if pixels.dtype.kind != "f":
+            colours = np.clip(np.rint(colours), 0, top)
+        row[..., :-1] = colours
 
 
 def _texts(page: Any) -> PilImage.Exif:
@@ -223,14 +316,16 @@ def write_deep(stream: BinaryIO, image: Image, strips: Iterator[bytes], rows: in
     """Write what Pillow cannot, with the tiff extra, of strips of so many rows each."""
     from tifffile import TiffWriter
 
+    colours = image.channels - image.alpha
+    extra = ["unspecified"] * (0 if colours == 3 else colours - 1) + ["unassalpha"] * image.alpha
     with TiffWriter(stream) as file:
         file.write(
             strips,
             shape=image.shape,
             dtype=image.dtype,
-            photometric="rgb" if image.channels > 2 else "minisblack",
+            photometric="rgb" if colours == 3 else "minisblack",
             planarconfig="contig" if image.channels > 1 else None,
-            extrasamples=["unassalpha"] if image.alpha else None,
+            extrasamples=extra or None,
             compression="zlib",
             predictor=image.dtype.kind == "u",
             rowsperstrip=rows,

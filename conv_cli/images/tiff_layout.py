@@ -36,6 +36,19 @@ _TWINS = {"I;16BS": "I;16S", "I;32BS": "I;32S", "F;32BF": "F;32F"}
 _NATIVE = _TWINS if LITTLE else {little: big for big, little in _TWINS.items()}
 _TIFF_COLOURS = ("RGB;16", "RGBA;16", "RGBX;16")
 _YCBCR, _SIGNED = 6, 2
+
+
+class BeyondPillowError(ImageError):
+    """Samples that Pillow cannot give in full, and the tiff extra can.
+
+    kind, way : str. What they are, and what to convert them to without the extra.
+    """
+
+    def __init__(self, kind: str, way: str) -> None:
+        super().__init__(f"{kind} cannot be read in full; convert it to {way}")
+        self.kind, self.way = kind, way
+
+
 _LEFT_OUT = ("an extra channel without a meaning is left out",)
 
 
@@ -45,7 +58,7 @@ def tiff_layout(picture: ImageFile.ImageFile, layout: Layout) -> Layout:
     tags, rawmode = picture.tag_v2, rawmode_of(picture)
     bits = max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,)))
     if tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2 and not _planes_are_exact(picture, bits):
-        raise ImageError(f"{bits}-bit TIFF in separate planes cannot be read; store it interleaved")
+        raise BeyondPillowError(f"{bits}-bit TIFF in separate planes", "interleaved TIFF")
     if bits <= 8:
         return _tiff_bytes(picture, layout)
     if rawmode in _TIFF_GREYS:
@@ -53,7 +66,7 @@ def tiff_layout(picture: ImageFile.ImageFile, layout: Layout) -> Layout:
     if rawmode[:-1] in _TIFF_COLOURS:
         return in_halves(rawmode, layout)._replace(notes=_LEFT_OUT if "X" in rawmode else ())
     if rawmode.startswith("RGBa"):
-        raise too_deep("16-bit TIFF with colours multiplied by their opacity", "PNG")
+        raise BeyondPillowError(f"{bits}-bit TIFF with colours multiplied by their opacity", "PNG")
     raise too_deep(f"{bits}-bit {picture.mode} TIFF", "RGB TIFF")
 
 

@@ -11,6 +11,9 @@ from conv_cli.errors import ImageError
 from conv_cli.images.headers import MAX_FRAMES
 from conv_cli.images.image import Tag
 
+_EXTRA = 338
+_GREYS_AND_RGB = {0: 1, 1: 1, 2: 3}
+_OPACITY = ((1,), (2,))
 _SUBFILE, _PHOTOMETRIC, _ORIENTATION, _BANDS, _SUB_IFDS = 254, 262, 274, 277, 330
 _NO_PICTURE = 1 | 4  # bits of NewSubfileType: a reduced version, a mask of transparency
 _RAW = {32803: "CFA", 34892: "LinearRaw"}
@@ -81,6 +84,18 @@ class Directory:
     def bands(self) -> int:
         """Samples a pixel."""
         return self.number(_BANDS, 1)
+
+    @property
+    def has_bands(self) -> bool:
+        """There are samples that are neither grey, red, green, blue nor opacity.
+
+        One behind RGB that has no meaning is none: programs leave such a channel.
+        """
+        photometric = self.number(_PHOTOMETRIC)
+        beside = self.bands - _GREYS_AND_RGB.get(photometric, self.bands)
+        if beside < 2 and photometric == 2:
+            return False
+        return beside > 1 or (beside == 1 and self.numbers(_EXTRA) not in _OPACITY)
 
     def below(self) -> Iterator["Directory"]:
         """Yield the directories that this one names as its own."""

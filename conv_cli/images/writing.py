@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as PilImage
 
 from conv_cli.errors import ImageError
-from conv_cli.images import metadata, pnm
+from conv_cli.images import metadata, pam, pnm
 from conv_cli.images.codecs import jpeg_options
 from conv_cli.images.formats import (
     ARRAY_FORMATS,
@@ -28,7 +29,7 @@ from conv_cli.images.image import Image
 from conv_cli.images.pillow import DECODER_ERRORS, quiet
 from conv_cli.images.png import PngSink
 from conv_cli.io import npy
-from conv_cli.io.files import write_atomically
+from conv_cli.io.files import write_atomically, write_folder
 from conv_cli.io.tables import table_text
 from conv_cli.parallel.threads import InOrder
 
@@ -71,24 +72,26 @@ def write_image(
     name = os.fsdecode(path)
     chosen = format_of(name) if format is None else format
 
-    def write(stream: BinaryIO) -> tuple[str, ...]:
+    def write(stream: BinaryIO | Path) -> tuple[str, ...]:
         try:
             return encode_image(stream, image, chosen, compress=compress, quality=quality)
         except ImageError as error:
             raise ImageError(f"{name}: {error}") from error
 
+    if chosen == "zarr":
+        return write_folder(name, write, force=force)
     return write_atomically(name, write, force=force)
 
 
 def encode_image(
-    stream: BinaryIO,
+    stream: BinaryIO | Path,
     image: Image | NDArray[Any],
     format: str,
     *,
     compress: bool = False,
     quality: int | None = None,
 ) -> tuple[str, ...]:
-    """Write an image to a stream, which need not be seekable.
+    """Write an image to a stream, which need not be seekable; a Zarr to a new folder, by its path.
 
     PNG, TIFF, WebP and JPEG 2000 are written without loss. JPEG and AVIF have quality 95 and
     colours in full resolution (4:4:4), but a JPEG from a JPEG is made as that was. EXIF, colour
@@ -119,22 +122,28 @@ class Sink(Protocol):
 
 
 def open_sink(
-    stream: BinaryIO,
+    stream: BinaryIO | Path,
     image: Image,
     format: str,
     *,
     compress: bool = False,
     quality: int | None = None,
+    large: bool = False,
 ) -> tuple[Sink, tuple[str, ...]]:
     """Begin a file whose rows are to come, and return what takes them.
 
-    PNG, PNM and .npy are written as rows come, in order; those of a TIFF that the extra writes are
+    PNG, PNM, .npy and Zarr are written as rows come; those of a TIFF that the extra writes are
     packed as they come; other formats take them when all are there.
 
     Parameters
     ----------
+    stream : BinaryIO or Path
+        Of a Zarr the path of a folder that is to be filled.
     image : Image
         What the file describes; its pixels tell shape and dtype alone.
+    large : bool
+        No TIFF is collected before it is written: its rows are, as they come, uncompressed without
+        ``compress``.
 
     Returns
     -------
@@ -148,6 +157,12 @@ def open_sink(
     image, notes = _with_fitting_profile(image, format)
     notes += _dropped(image, format)
     dtype = image.dtype
+    if format == "zarr" and not isinstance(stream, Path):
+        raise ImageError("a Zarr is a folder, and no stream; give the name of one")
+    if isinstance(stream, Path):
+        from conv_cli.images.zarr_files import ZarrSink
+
+        return ZarrSink(stream, image), notes
     if format == "png":
         sink: Sink = PngSink(
             stream, image.shape, dtype,
@@ -157,7 +172,15 @@ def open_sink(
         sink = _RawSink(stream, image, npy.head_of(image.pixels), dtype)
     elif format in ("pgm", "ppm", "pnm"):
         sink = _RawSink(stream, image, pnm.head_of(image.pixels), dtype.newbyteorder(">"))
-    elif format == "tiff" and uses_extra(format, dtype, image.channels):
+    elif format == "pam":
+        head = pam.head_of(image.pixels, image.alpha)
+        sink = _RawSink(stream, image, head, dtype.newbyteorder(">"))
+    elif format == "tiff" and large:
+        from conv_cli.images import tiff, tiff_rows
+
+        tags = tiff.describing_tags(image)
+        sink = tiff_rows.TiffRowsSink(stream, image, tags, compress=compress)
+    elif format == "tiff" and uses_extra(format, dtype, image.channels, image.alpha):
         sink = _DeepTiffSink(stream, image, 9 if compress else 1)
     else:
         sink = _WholeSink(stream, image, format, _Effort(compress, quality))

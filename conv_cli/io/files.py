@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -110,6 +111,68 @@ def write_atomically(
         raise ImageError(f"{name}: {_reason(error)}") from error
 
 
+def write_folder(
+    path: str | os.PathLike[str], write: Callable[[Path], T], *, force: bool = False
+) -> T:
+    """Make the folder `path` of what `write` puts into the new one whose path it is given.
+
+    That is hidden, beside the target, and gets its name when all in it is synced to the disk. With
+    `force` it takes the place of a folder or file of that name; whatever fails, that is kept.
+
+    Raises as `write_atomically` does.
+    """
+    name = os.fsdecode(path)
+    target = Path(name.rstrip(os.sep))
+    try:
+        if os.path.lexists(target) and not force:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        if force and target.is_symlink():
+            target = Path(os.path.realpath(target))
+        draft, old = (target.parent / _hidden_name() for _ in range(2))
+        try:
+            draft.mkdir()
+            result = write(draft)
+            _sync_tree(draft)
+            if os.path.lexists(target):
+                target.rename(old)
+            draft.rename(target)
+        except BaseException:
+            if old.exists() and not os.path.lexists(target):
+                old.rename(target)
+            raise
+        finally:
+            for folder in (draft, old):
+                _remove(folder)
+        return result
+    except OSError as error:
+        raise ImageError(f"{name}: {_reason(error)}") from error
+
+
+def _hidden_name() -> str:
+    return _HIDDEN.format(os.getpid(), os.urandom(8).hex())
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder and all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync_tree(root: Path) -> None:
+    """Bring all files in a folder, and their names, to the disk."""
+    for folder, _, files in os.walk(root):
+        for path in (*(Path(folder, file) for file in files), Path(folder)):
+            if path.is_dir() and os.name == "nt":
+                continue  # where no folder can be opened
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
 INPUT = "is an input and never overwritten; choose another output"
 """What is wrong with an output that something is read from."""
 
@@ -149,14 +212,14 @@ def discard_drafts(folder: str | os.PathLike[str], process: int) -> None:
     """Remove the hidden files that a process which was killed has left in a folder."""
     with contextlib.suppress(OSError):
         for draft in Path(folder).glob(_HIDDEN.format(process, "*")):
-            draft.unlink(missing_ok=True)
+            _remove(draft)
 
 
 class _Draft:
     """A new file in a folder that has no name yet or, where every file needs one, a hidden one."""
 
     def __init__(self, folder: Path) -> None:
-        self._hidden = folder / _HIDDEN.format(os.getpid(), os.urandom(8).hex())
+        self._hidden = folder / _hidden_name()
         descriptor = _open_nameless(folder)
         self._nameless = descriptor is not None
         if descriptor is None:

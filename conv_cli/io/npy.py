@@ -94,8 +94,13 @@ def _require_pixels(header: NpyHeader) -> None:
     shape, _, dtype = header
     if dtype.hasobject or dtype.kind not in "buif" or dtype.itemsize > 8:
         raise ImageError(f"holds {dtype}, not numbers that pixels can be; save it as float32")
-    if len(shape) not in (2, 3) or min(shape) < 1 or shape[2:] > (4,):
-        raise ImageError(f"has the shape {shape}; save one image as (H, W) or (H, W, 1 to 4)")
+    if len(shape) not in (2, 3) or min(shape) < 1:
+        raise ImageError(f"has the shape {shape}; save one image as (H, W) or (H, W, channels)")
+    if len(shape) == 3 and shape[0] <= 4 < min(shape[1:]):
+        raise ImageError(
+            f"has the shape {shape}, which looks like planes one after the other; save it as (H, W,"
+            " channels), by numpy.moveaxis(x, 0, -1), or take frames by --frames all"
+        )
 
 
 def only_array(stream: BinaryIO, most_bytes: int) -> bytes:
@@ -145,6 +150,10 @@ def read_pixels(stream: BinaryIO, header: NpyHeader) -> NDArray[Any]:
         array = np.asarray(np.memmap(stream, header.stored, "r", start, header.shape))
     else:
         array = header.array(stream.read(length))
+    return _as_pixels(array, header)
+
+
+def _as_pixels(array: NDArray[Any], header: NpyHeader) -> NDArray[Any]:
     if header.channels == 1:
         array = array.reshape(header.shape[:2])
     if header.stored.kind == "b":

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from conv_cli.correlation.params import ConvParams
 from conv_cli.filtering import filter_image
 from conv_cli.finding.find import find_pattern
 from conv_cli.finding.peaks import Hit
@@ -33,8 +34,10 @@ from conv_cli.lesson.markup import (
 from conv_cli.lesson.subject import Subject, second_score
 from conv_cli.networks.network import Network
 from conv_cli.networks.receptive import PixelField
+from conv_cli.pipeline.dense import dense_layer
 from conv_cli.pipeline.feature_map import Range, map_to_pixels
 from conv_cli.pipeline.find_task import framed
+from conv_cli.report.dense_picture import dense_picture
 from conv_cli.report.field_drawing import drawn_field
 
 Pixels = npt.NDArray[np.uint8]
@@ -116,8 +119,25 @@ def dense(subject: Subject) -> Step:
             "what lies near. For the small picture, one map of edges as large as itself takes:"
         )
         + commands(f"conv-cli net info {_SOBEL} --input 1x{height}x{width}")
-        + table("Weights from the small picture to one map", ("layer", "weights"), rows_of),
-    )
+        + table("Weights from the small picture to one map", ("layer", "weights"), rows_of)
+        + paragraph(
+            "For a tiny picture of 5×5 pixels the dense layer can be drawn: a row for each output "
+            "pixel, a column for each input pixel, and every weight in the colour of its place in "
+            "the kernel. The same nine weights in every row, moved on, and nothing else:"
+        )
+        + commands(f"conv-cli kernels dense {_SOBEL} --input 5x5 --padding valid -o dense.png")
+        + figures(
+            figure(_dense_picture(), "dense.png: the kernel, and the matrix of the dense layer",
+                   "A matrix of 9 rows and 25 columns, blank but for the kernel's weights, which "
+                   "are the same in every row")
+        ),
+    )  # fmt: skip
+
+
+def _dense_picture() -> Pixels:
+    kernel = load_kernel(_SOBEL)
+    inside = ConvParams(padding=((0, 0), (0, 0)))
+    return dense_picture(dense_layer(kernel, (5, 5), inside), kernel)
 
 
 def _gigabytes(size: int) -> str:

@@ -84,12 +84,12 @@ class Convolution(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return the feature maps."""
-        weight, bias, groups = self._spread(x.shape[1])
+        weight, bias, groups = self.spread(x.shape[1])
         return feature_maps(x, weight, bias, replace(self.window.params, groups=groups))
 
     def backward(self, x: Array, y: Array, gradient: Array) -> Array:
         """Return the gradient by x."""
-        weight, _, groups = self._spread(x.shape[1])
+        weight, _, groups = self.spread(x.shape[1])
         outputs, channels, rows, columns = weight.shape
         params = self.window.params
         flipped = weight.reshape(groups, -1, channels, rows, columns).swapaxes(1, 2)
@@ -155,7 +155,7 @@ class Convolution(Layer):
         found = {"weight": self.weight.tolist()}
         return found if self.bias is None else found | {"bias": self.bias.tolist()}
 
-    def _spread(self, channels: int) -> tuple[Array, Array | None, int]:
+    def spread(self, channels: int) -> tuple[Array, Array | None, int]:
         """Return weights, bias and groups for so many input channels."""
         if self.weight is None:
             raise ModelError("has no weights yet; train the model by conv-cli net fit")

@@ -104,10 +104,17 @@ class Network:
         """Return the maps of the last layer for an image (C, H, W) or a batch (N, C, H, W)."""
         return deque(self.maps(x), maxlen=1)[0]
 
-    def maps(self, x: npt.ArrayLike) -> Iterator[Array]:
+    def maps(
+        self, x: npt.ArrayLike, share: Array | None = None, *, missing: bool = False
+    ) -> Iterator[Array]:
         """Yield the maps of each layer in turn: (O, h, w), or (N, O, h, w) for a batch.
 
         Values are float64 for images of float64 and of integers of 32 bits and more, else float32.
+
+        share : ndarray, shape (C, H, W), optional. The weight of every pixel of an image, 0..1, in
+            the first layer, a convolution.
+        missing : bool. Where too little counts, the first layer is NaN; else pixels are taken there
+            as they are.
 
         Raises ModelError if the image does not fit the model.
         """
@@ -122,8 +129,25 @@ class Network:
         values = self.normalize(batch)
         for number, layer in enumerate(self.layers, 1):
             with _told(number):
-                values = layer.forward(values)
+                if share is not None and number == 1:
+                    values = self._weighted(values, share, missing)
+                else:
+                    values = layer.forward(values)
             yield values if image.ndim == 4 else values[0]
+
+    def _weighted(self, values: Array, share: Array, missing: bool) -> Array:
+        """Return what the first layer makes of an image (1, C, H, W)."""
+        from conv_cli.networks.weighted import require_convolution, weighted_maps
+
+        first = self.layers[0]
+        require_convolution(first)
+        assert isinstance(first, Convolution)
+        made, untold = weighted_maps(first, values[0], share)
+        if missing:
+            made[untold] = np.nan
+        elif untold.any():
+            np.copyto(made, first.forward(values)[0], where=untold)
+        return made[None]
 
     def normalize(self, x: Array) -> Array:
         """Return pixels (N, C, H, W) as the first layer takes them, float32 or float64."""

@@ -9,12 +9,13 @@ import numpy.typing as npt
 
 from conv_cli.borders import PaddedImage
 from conv_cli.colors import TRUST, missing, to_gray
+from conv_cli.correlation.problem import Region
 from conv_cli.errors import ConvError
 from conv_cli.images import Image
 from conv_cli.kernels.kernel import Kernel
 from conv_cli.kernels.learned import ChannelKernel, channel_name
 from conv_cli.pipeline.feature_map import Range
-from conv_cli.pipeline.filter import Filter, filtered_pixels, nodata_of, output_shape, white_of
+from conv_cli.pipeline.filter import Filter, filter_strips, nodata_of, output_shape, white_of
 
 Matrix = npt.NDArray[np.float64]
 
@@ -122,11 +123,43 @@ def explain_pixel(
         )
     )
     beyond = ~inside if params.border.mode == "constant" else np.zeros(inside.shape, np.bool_)
-    written = filtered_pixels(image, rule, (kernel,), dtype, mode)[row, column]
+    written = _written(image, rule, at, dtype, mode)
     return Explanation(
         rows, columns, (planes.shape[2], planes.shape[3]), kernel,
         _sums(image, rule, kernel, pixels, beyond, np.atleast_1d(written)),
     )  # fmt: skip
+
+
+class _PixelSink:
+    """Keeps one pixel of a map."""
+
+    strip_rows = 64
+
+    def __init__(self, row: int, column: int) -> None:
+        self._row, self._column = row, column
+        self.pixel: npt.NDArray[Any]
+
+    def put(self, top: int, rows: npt.NDArray[Any]) -> None:
+        """Take the rows from ``top`` on."""
+        if top <= self._row < top + len(rows):
+            self.pixel = np.array(rows[self._row - top, self._column])
+
+    def finish(self) -> tuple[str, ...]:
+        """Return what a user must be told: nothing."""
+        return ()
+
+
+def _written(
+    image: Image, rule: Filter, at: tuple[int, int], dtype: np.dtype[Any], mode: Range
+) -> npt.NDArray[Any]:
+    """Return a pixel of the map; the others are made only where its range depends on them."""
+    row, column = at
+    if not mode.needs_extremes:
+        rule = rule._replace(region=Region((row, row + 1), (column, column + 1)))
+        row = column = 0
+    sink = _PixelSink(row, column)
+    filter_strips(image, rule, rule.kernels, dtype, mode, sink)
+    return sink.pixel
 
 
 def _sums(

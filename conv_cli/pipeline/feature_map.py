@@ -96,6 +96,20 @@ class Statistics(NamedTuple):
     clipped: float
 
 
+class Copied(NamedTuple):
+    """Channels of a map that no range changes.
+
+    read : callable. From rows and columns of the map to their finished pixels, (n, h, w).
+    channels : int. n.
+    order : tuple of int. Of each channel of the map, its place among those of the values with the
+        copied ones behind them; none if that is their order.
+    """
+
+    read: Callable[[Span, Span], Values]
+    channels: int
+    order: tuple[int, ...] = ()
+
+
 class RowSink(Protocol):
     """Where the rows of a map go: a file's sink, or what makes something else of them."""
 
@@ -170,7 +184,7 @@ class FeatureMap:
     samples : int. How many samples of a pixel lie side by side in the tiles: those of such
         interleaved pixels are (1, h, w·samples), others (channels, h, w).
     white : float, optional. What white is in floats; 1 by default.
-    opacity : callable, optional. From rows and columns to the pixels (h, w) of the last channel,
+    copied : Copied, optional. Channels beside those of the values, as opacity,
         which the tiles lack then.
     nodata : float, optional. What pixels without a value become: itself, whatever the range; in
         whole numbers the nearest, NaN being 0. Tiles tell where that is by ``missing``, bools of
@@ -193,7 +207,7 @@ class FeatureMap:
         tile_rows: int = 1,
         samples: int = 1,
         white: float | None = None,
-        opacity: Callable[[Span, Span], Values] | None = None,
+        copied: Copied | None = None,
         nodata: float | None = None,
         scale: Scale | None = None,
     ) -> None:
@@ -203,14 +217,14 @@ class FeatureMap:
         self._range = mode
         self._tally = Tally() if mode.percentile < 100 else None
         self._ends: tuple[float, float] | None = None
-        self._samples, self._opacity, self._sink = samples, opacity, sink
-        self._channels = shape[2] - (opacity is not None)
+        self._samples, self._copied, self._sink = samples, copied, sink
+        self._channels = shape[2] - (0 if copied is None else copied.channels)
         whole = sink.strip_rows >= shape[0]
         several = max(1, sink.strip_rows // tile_rows) * tile_rows
         self._strip_rows = shape[0] if whole else several
         self._strips: dict[int, _Strip] = {}
         top = white if white and units.kind == "f" else white_of(units)
-        self._scale = _rescaling(units, dtype, top)
+        self._scale = rescaling(units, dtype, top)
         self._bottom, self._top = _limits(dtype, top)
         self._half = {1: 128.0, 2: 32768.0}.get(dtype.itemsize, self._top / 2)
         self._noise = _NOISE * top
@@ -230,7 +244,7 @@ class FeatureMap:
 
     @property
     def size(self) -> int:
-        """How many values it holds, opacity aside."""
+        """How many values it holds, copied channels aside."""
         return self._shape[0] * self._shape[1] * self._channels
 
     @property
@@ -324,14 +338,17 @@ class FeatureMap:
         self._round(values, target, extremes, missing)
         if missing is not None:
             target[missing] = self._nodata
-        if self._opacity is not None:
-            strip.pixels[inner, slice(*columns), -1] = self._opacity(rows, columns)
+        if self._copied is not None:
+            pixels = self._copied.read(rows, columns).transpose(1, 2, 0)
+            strip.pixels[inner, slice(*columns), self._channels :] = pixels
         with self._lock:
             strip.missing[0] -= values.size
             if strip.missing[0]:
                 return
             del self._strips[strip.top]
-        self._sink.put(strip.top, strip.pixels[..., 0] if self._shape[2] == 1 else strip.pixels)
+        order = () if self._copied is None else self._copied.order
+        pixels = strip.pixels.take(order, axis=2) if order else strip.pixels
+        self._sink.put(strip.top, pixels[..., 0] if self._shape[2] == 1 else pixels)
 
     def _strip(self, row: int) -> _Strip:
         """Return the strip that a row is in."""
@@ -471,30 +488,38 @@ def map_to_pixels(
     dtype: np.dtype[Any],
     mode: Range,
     white: float | None = None,
+    nodata: float | None = None,
 ) -> tuple[Values, Statistics]:
     """Return the pixels of a whole map, (h, w) or (h, w, C), and what its values were.
+
+    nodata : float, optional. What stands for no value in the pixels; in the values it is NaN.
 
     Parameters and errors are those of ``FeatureMap``; the values are left as they are.
     """
     planes = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
     channels, rows, columns = planes.shape
     sink = ArraySink(rows)
-    feature_map = FeatureMap((rows, columns, channels), units, dtype, mode, sink, white=white)
-    own = planes.copy()
+    feature_map = FeatureMap(
+        (rows, columns, channels), units, dtype, mode, sink, white=white, nodata=nodata
+    )
+    own, missing = planes.copy(), None
+    if nodata is not None and (absent := np.isnan(own)).any():
+        own[absent], missing = 0, absent
     if feature_map.needs_extremes:
-        feature_map.measure(own)
-        feature_map.quantize(own, (0, rows), (0, columns))
+        feature_map.measure(own, missing)
+        feature_map.quantize(own, (0, rows), (0, columns), missing)
     else:
-        feature_map.add(own, (0, rows), (0, columns))
+        feature_map.add(own, (0, rows), (0, columns), missing)
     return sink.pixels.reshape(values.shape), feature_map.statistics
 
 
-def rescaled(opacity: Values, dtype: np.dtype[Any], top: float) -> Values:
-    """Return opacity of 0..top in the units of whole numbers; in floats it stays as it is."""
-    if dtype.kind == "f" or dtype == opacity.dtype:
-        return opacity
-    full = white_of(dtype)
-    return np.clip(np.rint(opacity / top * full), 0, full).astype(dtype)
+def rescaled(values: Values, dtype: np.dtype[Any], scale: float) -> Values:
+    """Return values times a scale, as whole numbers; in floats they stay as they are."""
+    if dtype.kind == "f" or dtype == values.dtype:
+        return values
+    whole = np.nan_to_num(np.rint(values * scale), nan=0.0)
+    info = np.iinfo(dtype)
+    return np.clip(whole, info.min, info.max).astype(dtype)
 
 
 def value_in(dtype: np.dtype[Any], value: float) -> np.generic:
@@ -531,7 +556,8 @@ def require_white(
     )
 
 
-def _rescaling(units: np.dtype[Any], dtype: np.dtype[Any], top: float) -> float:
+def rescaling(units: np.dtype[Any], dtype: np.dtype[Any], top: float) -> float:
+    """Return by what values in the units of an input, with a white of ``top``, become pixels."""
     if units.kind == "f" and dtype.kind != "f":
         return white_of(dtype) / top
     widths = (units.itemsize, dtype.itemsize) if units.kind == dtype.kind == "u" else None

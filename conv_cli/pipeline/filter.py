@@ -7,22 +7,24 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import PaddedImage, Span
+from conv_cli.borders import Span
 from conv_cli.colormaps import Scale
-from conv_cli.colors import from_linear, to_gray, to_linear, unweigh, white
+from conv_cli.colors import from_linear, missing, to_gray, to_linear, unweigh, white
 from conv_cli.correlation.correlate import correlate, prepare, tiles
 from conv_cli.correlation.params import NO_PADDING, ConvParams
 from conv_cli.correlation.plan import Plan
 from conv_cli.correlation.problem import Region, Source, Tile
 from conv_cli.errors import ImageError
-from conv_cli.images import Image, ImageInfo, PictureRows
+from conv_cli.images import Image, ImageInfo, PixelRows, ZarrPlace
 from conv_cli.kernels.kernel import Kernel, common_frame
 from conv_cli.kernels.learned import ChannelKernel, Manner, Tone, require_one
 from conv_cli.pipeline.channels import ChannelWeights, joined
+from conv_cli.pipeline.chosen import beside, chosen, chosen_channels, order_of, under_origin
 from conv_cli.pipeline.feature_map import (
     ArraySink,
     ColourSink,
     CombineName,
+    Copied,
     FeatureMap,
     Missing,
     Range,
@@ -30,14 +32,22 @@ from conv_cli.pipeline.feature_map import (
     Statistics,
     combine,
     rescaled,
-    value_in,
+    rescaling,
 )
-from conv_cli.pipeline.weights import Mask, WeightedPixels, Weighting
+from conv_cli.pipeline.weights import Mask, WeightedPixels, Weighting, nodata_in
 
 Array = npt.NDArray[Any]
 
 _STORED_BYTES = 16 << 20
 """Real values that may be stored beside the pixels until their range is known."""
+
+
+_INTERLEAVED = 4
+"""Channels that stay side by side at most: a kernel whose columns lie further apart is slow."""
+
+
+_OTHER_AXES = ((0, 1, 3), (0, 1, 2))
+"""Of values (C, K, rows, columns), all but the rows, and all but the columns."""
 
 
 class Bias(NamedTuple):
@@ -58,6 +68,8 @@ class Filter(NamedTuple):
     params : ConvParams. How they slide.
     bias : Bias or None. Added last; None: each kernel's own.
     gray : bool. One channel of grey in place of colours.
+    luma : bool. Grey is filtered, and what the colours differ from it by is added to the result.
+    only : tuple of int. The channels that are filtered, from 1, the others being copied; none: all.
     filter_alpha : bool. Treat opacity as one more channel; without it, it is copied and weighs the
         colours.
     linear : bool. Correlate in linear light.
@@ -75,6 +87,8 @@ class Filter(NamedTuple):
     params: ConvParams = ConvParams(padding="same")  # frozen, so shared without harm
     bias: Bias | None = None
     gray: bool = False
+    luma: bool = False
+    only: tuple[int, ...] = ()
     filter_alpha: bool = False
     linear: bool = False
     combine: CombineName | None = None
@@ -113,7 +127,7 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
     """Return (rows, columns, channels) of the map that a kernel makes of such an image.
 
     Raises ConvError if the kernel is larger than the image with its padding, the mask of another
-    size, the region outside, or grey is asked of bands that are no colours.
+    size, the region outside, grey is asked of bands that are no colours, or it lacks a channel.
     """
     if rule.mask is not None:
         rule.mask.require_fit(image)
@@ -122,14 +136,33 @@ def output_shape(image: Image | ImageInfo, rule: Filter, kernel: Kernel) -> tupl
     if rule.region is not None:
         rows, columns = _within(rule.region, (rows, columns))
     colours = image.channels - image.alpha
-    if rule.gray and colours not in (1, 3):
+    if (rule.gray or rule.luma) and colours not in (1, 3):
         raise ImageError(
             f"has {colours} bands, and grey is made of red, green and blue; leave out "
-            "--channels grey, and every band is filtered"
+            f"--channels {'grey' if rule.gray else 'luma'}, and every band is filtered"
         )
-    filtered = (1 if rule.gray else colours) + (image.alpha and rule.filter_alpha)
-    made = _results(kernel, filtered, opacity=image.alpha and rule.filter_alpha)
-    return rows, columns, made + (image.alpha and not rule.filter_alpha)
+    chosen_channels(image, rule.only, opaque=rule.filter_alpha)
+    opacity = _filters_opacity(image, rule)
+    made = _results(kernel, _lit(image, rule) + opacity, opacity=opacity)
+    if not (rule.luma or rule.only):
+        return rows, columns, made + (image.alpha and not rule.filter_alpha)
+    if made != _lit(image, rule) + opacity:
+        raise ImageError(
+            f"the kernel {kernel.name} makes other channels than it takes; leave out --channels"
+        )
+    return rows, columns, image.channels
+
+
+def _filters_opacity(image: Image | ImageInfo, rule: Filter) -> bool:
+    """Tell whether opacity is one of the channels that are filtered."""
+    return image.alpha and rule.filter_alpha and (not rule.only or image.channels in rule.only)
+
+
+def _lit(image: Image | ImageInfo, rule: Filter) -> int:
+    """Return how many channels of colour are filtered."""
+    if rule.only:
+        return len(set(rule.only)) - _filters_opacity(image, rule)
+    return 1 if rule.gray or rule.luma else image.channels - image.alpha
 
 
 def _results(kernel: Kernel, filtered: int, *, opacity: bool) -> int:
@@ -147,6 +180,20 @@ def _results(kernel: Kernel, filtered: int, *, opacity: bool) -> int:
             f"{kernel.name} is {kernel.kind}; {advice}"
         )
     return kernel.results
+
+
+def place_of(rule: Filter, kernel: Kernel) -> ZarrPlace:
+    """Return where the pixels of the map of a kernel lie in the image: those under its origin."""
+    params = rule.params.resolved(kernel.shape, kernel.origin)
+    region = rule.region or Region((0, 0), (0, 0))
+    (top, _), (left, _) = params.margins
+    row, column = (
+        origin * gap - before + first * step
+        for origin, gap, before, (first, _), step in zip(
+            kernel.origin, params.dilation, (top, left), region, params.stride, strict=True
+        )
+    )
+    return ZarrPlace((row, column), params.stride)
 
 
 def _within(region: Region, size: tuple[int, int]) -> tuple[int, int]:
@@ -184,18 +231,19 @@ def filter_strips(
 
     Raises ConvError if the kernel is larger than the image, or the pixels cannot hold the values.
     """
+    shape = output_shape(image, rule, kernels[0])
     work = _Correlation(image, rule, kernels)
     plan = work.plan
     if scale is not None:
         dtype, sink = np.dtype(np.uint16), ColourSink(scale.colormap, sink)
     feature_map = FeatureMap(
-        output_shape(image, rule, kernels[0]), image.dtype, dtype, mode, sink,
+        shape, image.dtype, dtype, mode, sink,
         tile_rows=plan.tile[0], samples=work.pixels.samples, white=rule.white,
-        opacity=work.opacity(dtype), nodata=nodata_of(image, rule), scale=scale,
+        copied=work.copied(dtype), nodata=nodata_of(image, rule), scale=scale,
     )  # fmt: skip
     if not feature_map.needs_extremes:
         work.run(feature_map.add, progress)
-    elif _worth_storing(plan, feature_map.size, dtype.itemsize):
+    elif _worth_storing(plan, feature_map.size, dtype.itemsize, image.windowed):
         work.run(feature_map.store, progress)
         feature_map.quantize_stored()
     else:
@@ -209,10 +257,17 @@ class _Correlation:
     """The correlation of an image with the kernels of one map, and what is made of its values."""
 
     def __init__(self, image: Image, rule: Filter, kernels: tuple[Kernel, ...]) -> None:
-        self._image, self._rule, self._kernels = image, rule, kernels
+        self._rule, self._kernels = rule, kernels
         self._top = white_of(image.dtype, rule)
+        if (rule.luma or rule.only) and not image.windowed:
+            image = replace(image, pixels=np.asarray(image.pixels))
+        self._whole = image
+        self._image = image = chosen(image, rule.only, opaque=rule.filter_alpha)
         self._copied = image.alpha and not rule.filter_alpha
-        self._colours = output_shape(image, rule, kernels[0])[2] - self._copied
+        opacity = _filters_opacity(self._whole, rule)
+        filtered = _lit(self._whole, rule) + opacity
+        self._colours = _results(kernels[0], filtered, opacity=opacity)
+        self._lit = self._colours - opacity
         self._params = rule.params.resolved(kernels[0].shape, kernels[0].origin)
         self._nodata = nodata_of(image, rule)
         self._channels = ChannelWeights.of(kernels)
@@ -229,17 +284,20 @@ class _Correlation:
         self, handle: Callable[..., object], progress: Callable[[float], None] | None = None
     ) -> None:
         """Hand the finished values of every tile on, its rows and columns, and what is missing."""
-        colours = self._colours - (self._image.alpha and self._rule.filter_alpha)
         region = self._region
         step = 1 / len(tiles(self.problem, self.plan.tile, region))
+        differences = self._differences() if self._rule.luma else None
 
         def finish(values: Array, tile: Tile) -> None:
             missing = None
             values = self._channels.taken_apart(values, weighed=self._beneath is not None)
             if self._beneath is not None:
                 values, missing = self._unweighed(values, tile)
-            values = _finish(values, self._rule, self._kernels, self._top, colours)
             rows, columns = tile.output
+            added = None if differences is None else differences(rows, columns)
+            values = _finish(values, self._rule, self._kernels, self._top, self._lit, added)
+            if missing is not None:
+                missing = np.broadcast_to(missing, values.shape)
             inner: tuple[slice, ...] = (slice(None),)
             if region is not None:
                 (rows, down), (columns, across) = map(_cut, tile.output, region)
@@ -259,15 +317,49 @@ class _Correlation:
         left, right = region.columns
         return Region(region.rows, (left * samples, right * samples))
 
-    def opacity(self, dtype: np.dtype[Any]) -> Callable[[Span, Span], Array] | None:
-        """Return what gives the opacity (h, w) of rows and columns, if it is copied."""
-        if not self._copied:
+    def _differences(self) -> Callable[[Span, Span], Array]:
+        """Return what gives the colours (C, 1, h, w) less their grey, of rows and columns.
+
+        It is 0 where there is no value.
+        """
+        colour = under_origin(self._image.colours, self._params, self._kernels[0])
+        light = _light(self._rule, self._top)
+
+        def read(rows: Span, columns: Span) -> Array:
+            pixels = colour(rows, columns)[:, None]
+            lit = light(pixels)
+            differences = lit - to_gray(lit)
+            if self._nodata is not None:
+                none = np.logical_or.reduce(missing(pixels, self._nodata), axis=0)
+                differences[:, none] = 0
+            return differences
+
+        return read
+
+    def copied(self, dtype: np.dtype[Any]) -> Copied | None:
+        """Return the channels that are copied, their pixels those under the kernels' origin."""
+        image, rule, params = self._whole, self._rule, self._params
+        bands = beside(image, rule.only, opaque=rule.filter_alpha)
+        parts = []
+        if bands:
+            scale = rescaling(image.dtype, dtype, self._top)
+            parts.append((under_origin(image.planes[bands], params, self._kernels[0]), scale))
+        if self._copied:
+            border = params.border
+            border = replace(border, value=self._top) if border.opaque else border
+            read = under_origin(image.planes[-1:], params, self._kernels[0], border)
+            parts.append((read, 1.0 if dtype.kind == "f" else white(dtype) / self._top))
+        if not parts:
             return None
-        opacity = _opacity_of(self._image, self._params, self._kernels[0], dtype, self._top)
-        top, left = (0, 0) if self._rule.region is None else [n for n, _ in self._rule.region]
-        return lambda rows, columns: opacity(
-            (rows[0] + top, rows[1] + top), (columns[0] + left, columns[1] + left)
-        )
+        region = rule.region or Region((0, 0), (0, 0))
+        top, left = (first for first, _ in region)
+
+        def pixels(rows: Span, columns: Span) -> Array:
+            place = (rows[0] + top, rows[1] + top), (columns[0] + left, columns[1] + left)
+            return np.concatenate([rescaled(part(*place), dtype, scale) for part, scale in parts])
+
+        order = order_of(image, bands, opaque=rule.filter_alpha)
+        return Copied(pixels, len(bands) + self._copied, order)
 
     def _unweighed(self, values: Array, tile: Tile) -> tuple[Array, Missing | None]:
         """Return the colours (C, K, h, w), each pixel counted by its weight, and which are missing.
@@ -288,21 +380,33 @@ class _Correlation:
         if not untold.any():
             return colours, None
         if self._nodata is None:
-            np.copyto(colours, self._as_they_are(tile, colours), where=untold)
+            box = tuple(
+                slice(int(places[0]), int(places[-1]) + 1)
+                for places in (np.flatnonzero(untold.any(axis=axes)) for axes in _OTHER_AXES)
+            )
+            part = colours[:, :, *box]
+            np.copyto(part, self._as_they_are(tile, box, part), where=untold[:, :, *box])
             return colours, None
         return colours, np.broadcast_to(untold.any(axis=1), colours[:, 0].shape)
 
-    def _as_they_are(self, tile: Tile, like: Array) -> Array:
-        """Return the correlated colours of a tile, every pixel counted in full."""
+    def _as_they_are(self, tile: Tile, box: tuple[slice, ...], like: Array) -> Array:
+        """Return the correlated colours of some rows and columns, every pixel counted in full."""
         source, image = self.pixels.plain, self._beneath
         assert source is not None
         assert image is not None
-        dtype = image.dtype if source.load is None else source.dtype
-        window = np.empty((*source.shape[:2], *tile.window), dtype)
-        image.read(*tile.input, window)
-        out = np.empty(like.shape, like.dtype)
         channels = self._channels
         params = replace(self._sliding, padding=NO_PADDING, groups=channels.groups(weighed=False))
+        reach = params.span(self._kernels[0].shape)
+        rows, columns = (
+            (start + part.start * step, start + (part.stop - 1) * step + span)
+            for (start, _), part, step, span in zip(
+                tile.input, box, params.stride, reach, strict=True
+            )
+        )
+        dtype = image.dtype if source.load is None else source.dtype
+        window = np.empty((*source.shape[:2], rows[1] - rows[0], columns[1] - columns[0]), dtype)
+        image.read(rows, columns, window)
+        out = np.empty(like.shape, like.dtype)
         place = out.reshape(1, -1, *out.shape[2:]) if channels.apart else out
         correlate(Source.of(window), channels.plain(), params, out=place, threads=1)
         return out
@@ -372,13 +476,10 @@ def nodata_of(image: Image, rule: Filter) -> float | None:
 
     None, too, where its pixels cannot be that, nor are those of the border.
     """
-    value = image.nodata if rule.nodata is None else rule.nodata
     border = rule.params.border
-    if border.mode == "constant" and border.opaque and border.value == value:
-        return value
-    if value is None or image.dtype.kind == "f" or value_in(image.dtype, value) == value:
-        return value
-    return None
+    if border.mode == "constant" and border.opaque and border.value == rule.nodata:
+        return rule.nodata
+    return nodata_in(image, rule.nodata)
 
 
 def _interleaved(image: Image, rule: Filter) -> int:
@@ -389,18 +490,21 @@ def _interleaved(image: Image, rule: Filter) -> int:
     """
     curved = rule.linear or rule.tone is not None
     treated_apart = image.alpha and (curved or not rule.filter_alpha)
-    mixed = treated_apart or (rule.gray and image.channels > 1)
-    in_rows = isinstance(image.pixels, PictureRows) or image.pixels.flags.c_contiguous
-    return image.channels if rule.params.stride[1] == 1 and in_rows and not mixed else 1
+    mixed = treated_apart or bool(rule.only) or ((rule.gray or rule.luma) and image.channels > 1)
+    in_rows = isinstance(image.pixels, PixelRows) or image.pixels.flags.c_contiguous
+    few = image.channels <= _INTERLEAVED
+    return image.channels if rule.params.stride[1] == 1 and in_rows and few and not mixed else 1
 
 
-def _worth_storing(plan: Plan, size: int, itemsize: int) -> bool:
+def _worth_storing(plan: Plan, size: int, itemsize: int, windowed: bool) -> bool:
     """Tell whether real values are stored until the range is known, or made a second time.
 
-    A value that is stored costs about a nanosecond, and memory beside that of the pixels.
+    A value that is stored costs about a nanosecond, and memory beside that of the pixels: those of
+    a windowed image are not in memory.
     """
+    beside = 0 if windowed else size * itemsize // 2
     return size * 8 <= _STORED_BYTES or (
-        plan.cost > size / 1e6 and size * 4 <= _STORED_BYTES + size * itemsize // 2
+        plan.cost > size / 1e6 and size * 4 <= _STORED_BYTES + beside
     )
 
 
@@ -409,7 +513,7 @@ def _planes(image: Image, samples: int) -> Array:
 
     That is (C, 1, H, W), or (1, 1, H, W·samples).
     """
-    if isinstance(image.pixels, PictureRows) and samples == image.channels:
+    if isinstance(image.pixels, PixelRows) and samples == image.channels:
         return image.pixels.plane
     if samples > 1:
         return image.pixels.reshape(1, 1, len(image.pixels), -1)
@@ -421,24 +525,33 @@ def white_of(dtype: np.dtype[Any], rule: Filter) -> float:
     return rule.white if rule.white and dtype.kind == "f" else white(dtype)
 
 
+def _light(rule: Filter, top: float) -> Callable[[Array], Array]:
+    """Return what makes, of colours in a file, those that are correlated."""
+    before = rule.tone if rule.tone is not None and rule.tone.where == "before" else None
+
+    def light(colour: Array) -> Array:
+        if rule.linear:
+            colour = to_linear(colour, top)
+        return colour if before is None else before(colour).astype(np.float32)
+
+    return light
+
+
 def _loader(image: Image, rule: Filter) -> Callable[[Array], Array] | None:
     """Return what makes the colours that are correlated of a tile (C, 1, h, w); None if they are
     all there is to it.
     """
-    top = white_of(image.dtype, rule)
     colours = image.channels - image.alpha
     copied = image.alpha and not rule.filter_alpha
-    before = rule.tone if rule.tone is not None and rule.tone.where == "before" else None
-    if not (rule.linear or before or copied or (rule.gray and colours > 1)):
+    before = rule.tone is not None and rule.tone.where == "before"
+    grey = rule.gray or rule.luma
+    if not (rule.linear or before or copied or (grey and colours > 1)):
         return None
+    light = _light(rule, white_of(image.dtype, rule))
 
     def load(tile: Array) -> Array:
-        colour, opacity = tile[:colours], tile[colours:]
-        if rule.linear:
-            colour = to_linear(colour, top)
-        if before is not None:
-            colour = before(colour).astype(np.float32)
-        if rule.gray:
+        colour, opacity = light(tile[:colours]), tile[colours:]
+        if grey:
             colour = to_gray(colour)
         return colour if copied else np.concatenate([colour, opacity])
 
@@ -446,11 +559,17 @@ def _loader(image: Image, rule: Filter) -> Callable[[Array], Array] | None:
 
 
 def _finish(
-    values: Array, rule: Filter, kernels: Sequence[Kernel], top: float, colours: int
+    values: Array,
+    rule: Filter,
+    kernels: Sequence[Kernel],
+    top: float,
+    colours: int,
+    added: Array | None = None,
 ) -> Array:
     """Return (C, h, w) of correlated values (C, K, h, w): bias, combined, out of linear light.
 
-    In linear light are the colours alone, and bias and combination with them.
+    In linear light are the colours alone, and bias and combination with them; and what is added to
+    a channel of grey, (C', 1, h, w), which makes colours of it.
     """
     wide = np.result_type(values.dtype, np.float32)
     own = np.array([kernel.biases for kernel in kernels], wide).T
@@ -460,26 +579,11 @@ def _finish(
         values = combine(values, rule.combine)
     if rule.bias and rule.bias.value:
         values = values + wide.type(rule.bias.in_units(top))
+    if added is not None:
+        values = np.concatenate([values[:colours] + added, values[colours:]])
+        colours = len(added)
     if rule.linear:
         values = np.concatenate([from_linear(values[:colours], top), values[colours:]])
     if rule.tone is not None and rule.tone.where == "after":
         values = np.concatenate([rule.tone(values[:colours]), values[colours:]])
     return values[:, 0]
-
-
-def _opacity_of(
-    image: Image, params: ConvParams, kernel: Kernel, dtype: np.dtype[Any], top: float
-) -> Callable[[Span, Span], Array]:
-    """Return what gives the opacity (h, w) under the kernel's origin for rows and columns."""
-    border = replace(params.border, value=top) if params.border.opaque else params.border
-    opacity = PaddedImage(image.planes[-1][None, None], params.margins, border)
-    origin = tuple(o * d for o, d in zip(kernel.origin, params.dilation, strict=True))
-
-    def read(rows: Span, columns: Span) -> Array:
-        axes = zip(origin, (rows, columns), params.stride, strict=True)
-        down, across = ((o + a * s, o + (b - 1) * s + 1) for o, (a, b), s in axes)
-        window = np.empty((1, 1, down[1] - down[0], across[1] - across[0]), image.dtype)
-        opacity.read(down, across, window)
-        return rescaled(window[0, 0, :: params.stride[0], :: params.stride[1]], dtype, top)
-
-    return read

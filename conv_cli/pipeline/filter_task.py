@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
@@ -14,8 +15,9 @@ from conv_cli.colormaps import Scale
 from conv_cli.colors import white as white_of
 from conv_cli.errors import ConvError, ImageError
 from conv_cli.images import (
-    ARRAY_FORMATS,
     FLOAT_FORMATS,
+    REAL_FORMATS,
+    ROW_FORMATS,
     Image,
     ImageInfo,
     Sink,
@@ -23,8 +25,11 @@ from conv_cli.images import (
     not_srgb,
     open_joined,
     open_sink,
+    window_pixels,
 )
+from conv_cli.kernels.kernel import Kernel
 from conv_cli.parallel.processes import Progress
+from conv_cli.pipeline.chosen import beside
 from conv_cli.pipeline.feature_map import (
     ArraySink,
     Range,
@@ -33,10 +38,18 @@ from conv_cli.pipeline.feature_map import (
     require_white,
     value_in,
 )
-from conv_cli.pipeline.filter import Filter, filter_strips, filtered_pixels, nodata_of, output_shape
+from conv_cli.pipeline.filter import (
+    Filter,
+    filter_strips,
+    filtered_pixels,
+    nodata_of,
+    output_shape,
+    place_of,
+)
 from conv_cli.pipeline.jobs import Destination, Job, Output
-from conv_cli.pipeline.looks import Look, Reduced, image_look, map_look, seen, signed
+from conv_cli.pipeline.looks import Look, Reduced, ThinSink, image_look, map_look, seen, signed
 from conv_cli.pipeline.run import Made, Write
+from conv_cli.pipeline.weights import nodata_note
 
 Array = npt.NDArray[Any]
 LayerChoice = Literal["all", "last"] | int
@@ -72,7 +85,7 @@ def pixels_of(
         made = np.dtype(_DEPTHS[to.depth])
     elif keeps_floats(units, format, to):
         loses = units.itemsize > 4 or (units.itemsize == 4 and units.kind != "f")
-        made = np.dtype(np.float64 if loses and format in ARRAY_FORMATS else np.float32)
+        made = np.dtype(np.float64 if loses and format in REAL_FORMATS else np.float32)
     elif units.itemsize > 2 and (chosen is not None or to.white is not None):
         deep = _holds(format, np.dtype(np.uint16), channels, alpha)
         made = np.dtype(np.uint16 if deep else np.uint8)
@@ -94,7 +107,7 @@ def keeps_floats(units: np.dtype[Any], format: str, to: Destination) -> bool:
         return to.depth.startswith("float")
     stays_float = format in FLOAT_FORMATS or (to.range is None and to.white is None)
     real = units.kind == "f" and stays_float
-    return format in ARRAY_FORMATS or to.range == Range("raw") or real
+    return format in REAL_FORMATS or to.range == Range("raw") or real
 
 
 def _holds(format: str, dtype: np.dtype[Any], channels: int, alpha: bool) -> bool:
@@ -127,6 +140,7 @@ class FilterTask(NamedTuple):
 
     rule: Filter
     to: Destination
+    windows: bool = True
 
     def outputs(self, job: Job, probe: Callable[[], ImageInfo]) -> Sequence[Output]:
         """Return the maps that the job names."""
@@ -138,12 +152,17 @@ class FilterTask(NamedTuple):
         return form.shape, form.dtype.name
 
     def memory(self, info: ImageInfo, outputs: Sequence[Output]) -> int:
-        """Return the bytes of the largest map, twice where it is encoded in memory."""
+        """Return the bytes of the largest map, twice where it is encoded in memory.
+
+        What is read by windows takes none where its rows are written as they come.
+        """
         most = 0
         for output in outputs:
             with suppress(ConvError):  # which is the error of that map, when its turn comes
                 form = self._form(info, output)
                 copies = 1 if output.format == "png" else 2
+                if info.windowed and output.format in ROW_FORMATS and output.path:
+                    copies = 0
                 most = max(most, math.prod(form.shape) * form.dtype.itemsize * copies)
         return most
 
@@ -154,19 +173,16 @@ class FilterTask(NamedTuple):
         nodata = nodata_of(image, self.rule)
         if self.rule.nodata is not None or nodata is None:
             return light
-        value = f"{nodata:g}"
-        return (
-            *light,
-            f"pixels of {value} have no value, as its GDAL_NODATA says (--nodata {value})",
-        )
+        return (*light, nodata_note(nodata))
 
     def maps(
         self, image: Image, outputs: Sequence[Output], progress: Progress
     ) -> Iterator[tuple[Output, Write]]:
         """Yield what filters an image into each of its maps."""
         side = self.to.look_side
-        window = self._pictured(image)
-        pictured = image_look("input", window, side, self.to.white) if side else None
+        pictured = None
+        if side:
+            pictured = image_look("input", self._pictured(image), side, self.to.white)
         for output in outputs:
             yield output, partial(self._made, image, output, progress, pictured)
 
@@ -176,7 +192,7 @@ class FilterTask(NamedTuple):
             rows, columns, channels = output_shape(image, self.rule, output.kernels[0])
             shape = (rows, columns, channels)[: 2 + (channels > 1)]
             return Form(self.rule, shape, np.dtype(np.float32), Range("raw"))
-        values = image.pixels if isinstance(image, Image) else None
+        values = image.pixels if isinstance(image, Image) and not image.windowed else None
         if self.to.colormap is not None and not keeps_floats(image.dtype, output.format, self.to):
             return self._coloured(image, output, values)
         shape = output_shape(image, self.rule, output.kernels[0])
@@ -184,6 +200,8 @@ class FilterTask(NamedTuple):
             image.dtype, shape[2], image.alpha, output.format, self.to, values,
             joined=output.joined,
         )  # fmt: skip
+        if beside(image, self.rule.only, opaque=True):  # which no range makes whole numbers of
+            require_white(image.dtype, dtype, Range("clip"), self.to.white, values)
         return Form(self.rule, shape[:2] if shape[2] == 1 else shape, dtype, mode)
 
     def _coloured(self, image: Image | ImageInfo, output: Output, values: Array | None) -> Form:
@@ -215,7 +233,7 @@ class FilterTask(NamedTuple):
         output: Output,
         progress: Progress,
         pictured: Look | None,
-        stream: BinaryIO | None,
+        stream: BinaryIO | Path | None,
     ) -> Made:
         """Filter an image into a stream, if there is one, and look at its map for a sheet."""
         if pictured is None:
@@ -228,21 +246,24 @@ class FilterTask(NamedTuple):
         return made._replace(looks=(pictured, look))
 
     def _filtered(
-        self, image: Image, output: Output, progress: Progress, stream: BinaryIO | None
+        self, image: Image, output: Output, progress: Progress, stream: BinaryIO | Path | None
     ) -> Made:
         """Filter an image into a stream, whose rows are written while the next are computed."""
         form = self._form(image, output)
         described = self._described(
-            image, form, np.broadcast_to(np.zeros((), form.dtype), form.shape)
+            image, output, form, np.broadcast_to(np.zeros((), form.dtype), form.shape)
         )
         sink: Sink | ArraySink
         notes: tuple[str, ...]
         if stream is None:
-            sink, notes = ArraySink(form.shape[0]), ()
+            # Of a large one there is nothing to print, and to look at it is made again.
+            sink = ThinSink(form.shape) if image.windowed else ArraySink(form.shape[0])
+            notes = ()
         else:
             sink, notes = open_sink(
                 stream, described, output.format,
                 compress=self.to.compress, quality=self.to.quality,
+                large=image.windowed and math.prod(form.shape[:2]) >= window_pixels(),
             )  # fmt: skip
         made = filter_strips(
             image, form.rule, output.kernels, form.dtype, form.mode, sink,
@@ -279,13 +300,16 @@ class FilterTask(NamedTuple):
         plan = done.plan
         return Made(form, real.name, done.statistics, (), plan.strategy, plan.reason), look
 
-    def _described(self, image: Image, form: Form, pixels: Array) -> Image:
+    def _described(self, image: Image, output: Output, form: Form, pixels: Array) -> Image:
         """Return the pixels of a map with what describes the image."""
         described = replace(image, pixels=pixels)
         if form.scale is not None:
             described = replace(described, icc=None)  # it may be one of grey
         if (nodata := nodata_of(image, self.rule)) is not None:
             described = described.with_nodata(float(value_in(form.dtype, nodata)))
+        if image.zarr is not None:
+            layout = image.zarr.moved(place_of(self.rule, output.kernels[0]))
+            described = replace(described, zarr=layout)
         return described
 
     def joined(
@@ -322,14 +346,13 @@ class FilterTask(NamedTuple):
             (*image.notes, *self.notes(image), *values), plan.strategy, plan.reason,
             pictures=self._pictures(image, output, statistics) if self.to.show else (),
         )  # fmt: skip
-        return made, self._described(image, form, rows.pixels)
+        return made, self._described(image, output, form, rows.pixels)
 
     def _pictured(self, image: Image) -> Image:
         """Return what of an image is looked at: that of which its map is."""
         if (region := self.rule.region) is None:
             return image
-        window = np.asarray(image.pixels)[slice(*region.rows), slice(*region.columns)]
-        return replace(image, pixels=window)
+        return image.window(region.rows[0], region.columns[0], *region.shape)
 
     def _pictures(self, image: Image, output: Output, statistics: Statistics) -> tuple[Array, ...]:
         """Return an image and its map as they are looked at; a signed one in colours."""
@@ -340,11 +363,21 @@ class FilterTask(NamedTuple):
             and statistics.low < 0
             and all(k.is_zero_sum for k in kernels)
         ):
-            real = filtered_pixels(image, self.rule, kernels, np.dtype(np.float32), Range("raw"))
+            real = self._thinned(image, kernels, np.dtype(np.float32), Range("raw"))
             return seen(pictured, self.to.white), signed(real, image.alpha)
         if image.dtype.kind == "f" and self.to.white is None and not mode.needs_extremes:
             mode = Range("stretch")
         elif mode.name == "raw":
             mode = Range("clip")
-        made = filtered_pixels(image, self.rule, kernels, np.dtype(np.uint8), mode)
+        made = self._thinned(image, kernels, np.dtype(np.uint8), mode)
         return seen(pictured, self.to.white), seen(replace(image, pixels=made))
+
+    def _thinned(
+        self, image: Image, kernels: tuple[Kernel, ...], dtype: np.dtype[Any], mode: Range
+    ) -> Array:
+        """Return a map, or of a large one so much of it as is looked at."""
+        if not image.windowed:
+            return filtered_pixels(image, self.rule, kernels, dtype, mode)
+        sink = ThinSink(output_shape(image, self.rule, kernels[0]))
+        filter_strips(image, self.rule, kernels, dtype, mode, sink)
+        return sink.pixels

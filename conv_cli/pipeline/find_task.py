@@ -62,6 +62,8 @@ class FindTask:
     look_side : int. Rows and columns of a picture on a sheet; 0 without one.
     """
 
+    windows = False
+
     def __init__(self, rule: SearchRule, look_side: int = 0) -> None:
         self._rule, self._look_side = rule, look_side
         self._patterns: dict[tuple[int, tuple[int, int]], list[Pattern]] = {}

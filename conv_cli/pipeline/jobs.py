@@ -5,10 +5,12 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, overload
 
 from conv_cli.colormaps import ColormapName
 from conv_cli.errors import ConvError, ImageError
@@ -22,6 +24,7 @@ from conv_cli.images import (
     file_format,
     format_of,
     format_of_start,
+    is_zarr,
     open_frames,
 )
 from conv_cli.io.matrix import is_typed, parse_matrix
@@ -31,6 +34,7 @@ from conv_cli.kernels.kernel import Kernel
 from conv_cli.pipeline.feature_map import Range
 
 STDIO = "-"
+ZARR = ".zarr"
 SAME = "same"
 """The format of a result that is to have its image's own."""
 _DEFAULT_FORMAT = "png"
@@ -70,19 +74,26 @@ class Input(NamedTuple):
         """Its name without suffix, for the names of its results."""
         if self.path == STDIO:
             return "stdin"
-        return _typed_stem(self.path) if self.is_typed else Path(self.path).stem
+        return _typed_stem(self.path) if self.is_typed else _split(self.path)[0]
 
     @property
     def suffix(self) -> str:
         """Its suffix without the dot; what stdin would have, if its format is known."""
         if self.path == STDIO and self.format:
             return FORMATS[self.format].suffixes[0].removeprefix(".")
-        return "" if self.is_typed else Path(self.path).suffix.removeprefix(".")
+        return "" if self.is_typed else _split(self.path)[1][1:]
 
     @property
     def folder_name(self) -> str:
         """The name of the folder that it is in."""
         return Path(self.path).absolute().parent.name
+
+
+def _split(path: str) -> tuple[str, str]:
+    """Return stem and suffix of a path, as pathlib has them: in a tenth of its time, of many."""
+    name = path.rstrip(os.sep).rpartition(os.sep)[2]
+    dot = name.rfind(".")
+    return (name[:dot], name[dot:]) if 0 < dot < len(name) - 1 else (name, "")
 
 
 class Destination(NamedTuple):
@@ -162,6 +173,81 @@ class Job(NamedTuple):
         return self._replace(outputs=outputs, stem=f"{self.stem}.{self.source.frame_name(number)}")
 
 
+class Jobs(Sequence[Job]):
+    """The jobs of a run, each made when it is asked for, so that millions take no memory.
+
+    sources : sequence of Input. The images, one a job.
+    make : callable. Makes the job of an image; it can be pickled.
+    """
+
+    def __init__(self, sources: Sequence[Input], make: Callable[[Input], Job]) -> None:
+        self.sources, self._make = sources, make
+
+    @property
+    def reads_stdin(self) -> bool:
+        """Whether stdin is one of the images; a list names none."""
+        named = self.sources
+        named = named.first if isinstance(named, ListedInputs) else named
+        return any(source.path == STDIO for source in named)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.sources)
+
+    @overload
+    def __getitem__(self, index: int) -> Job: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Job]: ...
+    def __getitem__(self, index: int | slice) -> Job | Sequence[Job]:
+        """Return the job of an image."""
+        if isinstance(index, slice):
+            return Jobs(self.sources[index], self._make)
+        return self._make(self.sources[index])
+
+
+class ListedInputs(Sequence[Input]):
+    """Images named one by one: those given, and behind them the names in a file.
+
+    first : sequence of Input
+    data : bytes. Names, one a line, or each ended by NUL; empty ones are none.
+
+    Raises ConvError for "-", which is no file.
+    """
+
+    def __init__(self, first: Sequence[Input], data: bytes) -> None:
+        end = b"\0" if b"\0" in data else b"\n"
+        self.first, self._data = first, data
+        self._places = array("Q")
+        at = 0
+        while at < len(data):
+            stop = data.find(end, at)
+            stop = len(data) if stop < 0 else stop
+            last = stop - (end == b"\n" and data[stop - 1 : stop] == b"\r")
+            if last > at:
+                if data[at:last] == STDIO.encode():
+                    raise ConvError("a name is -; stdin is named among IMAGES, not in a list")
+                self._places.extend((at, last))
+            at = stop + 1
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.first) + len(self._places) // 2
+
+    @overload
+    def __getitem__(self, index: int) -> Input: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Input]: ...
+    def __getitem__(self, index: int | slice) -> Input | Sequence[Input]:
+        """Return an image."""
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        if index < len(self.first):
+            return self.first[index]
+        place = 2 * (index - len(self.first))
+        first, last = self._places[place], self._places[place + 1]  # IndexError behind the last
+        return Input(os.fsdecode(self._data[first:last]))
+
+
 def collect_inputs(name: str, *, recursive: bool, output: str | None) -> list[Input]:
     """Return the images that a name stands for: a file, a folder, a glob, or "-" for stdin.
 
@@ -181,7 +267,7 @@ def collect_inputs(name: str, *, recursive: bool, output: str | None) -> list[In
         except ConvError as error:
             raise ConvError(f"image {shown(name)}: {error}") from None
         return [Input(name)]
-    if Path(name).is_dir():
+    if is_folder(name):
         if output is not None and os.path.realpath(name) == os.path.realpath(output):
             raise ConvError(
                 f"{output}: is the folder of the images too, and its results would be filtered by "
@@ -279,12 +365,16 @@ def _folder_inputs(root: Path, recursive: bool, output: str | None) -> Iterator[
     written = None if output is None else os.path.realpath(output)
     unread: list[OSError] = []
     for folder, folders, files in os.walk(root, onerror=unread.append):
+        arrays = [f for f in folders if f.lower().endswith(ZARR) and is_zarr(Path(folder, f))]
         folders[:] = sorted(
-            f for f in folders if recursive and os.path.realpath(Path(folder, f)) != written
+            f
+            for f in set(folders) - set(arrays)
+            if recursive and os.path.realpath(Path(folder, f)) != written
         )
-        for file in sorted(files):
-            if Path(file).suffix.lower() in READABLE_SUFFIXES:
-                yield Input(str(Path(folder, file)), Path(folder).relative_to(root))
+        place = Path(folder).relative_to(root)
+        for file in sorted([*files, *arrays]):
+            if os.path.splitext(file)[1].lower() in READABLE_SUFFIXES:  # noqa: PTH122  # of many
+                yield Input(str(Path(folder, file)), place)
     for error in unread:
         reason = f"{error.strerror}, so what is in this folder is not known; check its permissions"
         yield Input(str(error.filename), Path(error.filename).relative_to(root), reason)
@@ -294,12 +384,17 @@ def is_single(output: str | None, names: Sequence[str], maps: int) -> bool:
     """Tell whether an output is one file: one image by name, one map, and no folder's name."""
     if output is None:
         return False
-    one = len(names) == 1 and maps == 1 and not Path(names[0]).is_dir()
+    one = len(names) == 1 and maps == 1 and not is_folder(names[0])
     return one and not _is_pattern(names[0]) and not _is_folder(output)
 
 
+def is_folder(name: str) -> bool:
+    """Tell whether a name is that of a folder of images: a Zarr is one image."""
+    return Path(name).is_dir() and not is_zarr(name)
+
+
 def _is_folder(output: str) -> bool:
-    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+    return output.endswith(("/", os.sep)) or is_folder(output)
 
 
 def is_image_name(output: str) -> bool:
@@ -310,7 +405,7 @@ def is_image_name(output: str) -> bool:
 
 def filter_jobs(
     inputs: Sequence[Input], maps: Sequence[tuple[str, tuple[Kernel, ...]]], to: Destination
-) -> list[Job]:
+) -> Jobs:
     """Return what is to be made of each image by named kernels, with the path of every result.
 
     Raises ConvError if the name template is wrong, a format cannot be written, or two results share
@@ -322,32 +417,37 @@ def filter_jobs(
             "folder, or --combine the maps"
         )
     if to.makes_folders:
-        several = any(len(source.frames or ()) > 1 for source in inputs)
-        way = (
-            ", with --name '{stem}.{frame}.{kernel}{ext}'"
-            if several
-            else (", or --combine the maps of a single image")
+        counts = (
+            [1] if isinstance(inputs, ListedInputs) else [len(s.frames or FIRST) for s in inputs]
         )
-        results = sum(len(source.frames or FIRST) for source in inputs) * len(maps)
+        way = ", or --combine the maps of a single image"
+        if max(counts) > 1:
+            way = ", with --name '{stem}.{frame}.{kernel}{ext}'"
+        results = max(sum(counts), len(inputs)) * len(maps)
         _require_folder(to, results, way)
-    jobs = [
-        Job(
-            source,
-            tuple(
-                output
-                for index, (name, kernels) in enumerate(maps, 1)
-                for output in _frame_outputs(source, name, kernels, index, to)
-            ),
+    jobs = Jobs(inputs, partial(_filter_job, maps=tuple(maps), to=to))
+    if to.output is not None:
+        _refuse_collisions(
+            lambda: (
+                (str(output.path), source, _detail(output, source))
+                for source in inputs
+                for index, (name, _) in enumerate(maps, 1)
+                for output in _frame_outputs(source, name, (), index, to)
+            )
         )
-        for source in inputs
-    ]
-    _refuse_collisions(
-        (output.path, job.source, _detail(output, job.source))
-        for job in jobs
-        for output in job.outputs
-        if output.path is not None
-    )
     return jobs
+
+
+def _filter_job(
+    source: Input, *, maps: Sequence[tuple[str, tuple[Kernel, ...]]], to: Destination
+) -> Job:
+    """Return what kernels make of an image."""
+    outputs = (
+        output
+        for index, (name, kernels) in enumerate(maps, 1)
+        for output in _frame_outputs(source, name, kernels, index, to)
+    )
+    return Job(source, tuple(outputs))
 
 
 def _frame_outputs(
@@ -371,20 +471,23 @@ def _detail(output: Output, source: Input) -> str:
     return f" with {output.kernel}" + (f", frame {output.frame}" if several else "")
 
 
-def network_jobs(inputs: Sequence[Input], to: Destination) -> list[Job]:
+def network_jobs(inputs: Sequence[Input], to: Destination) -> Jobs:
     """Return what is to be made of each image by a network: how the paths of its maps begin.
 
     Raises ConvError if the output is no folder, or two images would give maps of the same names.
     """
     if to.output is None:
-        return [Job(source) for source in inputs]
+        return Jobs(inputs, Job)
     if to.output == STDIO:
         raise ConvError("-o -: maps are several files; give the name of a folder")
     _require_folder(to, 1, "")
-    output = str(to.output)
-    jobs = [Job(source, stem=str(Path(output, source.folder, source.stem))) for source in inputs]
-    _refuse_collisions((job.stem, job.source, "") for job in jobs)
+    jobs = Jobs(inputs, partial(_network_job, output=str(to.output)))
+    _refuse_collisions(lambda: ((job.stem, job.source, "") for job in jobs))
     return jobs
+
+
+def _network_job(source: Input, *, output: str) -> Job:
+    return Job(source, stem=str(Path(output, source.folder, source.stem)))
 
 
 def layer_output(job: Job, layer: int, channel: int | None, format: str) -> Output:
@@ -396,7 +499,7 @@ def layer_output(job: Job, layer: int, channel: int | None, format: str) -> Outp
 
 def find_jobs(
     inputs: Sequence[Input], framed: Destination | None, heat: Destination | None
-) -> list[Job]:
+) -> Jobs:
     """Return what is to be made of each image by a search: its hits, and the pictures asked for.
 
     Raises ConvError if a folder is needed and none is given, a format cannot be written, or two
@@ -408,23 +511,28 @@ def find_jobs(
             raise ConvError(f"-o -: takes one image, not {len(inputs)}; give an output folder")
         if to.makes_folders:
             _require_folder(to, len(inputs), "")
-    jobs = []
-    for source in inputs:
-        outputs = [
-            Output(*_located(source, kind, 1, to._replace(name="{stem}.{kernel}{ext}")), kind=kind)
-            for kind, to in pictures
-        ]
-        kept = outputs and all(
-            to.skip_existing and os.path.lexists(str(output.path))
-            for output, (_, to) in zip(outputs, pictures, strict=True)
-        )
-        # Nothing is searched for the hits alone if the files that show them are there.
-        hits = [] if kept else [Output(None, "", kind="hits")]
-        jobs.append(Job(source, (*hits, *outputs)))
+    jobs = Jobs(inputs, partial(_find_job, pictures=pictures))
     _refuse_collisions(
-        (output.path, job.source, "") for job in jobs for output in job.outputs if output.path
+        lambda: (
+            (output.path, job.source, "") for job in jobs for output in job.outputs if output.path
+        )
     )
     return jobs
+
+
+def _find_job(source: Input, *, pictures: Sequence[tuple[str, Destination]]) -> Job:
+    """Return what a search makes of an image."""
+    outputs = [
+        Output(*_located(source, kind, 1, to._replace(name="{stem}.{kernel}{ext}")), kind=kind)
+        for kind, to in pictures
+    ]
+    kept = outputs and all(
+        to.skip_existing and os.path.lexists(str(output.path))
+        for output, (_, to) in zip(outputs, pictures, strict=True)
+    )
+    # Nothing is searched for the hits alone if the files that show them are there.
+    hits = [] if kept else [Output(None, "", kind="hits")]
+    return Job(source, (*hits, *outputs))
 
 
 def _require_folder(to: Destination, count: int, otherwise: str) -> None:
@@ -450,15 +558,20 @@ def _located(
     if to.output is None:
         return None, to.format or ("npy" if is_table(source.path) else _DEFAULT_FORMAT)
     if to.output == STDIO:
+        if to.format == ZARR[1:]:
+            raise ConvError("-o -: a Zarr is a folder; give its name, as -o out.zarr")
         path = STDIO
     elif to.single:
         path = to.output
     else:
-        path = str(Path(to.output, source.folder, _file_name(source, kernel, index, to, frame)))
+        path = _joined(to.output, source.folder, _file_name(source, kernel, index, to, frame))
     if to.format == SAME:
         return path, source.format or _DEFAULT_FORMAT
-    if to.format or path == STDIO or not Path(path).suffix:
-        return path, to.format_name
+    if to.format or path == STDIO or (not to.single and to.name.endswith("{ext}")):
+        return path, to.format_name  # which is the suffix too
+    suffix = _split(path)[1].lower()
+    if not suffix or suffix in WRITABLE:
+        return path, WRITABLE.get(suffix, to.format_name)
     try:
         return path, format_of(path)
     except ImageError as error:
@@ -473,24 +586,59 @@ def is_table(name: str) -> bool:
 
 def _file_name(source: Input, kernel: str, index: int, to: Destination, frame: int) -> str:
     try:
-        name = to.name.format(
-            stem=source.stem,
-            kernel=file_name_part(kernel),
-            ext=_extension(source, to),
-            suffix=source.suffix,
-            dir=source.folder_name,
-            index=index,
-            frame=source.frame_name(frame),
-        )
+        name = to.name.format_map(_Fields(source, kernel, index, to, frame))
     except (KeyError, IndexError, ValueError, AttributeError):
         raise ConvError(
             f"--name {to.name!r}: is no template; use {{stem}}, {{suffix}}, {{dir}}, {{kernel}}, "
             "{ext}, {index} and {frame}"
         ) from None
+    if os.sep not in name and name not in ("", ".", ".."):
+        return name
     path = Path(name)
     if not path.parts or path.is_absolute() or ".." in path.parts or name.endswith("/"):
         raise ConvError(f"--name {to.name!r}: gives {name!r}, which is no file below the output")
     return name
+
+
+class _Fields(dict[str, str | int]):
+    """What a template of names may hold, made when it is asked for."""
+
+    def __init__(self, source: Input, kernel: str, index: int, to: Destination, frame: int) -> None:
+        super().__init__(index=index)
+        self._frame = frame
+        self._source, self._kernel, self._to = source, kernel, to
+
+    def __missing__(self, field: str) -> str:
+        """Return the value of a field; KeyError for one that is not known."""
+        source = self._source
+        if field == "stem":
+            return source.stem
+        if field == "kernel":
+            return file_name_part(self._kernel)
+        if field == "ext":
+            return _extension(source, self._to)
+        if field == "suffix":
+            return source.suffix
+        if field == "dir":
+            return source.folder_name
+        if field == "frame":
+            return source.frame_name(self._frame)
+        raise KeyError(field)
+
+
+def _joined(output: str, folder: Path, name: str) -> str:
+    """Return the path of a file in a folder below the output."""
+    if os.sep in name:
+        return str(Path(output, folder, name))
+    place = _folder(output, folder)
+    return f"{place}{name}"
+
+
+@lru_cache(maxsize=256)
+def _folder(output: str, folder: Path) -> str:
+    """Return what stands before the names of files in a folder below the output."""
+    place = str(Path(output, folder))
+    return "" if place == "." else place if place.endswith(os.sep) else place + os.sep
 
 
 def _extension(source: Input, to: Destination) -> str:
@@ -500,32 +648,56 @@ def _extension(source: Input, to: Destination) -> str:
     return f".{source.suffix}" if source.suffix else ""
 
 
+@lru_cache(maxsize=256)
 def file_name_part(name: str) -> str:
     """Return a kernel's name as part of a file name: no separators, colons, spaces or controls."""
     return re.sub(r"[^\w.,=+-]+", "_", name.replace(":", "-")).strip("_") or "kernel"
 
 
-def _refuse_collisions(claims: Iterable[tuple[str, Input, str]]) -> None:
+Claim = tuple[str, Input, str]
+"""A path, the image that it is made of, and what else tells it from others."""
+
+
+def _refuse_collisions(claims: Callable[[], Iterable[Claim]]) -> None:
     """Raise if two results would share a name, also where a file system folds case.
 
-    A claim is a path, the image that it is made of, and what else tells it from others.
+    claims : callable. Yields what is claimed, as often as it is called.
+
+    Of each name a hash is remembered alone, as there may be millions.
     """
-    seen: dict[str, tuple[Input, str]] = {}
-    for path, source, detail in claims:
-        key = _folded(os.path.normpath(path))
-        if key in seen:
-            first, other = seen[key]
-            way = _way_apart(first, source) if detail else "use separate output folders"
-            if ", frame " in detail and first.path == source.path:
-                way = (
-                    "name them with their frame, as with --name '{stem}.{frame}.{kernel}{ext}', or "
-                    "write one file of all, as --format tif, gif, png or webp"
-                )
-            raise ConvError(
-                f"{path}: would be made twice, of {first.path}{other} and of {source.path}"
-                f"{detail}; {way}"
+    seen: set[int] = set()
+    for number, (path, source, detail) in enumerate(claims()):
+        key = hash(_key(path))
+        if key not in seen:
+            seen.add(key)
+            continue
+        place, first, other = _claimed_first(path, claims())
+        if place == number:
+            continue  # another name has that hash
+        way = _way_apart(first, source) if detail else "use separate output folders"
+        if ", frame " in detail and first.path == source.path:
+            way = (
+                "name them with their frame, as with --name '{stem}.{frame}.{kernel}{ext}', or "
+                "write one file of all, as --format tif, gif, png or webp"
             )
-        seen[key] = source, detail
+        raise ConvError(
+            f"{path}: would be made twice, of {first.path}{other} and of {source.path}{detail}; "
+            f"{way}"
+        )
+
+
+def _claimed_first(path: str, claims: Iterable[Claim]) -> tuple[int, Input, str]:
+    """Return who claims a name first: the number of the claim, the image, and the detail."""
+    key = _key(path)
+    return next(
+        (number, source, detail)
+        for number, (other, source, detail) in enumerate(claims)
+        if _key(other) == key
+    )
+
+
+def _key(path: str) -> str:
+    return _folded(os.path.normpath(path))
 
 
 def _way_apart(one: Input, other: Input) -> str:

@@ -1,5 +1,6 @@
 """What a person looks at in place of all pixels: small, and of 8 bits, signed, or with a scale."""
 
+from dataclasses import replace
 from threading import Lock
 from typing import Any, NamedTuple, Self
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from conv_cli.colormaps import ColormapName, Scale
 from conv_cli.colors import white
-from conv_cli.images import Image, reduced
+from conv_cli.images import Image, PixelRows, reduced
 from conv_cli.pipeline.feature_map import Range, colour_scale
 from conv_cli.pipeline.percentiles import Tally
 
@@ -269,6 +270,8 @@ def seen(image: Image, top: float | None = None) -> Pixels:
 
     top : float, optional. White in floats; by default they are stretched from least to greatest.
     """
+    if isinstance(image.pixels, PixelRows):
+        image = replace(image, pixels=thinned(image.pixels))
     small = reduced(np.moveaxis(image.planes, 0, -1).astype(np.float32), _SIDE)
     if image.dtype.kind == "f":
         finite = small[np.isfinite(small)]
@@ -281,6 +284,41 @@ def seen(image: Image, top: float | None = None) -> Pixels:
         share = share[..., :-1] * share[..., -1:]
     shown = np.rint(np.clip(share, 0, 1) * 255).astype(np.uint8)
     return shown[..., 0] if shown.shape[2] != 3 else shown
+
+
+def thinned(pixels: PixelRows) -> npt.NDArray[Any]:
+    """Return some rows and columns of pixels that are too many to be in memory."""
+    sink = ThinSink(pixels.shape)
+    top = 0
+    for band in pixels.bands():
+        sink.put(top, band)
+        top += len(band)
+    return sink.pixels
+
+
+class ThinSink:
+    """Keeps some rows and columns of a picture, ``pixels``: about as many as are looked at."""
+
+    strip_rows = 64
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._step = max(1, max(shape[:2]) // (2 * _SIDE))
+        self._size = tuple(-(-n // self._step) for n in shape[:2])
+        self.pixels: npt.NDArray[Any] = np.empty(0)
+        self._lock = Lock()
+
+    def put(self, top: int, rows: npt.NDArray[Any]) -> None:
+        """Take the rows from ``top`` on."""
+        kept = rows[-top % self._step :: self._step, :: self._step]
+        with self._lock:
+            if not self.pixels.size:
+                self.pixels = np.zeros((*self._size, *rows.shape[2:]), rows.dtype)
+        first = -(-top // self._step)
+        self.pixels[first : first + len(kept)] = kept
+
+    def finish(self) -> tuple[str, ...]:
+        """Return what a user must be told: nothing."""
+        return ()
 
 
 def signed(values: npt.NDArray[Any], alpha: bool) -> npt.NDArray[np.float32]:

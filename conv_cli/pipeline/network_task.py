@@ -10,11 +10,13 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.colors import to_gray
+from conv_cli.colors import missing, to_gray
 from conv_cli.errors import ConvError, ImageError, ModelError
 from conv_cli.images import ARRAY_FORMATS, Image, ImageInfo, open_sink
 from conv_cli.networks.audit import LayerAudit, audit
+from conv_cli.networks.convolution import Convolution
 from conv_cli.networks.network import Network
+from conv_cli.networks.weighted import require_convolution
 from conv_cli.parallel.memory import available_memory
 from conv_cli.parallel.processes import Progress
 from conv_cli.pipeline.feature_map import Range, Statistics, map_to_pixels
@@ -22,6 +24,7 @@ from conv_cli.pipeline.filter_task import pixels_of
 from conv_cli.pipeline.jobs import Destination, Job, Output, layer_output
 from conv_cli.pipeline.looks import MOST_MAPS, Look, Reduced, image_look, map_look
 from conv_cli.pipeline.run import Made, Write
+from conv_cli.pipeline.weights import Mask, nodata_in, nodata_note
 
 Array = npt.NDArray[Any]
 _AUDITED = 2 * (4 + 8)
@@ -35,12 +38,26 @@ class NetworkTask:
     network
     to : Destination. Its output is a folder.
     layer : "all", "last" or int. Which layers' maps are written; counted from 1.
+    mask : Mask, optional. How much every pixel counts in the first layer.
+    nodata : float, optional. What stands for no value in images, and in maps.
 
-    Raises ModelError if there is no such layer.
+    Raises ModelError if there is no such layer, or pixels cannot be weighed in the first one.
     """
 
-    def __init__(self, network: Network, to: Destination, layer: LayerChoice) -> None:
+    windows = False
+
+    def __init__(
+        self,
+        network: Network,
+        to: Destination,
+        layer: LayerChoice,
+        mask: Mask | None = None,
+        nodata: float | None = None,
+    ) -> None:
         self._network, self._to = network, to
+        self._mask, self._nodata = mask, nodata
+        if mask is not None or nodata is not None:
+            require_convolution(network.layers[0])
         self._chosen = chosen_layers(network, layer)
 
     def outputs(self, job: Job, probe: Callable[[], ImageInfo]) -> Sequence[Output]:
@@ -71,23 +88,49 @@ class NetworkTask:
         count = image.channels
         taken = _taken(self._network, count - image.alpha, count)
         dropped = image.alpha and taken == count - 1
-        return ("opacity is left out: the model takes colours alone",) if dropped else ()
+        opacity = ("opacity is left out: the model takes colours alone",) if dropped else ()
+        nodata = None if self._nodata is not None else self._nodata_of(image)
+        return opacity if nodata is None else (*opacity, nodata_note(nodata))
 
     def maps(
         self, image: Image, outputs: Sequence[Output], progress: Progress
     ) -> Iterator[tuple[Output, Write]]:
         """Yield what writes each map; a layer is run when its first map is asked for."""
         last = max(output.layer or 0 for output in outputs)
-        layers = self._network.maps(input_planes(image, self._network))
+        planes, nodata = input_planes(image, self._network), self._nodata_of(image)
+        share = self._weights(image, planes, nodata)
+        layers = self._network.maps(planes, share, missing=nodata is not None)
         pictured = self._pictured(image)
         for layer, maps in enumerate(layers, 1):
             for output in outputs:
                 if output.layer == layer:
                     values = maps if output.channel is None else maps[output.channel - 1][None]
-                    yield output, partial(self._made, output, values, image.dtype, pictured)
+                    yield (
+                        output,
+                        partial(self._made, output, values, image.dtype, nodata, pictured),
+                    )
                     progress(1.0)
             if layer == last:
                 return
+
+    def _nodata_of(self, image: Image) -> float | None:
+        """Return what stands for no value; where the first layer cannot weigh it, nothing does."""
+        first = self._network.layers[0]
+        return nodata_in(image, self._nodata) if isinstance(first, Convolution) else None
+
+    def _weights(self, image: Image, planes: Array, nodata: float | None) -> Array | None:
+        """Return the weight of every value that enters the network; None if all count in full."""
+        share = np.ones(planes.shape, np.result_type(planes.dtype, np.float32))
+        if self._mask is not None:
+            share *= np.asarray(self._mask.pixels, share.dtype) / self._mask.white
+        if nodata is not None:
+            absent = missing(image.planes, nodata)
+            if len(planes) != len(absent):
+                absent = absent[: len(image.colours)]
+                if len(planes) != len(absent):  # grey of colours, or colours of grey
+                    absent = np.logical_or.reduce(absent, axis=0, keepdims=True)
+            share *= ~absent
+        return share if (share < 1).any() else None
 
     def _pictured(self, image: Image) -> Look | None:
         """Return the image as a sheet shows it, if there is one."""
@@ -95,6 +138,8 @@ class NetworkTask:
         return image_look("input", image, side, self._to.white) if side else None
 
     def _shapes(self, info: ImageInfo) -> list[tuple[int, int, int]]:
+        if self._mask is not None:
+            self._mask.require_fit(info)
         channels = _taken(self._network, info.channels - info.alpha, info.channels)
         return self._network.shapes((channels, info.height, info.width))
 
@@ -103,12 +148,13 @@ class NetworkTask:
         output: Output,
         maps: Array,
         units: np.dtype[Any],
+        nodata: float | None,
         pictured: Look | None,
         stream: BinaryIO | None,
     ) -> Made:
         """Write maps (O, h, w) to one file, if there is one, and look at them for a sheet."""
         if stream is not None:
-            made = self._written(output, maps, units, stream)
+            made = self._written(output, maps, units, nodata, stream)
         else:
             extremes = Statistics(float(maps.min()), float(maps.max()), 0.0)
             shape = maps.shape if output.channel is None else maps.shape[1:]
@@ -133,13 +179,22 @@ class NetworkTask:
             layer=output.layer,
         )
 
-    def _written(self, output: Output, maps: Array, units: np.dtype[Any], stream: BinaryIO) -> Made:
+    def _written(
+        self,
+        output: Output,
+        maps: Array,
+        units: np.dtype[Any],
+        nodata: float | None,
+        stream: BinaryIO,
+    ) -> Made:
         """Write maps (O, h, w) to one file: a picture of the only one, or all in an array."""
         try:
             dtype, mode = pixels_of(units, 1, False, output.format, self._to, maps)
         except ImageError as error:
             raise ImageError(f"{output.path}: {error}") from None
-        made = [map_to_pixels(values, units, dtype, mode, self._to.white) for values in maps]
+        made = [
+            map_to_pixels(values, units, dtype, mode, self._to.white, nodata) for values in maps
+        ]
         pixels = np.stack([each for each, _ in made])
         low, high, clipped = zip(*(statistics for _, statistics in made), strict=True)
         if output.channel is not None:

@@ -51,16 +51,14 @@ def read_pattern(
     if mask is not None:
         with _named(mask):
             drawn = read_mask(mask, max_pixels)
-            if crop is not None and drawn.pixels.shape == whole:
+            grey = np.asarray(drawn.pixels)
+            if crop is not None and grey.shape == whole:
                 row, column, height, width = crop
-                part = drawn.pixels[row : row + height, column : column + width]
-                drawn = drawn._replace(pixels=part)
-            if drawn.pixels.shape != weights.shape:
-                own, wanted = (
-                    "x".join(map(str, shape[::-1])) for shape in (drawn.pixels.shape, weights.shape)
-                )
+                grey = grey[row : row + height, column : column + width]
+            if grey.shape != weights.shape:
+                own, wanted = ("x".join(map(str, n[::-1])) for n in (grey.shape, weights.shape))
                 raise PatternError(f"is {own}, and the pattern {wanted}; give a mask of its size")
-            weights = weights * (drawn.pixels / drawn.white)
+            weights = weights * (grey / drawn.white)
     with _named(path):
         counted = pattern_weights(values, weights)
         if gray and len(values) == 3:

@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -27,14 +28,14 @@ from conv_cli.images import (
     read_image,
     stream_bytes,
 )
-from conv_cli.io.files import INPUT, discard_drafts, write_atomically
+from conv_cli.io.files import INPUT, discard_drafts, write_atomically, write_folder
 from conv_cli.io.json import finite_or_none, plain
 from conv_cli.parallel.memory import available_memory, is_limited
 from conv_cli.parallel.processes import Progress, answers
 from conv_cli.parallel.threads import available_threads, limited_threads
 from conv_cli.pipeline.elsewhere import Errand, Errander, Errands, Known, as_typed
 from conv_cli.pipeline.feature_map import Statistics
-from conv_cli.pipeline.jobs import STDIO, Destination, Job, Output
+from conv_cli.pipeline.jobs import STDIO, Destination, Input, Job, Jobs, Output
 from conv_cli.pipeline.looks import Look
 
 if TYPE_CHECKING:
@@ -179,12 +180,16 @@ class Made(NamedTuple):
     frame: int | None = None
 
 
-Write = Callable[[BinaryIO | None], Made]
-"""Makes a map and writes it to a stream, if there is one."""
+Write = Callable[[BinaryIO | Path | None], Made]
+"""Makes a map and writes it to a stream, or a Zarr to a folder, if there is one."""
 
 
 class Task(Protocol):
     """What a run makes of every image; it can be pickled, as it may work in other processes."""
+
+    @property
+    def windows(self) -> bool:
+        """Whether it can do with pixels that are read window by window."""
 
     def outputs(self, job: Job, probe: Callable[[], ImageInfo]) -> Sequence[Output]:
         """Return the maps that an image gives; ``probe`` reads its header, if that is needed."""
@@ -257,16 +262,17 @@ class Run:
         self._piped = b""
         self._is_elsewhere = False
         self._processes = 1
-        self._protected: set[tuple[int, int]] = set()
+        self._sources: Sequence[Input] = ()
+        self._protected: set[tuple[int, int]] | None = None
 
-    def plan(self, jobs: Sequence[Job]) -> Generator[Result, None, None]:
+    def plan(self, jobs: Jobs) -> Generator[Result, None, None]:
         """Yield what would be written, from the headers of the images alone."""
         self._prepare(jobs)
         for job in jobs:
             yield from self._planned(job)
 
     def results(
-        self, jobs: Sequence[Job], progress: Progress | None = None
+        self, jobs: Jobs, progress: Progress | None = None
     ) -> Generator[Result, None, None]:
         """Yield what became of every map, image after image in the order of the jobs.
 
@@ -287,15 +293,23 @@ class Run:
         for results in answers(self._run, jobs, self._processes, progress, self._lost):
             yield from results
 
-    def _prepare(self, jobs: Sequence[Job]) -> None:
-        """Remember which files are inputs, under any name, and read stdin if it is one."""
-        names = [job.source.path for job in jobs]
-        read = [*names, *self._read_besides]
-        identities = (self._identity(name, self._stdin_identity) for name in read)
-        self._protected = {each for each in identities if each}
-        if STDIO in names and self._read_stdin is not None:
+    def _prepare(self, jobs: Jobs) -> None:
+        """Remember what is read, and read stdin if that is."""
+        self._sources, self._protected = jobs.sources, None
+        if self._read_stdin is not None and jobs.reads_stdin:
             self._piped = self._read_stdin()
         self._read_stdin = None
+
+    def _is_input(self, path: str) -> bool:
+        """Tell whether a file that is there is read as well, under any name.
+
+        All that is read is looked at when the first result is there already: it may be much.
+        """
+        if self._protected is None:
+            read = chain((source.path for source in self._sources), self._read_besides)
+            identities = (self._identity(name, self._stdin_identity) for name in read)
+            self._protected = {each for each in identities if each}
+        return self._identity(path, self._stdout_identity) in self._protected
 
     def _is_plain(self, job: Job) -> bool:
         """Tell whether an image is read and written piecewise, by codecs that have never crashed.
@@ -355,7 +369,7 @@ class Run:
         """Return what does a job on another machine, with one thread and what it needs alone."""
         remote = copy(self)
         remote._cluster, remote._stdout, remote._protected = None, -1, set()
-        remote._is_elsewhere = True
+        remote._is_elsewhere, remote._sources = True, ()
         remote._threads = remote._processes = 1
         return remote._run
 
@@ -487,7 +501,7 @@ class Run:
                 yield output, _made(job, output, made, time.perf_counter() - started, said)
             started = time.perf_counter()
 
-    def _deliver(self, output: Output, write: Callable[[BinaryIO | None], T]) -> T:
+    def _deliver(self, output: Output, write: Callable[[Any], T]) -> T:
         """Make a file, or what goes to stdout, or what is to be looked at alone."""
         if output.path is None:
             return write(None)
@@ -496,6 +510,9 @@ class Run:
                 return write(stream)
         if self._to.makes_folders:
             Path(output.path).parent.mkdir(parents=True, exist_ok=True)
+        if output.format == "zarr":  # elsewhere one that is there is of a worker that died
+            force = self._to.force or self._is_elsewhere
+            return write_folder(output.path, write, force=force)
         if self._is_elsewhere and not self._to.force and os.path.lexists(output.path):
             return _made_before(output.path, write)
         return write_atomically(output.path, write, force=self._to.force)
@@ -509,7 +526,9 @@ class Run:
         return BytesIO(self._piped) if job.source.path == STDIO else job.source.path
 
     def _probe(self, job: Job) -> ImageInfo:
-        return probe_image(self._opened(job), max_pixels=self._max_pixels)
+        return probe_image(
+            self._opened(job), max_pixels=self._max_pixels, windows=self._task.windows
+        )
 
     def _frames(self, job: Job) -> AbstractContextManager[Frames]:
         numbers = tuple(job.source.frames or FIRST)
@@ -528,6 +547,7 @@ class Run:
             max_pixels=self._max_pixels,
             admit=self._admitting(outputs),
             in_rows=self._reads_once(outputs),
+            windows=self._task.windows,
         )
 
     def _reads_once(self, outputs: Sequence[Output]) -> bool:
@@ -540,7 +560,8 @@ class Run:
 
         def admit(info: ImageInfo) -> None:
             maps = self._task.memory(info, outputs)
-            needed = max(info.decoding_bytes, info.nbytes + maps)
+            held = 0 if info.windowed else info.nbytes
+            needed = max(info.decoding_bytes, held + maps)
             free = available_memory(self._processes) if needed > _SMALL else None
             if free is not None and needed > free:
                 raise ImageError(
@@ -558,7 +579,7 @@ class Run:
             return None
         if self._to.skip_existing and path != STDIO:
             return _result(job, output, skipped=True)
-        if self._identity(path, self._stdout_identity) in self._protected:
+        if self._is_input(path):
             reason = INPUT
         elif not (self._to.force or self._is_elsewhere or path == STDIO):
             reason = _EXISTS
@@ -671,7 +692,8 @@ def _identity_of(stream: BinaryIO) -> tuple[int, int] | None:
 
 
 def _if_regular(status: os.stat_result) -> tuple[int, int] | None:
-    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+    known = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)  # a Zarr
+    return (status.st_dev, status.st_ino) if known else None
 
 
 def _ignore(share: float) -> None:

@@ -1,15 +1,16 @@
 """How much each pixel counts: by its opacity, by a mask, and not at all where it has no value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.borders import Border, Places, window_of
+from conv_cli.borders import Border, Places, Windows, window_of
 from conv_cli.colors import missing, to_gray, weigh, white
 from conv_cli.errors import ConvError, ImageError
-from conv_cli.images import Image, ImageInfo, read_image
+from conv_cli.images import Image, ImageInfo, PixelRows, read_image
+from conv_cli.pipeline.feature_map import value_in
 
 Array = npt.NDArray[Any]
 Pointwise = Callable[[Array], Array]
@@ -20,13 +21,24 @@ class Mask(NamedTuple):
     """The weight of every pixel of an image.
 
     name : str. For messages.
-    pixels : ndarray, shape (H, W). Grey.
+    pixels : ndarray or PixelRows, shape (H, W). Grey.
     white : float. What weighs 1.
     """
 
     name: str
-    pixels: Array
+    pixels: Array | PixelRows
     white: float
+
+    @property
+    def planes(self) -> Array | Windows:
+        """The same as an image, (1, 1, H, W)."""
+        pixels = self.pixels
+        return pixels.plane if isinstance(pixels, PixelRows) else pixels[None, None]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every pixel counts in full."""
+        return not any(bool((band < self.white).any()) for band in _bands(self.pixels))
 
     def require_fit(self, image: Image | ImageInfo) -> None:
         """Raise ImageError for an image of another size."""
@@ -38,27 +50,70 @@ class Mask(NamedTuple):
             )
 
 
-def read_mask(name: str, max_pixels: int) -> Mask:
-    """Read a mask: the grey of an image.
+def read_mask(name: str, max_pixels: int, *, windows: bool = False) -> Mask:
+    """Read a mask: the grey of an image; a large one is left in its file for ``windows``.
 
     Raises ConvError if it cannot be read, or holds weights that are not from 0 to white.
     """
     try:
-        image = read_image(name, max_pixels=max_pixels)
+        image = read_image(name, max_pixels=max_pixels, windows=windows)
     except ImageError as error:
         raise ConvError(str(error)) from None
-    bands = len(image.colours)
+    bands = image.channels - image.alpha
     if bands not in (1, 3):
         raise ConvError(f"{name}: has {bands} bands; a mask is grey, or red, green and blue")
-    pixels = to_gray(image.colours[:, None])[0, 0]
     top = white(image.dtype)
-    low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0 and high <= top * (1 + 1e-6)):
+    if isinstance(image.pixels, PixelRows):
+        pixels: Array | PixelRows = _GreyRows(name, max_pixels, image)
+    else:
+        pixels = to_gray(image.colours[:, None])[0, 0]
+    ends = [(float(band.min()), float(band.max())) for band in _bands(pixels)]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    if not all(low >= 0 and high <= top * (1 + 1e-6) for low, high in ends):
         raise ConvError(
             f"{name}: holds values from {low:g} to {high:g}; a mask's are from 0, which does not "
             f"count, to {top:g}, which counts in full"
         )
     return Mask(name, pixels, top)
+
+
+class _GreyRows(PixelRows):
+    """The grey of an image that is read window by window; it can be pickled."""
+
+    def __init__(self, name: str, max_pixels: int, image: Image) -> None:
+        self._named = name, max_pixels
+        self._image = image
+        self.shape = image.shape[:2]
+        self.dtype = self.rows(0, 1, 0, 1).dtype
+
+    def __reduce__(self) -> tuple[Callable[..., "Array | PixelRows"], tuple[str, int]]:
+        """Return what opens it again, in another process."""
+        return _mask_pixels, self._named
+
+    def rows(self, first: int, stop: int, left: int, right: int) -> Array:
+        """Return some rows from column ``left`` to before ``right``."""
+        part = self._image.window(first, left, stop - first, right - left)
+        return to_gray(part.colours[:, None])[0, 0]
+
+
+def _mask_pixels(name: str, max_pixels: int) -> "Array | PixelRows":
+    return read_mask(name, max_pixels, windows=True).pixels
+
+
+def nodata_in(image: Image, given: float | None) -> float | None:
+    """Return what stands for no value in an image: what is given, or what it says itself.
+
+    None, too, where its pixels cannot be that.
+    """
+    value = image.nodata if given is None else given
+    if value is None or image.dtype.kind == "f" or value_in(image.dtype, value) == value:
+        return value
+    return None
+
+
+def nodata_note(value: float) -> str:
+    """Say that a file names the value that stands for none."""
+    return f"pixels of {value:g} have no value, as its GDAL_NODATA says (--nodata {value:g})"
 
 
 class Weighting(NamedTuple):
@@ -91,17 +146,27 @@ class Weighting(NamedTuple):
         """Tell whether some pixel counts less than another; ``beyond``: those of a border count."""
         if beyond is not None and (self.is_none(beyond) or self.is_clear(beyond)):
             return True
-        if self.mask is not None and bool((self.mask.pixels < self.mask.white).any()):
+        if self.mask is not None and not self.mask.is_whole:
             return True
-        if self.opacity and bool((image.planes[-1] < self.white).any()):
-            return True
-        if self.nodata is None:
+        if not self.opacity and self.nodata is None:
             return False
-        planes = image.planes[: self.colours]
-        return any(
-            missing(planes[:, top : top + _BAND_ROWS], self.nodata).any()
-            for top in range(0, planes.shape[1], _BAND_ROWS)
-        )
+        return any(self._some_less(band) for band in _bands(image.pixels))
+
+    def _some_less(self, pixels: Array) -> bool:
+        """Tell whether a pixel of some rows (h, W) or (h, W, C) counts less than in full."""
+        planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, 2, 0)
+        if self.opacity and bool((planes[-1] < self.white).any()):
+            return True
+        return self.nodata is not None and bool(missing(planes[: self.colours], self.nodata).any())
+
+
+def _bands(pixels: Array | PixelRows) -> Iterator[Array]:
+    """Yield the rows of an image, some at a time."""
+    if isinstance(pixels, PixelRows):
+        yield from pixels.bands()
+        return
+    for top in range(0, len(pixels), _BAND_ROWS):
+        yield pixels[top : top + _BAND_ROWS]
 
 
 class WeightedPixels:
@@ -124,7 +189,7 @@ class WeightedPixels:
         tile = window_of(self._planes, rows, columns)
         share = self._opacity(tile)
         if weighting.mask is not None:
-            grey = window_of(weighting.mask.pixels[None, None], rows, columns)
+            grey = window_of(weighting.mask.planes, rows, columns)
             share = share * (grey.astype(share.dtype) / share.dtype.type(weighting.mask.white))
         colours = self._load(tile)
         if weighting.nodata is not None:

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from conv_cli.fitting.causes import rank_of
+from conv_cli.fitting.causes import Scale, rank_of
 from conv_cli.fitting.curves import best_curved
 from conv_cli.kernels.comparison import TURNS
 from conv_cli.probing.charts import TILES, shuffle
@@ -229,10 +229,10 @@ def _by_cause(sample: Sample) -> Otherwise:
     if sample.before.shape[2] != sample.after.shape[2] or sample.layout.stride != (1, 1):
         return Otherwise("neighbours", words)
     pairs = sample.pairs(mixed=False)[:1]
-    ranked = rank_of(pairs[0])
+    top = sample.top if np.isfinite(sample.top) else 1.0
+    ranked = rank_of(pairs[0], Scale(sample.floor, top, sample.floor, 1.0))
     if ranked is not None:
         return Otherwise("neighbours", ranked.words)
-    top = sample.top if np.isfinite(sample.top) else 1.0
     curved = best_curved(pairs, "after", top, sample.floor, (7, 7))
     if curved is not None and curved.rmse <= _EXPLAINED * sample.floor:
         words = "a kernel, and a curve after it"

@@ -1,13 +1,16 @@
-"""How often the fit says what explains a poor pair: fit_causes.py FOLDER [KIND]."""
+"""How often the fit says what explains a poor pair: fit_causes.py FOLDER [NOISE] [EVERY] [SEED]."""
 
 import sys
 import time
+from collections import Counter
 
 import numpy as np
-from fit_corpus import NONLINEAR, levels, photographs
+from fit_corpus import NONLINEAR, made, photographs
 from scipy import ndimage
 
 from conv_cli import fit_kernel
+from conv_cli.fitting.verdict import SURE
+from conv_cli.kernels.comparison import TURNS
 
 
 def _each(work):
@@ -29,25 +32,62 @@ CAUSES = {
     "neighbours": [NONLINEAR[n] for n in ("median 3", "median 5", "minimum 3", "unsharp over 10", "bilateral 15", "median of specks")],
 }  # fmt: skip
 
+OPTIONS = {
+    "--tone": lambda: {"tone": True},
+    "--linear": lambda: {"linear": True},
+    "--channels": lambda way: {"channels": way},
+}
+
+
+def remedied(fit, photo, target):
+    """Return the verdict of the command that the fit says to go on with; "-" if it says none."""
+    if fit.flip is not None:
+        flip = list(TURNS.values())[fit.flip]
+        return fit_kernel(np.ascontiguousarray(flip(photo[None])[0]), target).verdict
+    if not fit.remedy:
+        return "-"
+    if fit.remedy[0] == "--region":
+        place, size = fit.remedy[1].rsplit(",", 1)
+        (top, left), (rows, columns) = map(int, place.split(",")), map(int, size.split("x"))
+        part = np.s_[top : top + rows, left : left + columns]
+        return fit_kernel(*(np.ascontiguousarray(each[part]) for each in (photo, target))).verdict
+    return fit_kernel(photo, target, **OPTIONS[fit.remedy[0]](*fit.remedy[1:])).verdict
+
+
+def cases(folder, every, seed):
+    """Yield every n-th case, in an order drawn at random."""
+    grey, colour = photographs(folder), photographs(folder, colour=True)
+    found = [
+        (cause, number, name, photo, work)
+        for cause, works in CAUSES.items()
+        for number, work in enumerate(works)
+        for name, photo in (colour if cause in ("mix", "channels") else grey).items()
+        if photo.ndim == 2 or np.ptp(photo, axis=2).max() > 0
+    ]
+    yield from (found[k] for k in np.random.default_rng(seed).permutation(len(found))[::every])
+
+
 if __name__ == "__main__":
-    grey, colour = photographs(sys.argv[1]), photographs(sys.argv[1], colour=True)
-    for cause in sys.argv[2:] or CAUSES:
-        right = count = 0
-        started = time.perf_counter()
-        for number, work in enumerate(CAUSES[cause]):
-            for name, photo in (colour if cause in ("mix", "channels") else grey).items():
-                side = min(photo.shape[:2])
-                photo = np.ascontiguousarray(photo[:side, :side])
-                if photo.ndim == 3 and np.ptp(photo, axis=2).max() == 0:
-                    continue
-                fit = fit_kernel(photo, levels(work(photo.astype(float))))
-                if fit.verdict in ("exact", "good"):
-                    continue
-                count += 1
-                right += fit.cause == cause
-                if fit.cause != cause:
-                    print(
-                        f"    {name} {number}: {fit.verdict} {fit.cause} {fit.reason[-90:]}",
-                        flush=True,
-                    )
-        print(f"{cause:12} {right}/{count}, {time.perf_counter() - started:.0f} s", flush=True)
+    noise = sys.argv[2] if len(sys.argv) > 2 else "none"
+    every, seed = (int(word) for word in (*sys.argv[3:], *"10"[len(sys.argv[3:]) :]))
+    right, led, count = Counter(), Counter(), Counter()
+    for cause, number, name, photo, work in cases(sys.argv[1], every, seed):
+        side = min(photo.shape[:2])
+        photo = np.ascontiguousarray(photo[:side, :side])
+        started = time.process_time()
+        target, _ = made(photo, work, noise, seed)
+        fit = fit_kernel(photo, target)
+        taken = time.process_time() - started
+        if fit.verdict in SURE:
+            print(f"{cause} {number} {name}: {fit.verdict}", flush=True)
+            continue
+        went = remedied(fit, photo, target) if fit.cause == cause else "-"
+        count[cause] += 1
+        right[cause] += fit.cause == cause
+        led[cause] += went in SURE or (went == "-" and cause == "neighbours")
+        print(
+            f"{cause} {number} {name}: {fit.verdict} {fit.cause} {went} {taken:.1f} s "
+            f"{fit.reason[-90:]}", flush=True,
+        )  # fmt: skip
+    for cause in count:
+        print(f"{cause:12} {right[cause]}/{count[cause]} right, {led[cause]} led to a kernel")
