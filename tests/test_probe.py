@@ -66,7 +66,7 @@ def probed(function, **options):
     return probe(in_process(refusing(function)), **options)
 
 
-@pytest.mark.one_in(17)
+@pytest.mark.one_in(23)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_program_is_found_out(name):
     function, truth = PROGRAMS[name]
