@@ -121,7 +121,7 @@ def _times(bias: float | tuple[float, ...], scale: float) -> float | tuple[float
 class Behind(NamedTuple):
     """What becomes of opacity, and whether colours count by it."""
 
-    opacity: Opacity
+    opacity: Opacity | None
     weighted: bool | None
 
 

@@ -42,7 +42,7 @@ from conv_cli.probing.proposal import UNSAVED, Proposal, proposed
 from conv_cli.probing.proposal import Linear as Known
 from conv_cli.probing.rims import border_of
 from conv_cli.probing.rounding import Rounding, Way, rounding_of, with_fractions
-from conv_cli.probing.running import Answer, Program
+from conv_cli.probing.running import Answer, Program, UnwritableError
 
 Array = npt.NDArray[Any]
 
@@ -167,6 +167,9 @@ class _Runs:
         """Return the result, None if the program fails on this chart alone."""
         try:
             return self(name).image
+        except UnwritableError:
+            self.count -= 1
+            raise
         except ProgramError:
             return None
 
@@ -353,7 +356,10 @@ def _behind(
     runs: _Runs, charts: Charts, fit: Fit | None, layout: Layout | None
 ) -> tuple[Behind, int]:
     """Return what becomes of opacity, and how many bits come back."""
-    image = runs.unless_refused("opacity")
+    try:
+        image = runs.unless_refused("opacity")
+    except UnwritableError:
+        return Behind(None, None), _bits(runs, charts, fit, layout)
     chart = np.asarray(charts.image("opacity").pixels)
     if image is not None and not image.alpha and image.channels == 4:
         image = replace(image, alpha=True)  # an array does not say so
@@ -364,13 +370,17 @@ def _behind(
         and image.shape[:2] != runs("noise").image.shape[:2]
     ):
         own = None
-    behind = opacity_of(image, chart, fit, own)
+    return opacity_of(image, chart, fit, own), _bits(runs, charts, fit, layout)
+
+
+def _bits(runs: _Runs, charts: Charts, fit: Fit | None, layout: Layout | None) -> int:
+    """Return how many bits come back."""
     deep = runs.unless_refused("deep")
     chart = np.asarray(charts.image("deep").pixels)
     if deep is None or deep.dtype.itemsize == 1:
         plain_chart = np.asarray(charts.image("noise").pixels)
-        return behind, depth_of(runs("noise").image, fit, plain_chart, layout)
-    return behind, depth_of(deep, fit, chart, layout)
+        return depth_of(runs("noise").image, fit, plain_chart, layout)
+    return depth_of(deep, fit, chart, layout)
 
 
 def _of_linear(

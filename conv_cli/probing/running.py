@@ -51,6 +51,10 @@ def in_process(function: Callable[[Array], Array]) -> Program:
     return program
 
 
+class UnwritableError(ProgramError):
+    """A chart that the format of the charts cannot hold: the program has not seen it."""
+
+
 class Command:
     """A command that is run on files.
 
@@ -81,7 +85,7 @@ class Command:
         with tempfile.TemporaryDirectory(prefix="conv-cli-", ignore_cleanup_errors=True) as folder:
             suffix = self._suffix
             if suffix == ".pnm" and chart.alpha:
-                raise ProgramError(f"{self.name}: PNM files hold no opacity")
+                raise UnwritableError(f"{self.name}: PNM files hold no opacity")
             stem = f"{self._count}-{name}"
             source, target = (Path(folder) / f"{stem}-{end}{suffix}" for end in ("in", "out"))
             write_image(source, chart, format={".pnm": "ppm"}.get(suffix))
