@@ -27,3 +27,7 @@ class FitError(ConvError):
 
 class PatternError(ConvError):
     """A pattern that cannot be searched for: without detail, or larger than the image."""
+
+
+class ProgramError(ConvError):
+    """A program that cannot be run, fails, or leaves no picture."""

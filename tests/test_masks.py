@@ -398,6 +398,27 @@ def test_explain_counts_as_apply_does(tmp_path):
         assert channel["pixel"] == pytest.approx(value)
 
 
+def test_border_without_a_value_weighs_nothing(tmp_path):
+    """Weights that lie in the picture are scaled up to the whole, as some programs do."""
+    pixels = np.random.default_rng(3).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    write_image(tmp_path / "a.png", pixels)
+    words = ("-k", "1 2 3; 4 5 6; 7 8 9 / 45", "--border", "-1", "--nodata", "-1")
+    done = call("apply", tmp_path / "a.png", *words, "-o", tmp_path / "b.npy")
+    assert done.returncode == 0, done.stderr
+    kernel = np.arange(1, 10).reshape(3, 3, 1)
+    padded = np.pad(pixels.astype(float), ((1, 1), (1, 1), (0, 0)))
+    inside = np.pad(np.ones((9, 11, 1)), ((1, 1), (1, 1), (0, 0)))
+    expected = [
+        [
+            (padded[i : i + 3, j : j + 3] * kernel).sum(axis=(0, 1))
+            / (inside[i : i + 3, j : j + 3] * kernel).sum()
+            for j in range(11)
+        ]
+        for i in range(9)
+    ]
+    assert np.abs(np.load(tmp_path / "b.npy") - expected).max() < 1e-3
+
+
 def interpolated(x, kernel):
     """Return what astropy's documentation says of ``nan_treatment="interpolate"``: four loops.
 

@@ -31,14 +31,17 @@ ALLOWED = {
     "fitting": {
         "borders", "colors", "correlation", "errors", "images", "io", "kernels", "layers", "notebooks", "parallel",
     },
+    "probing": {
+        "borders", "colors", "correlation", "errors", "fitting", "images", "io", "kernels", "layers", "pipeline",
+    },
     "report": {
-        "borders", "colormaps", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline",
+        "borders", "colormaps", "correlation", "errors", "fitting", "images", "io", "kernels", "networks", "pipeline", "probing",
     },
     "lesson": {
         "borders", "colormaps", "correlation", "errors", "filtering", "finding", "fitting", "images", "kernels", "layers", "networks", "pipeline", "report",
     },
     "cli": {
-        "borders", "colormaps", "correlation", "errors", "fitting", "images", "io", "kernels", "lesson", "networks", "parallel", "pipeline", "report",
+        "borders", "colormaps", "correlation", "errors", "fitting", "images", "io", "kernels", "lesson", "networks", "parallel", "pipeline", "probing", "report",
     },
     "__main__": {"cli"},
     "__init__": {"filtering", "finding", "fitting", "images", "kernels", "layers", "networks"},

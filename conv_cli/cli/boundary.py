@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO, NoReturn, TextIO
 import click
 
 from conv_cli.cli.suggestions import meant_option
-from conv_cli.errors import ConvError, FitError, ImageError, ModelError
+from conv_cli.errors import ConvError, FitError, ImageError, ModelError, ProgramError
 
 DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
 _STDERR = 2
@@ -83,7 +83,7 @@ def _exit_code(command: Callable[[], int | None]) -> int:
     except click.ClickException as error:
         say(f"Error: {usage_message(error)}")
         return USAGE
-    except (ImageError, FitError) as error:
+    except (ImageError, FitError, ProgramError) as error:
         say(f"Error: {error}")
         return FAILED
     except ConvError as error:
@@ -200,6 +200,7 @@ _EXAMPLES = {
     "CxHxW": "3x480x640",
     "ADDRESS": "tcp://host:8786",
     "ANGLE": "45",
+    "[--] COMMAND...": "-- convert {in} -blur 0x2 {out}",
     "DIR": "maps/",
     "FILE.html": "fit.html",
     "FORMAT": "png",

@@ -13,6 +13,7 @@ _SECTIONS = {
         "kernels", "preset", "output", "name", "file_format", "quality", "compress", "recursive",
         "files_from", "show", "sheet", "predict", "residual", "report", "script", "layer", "input",
         "field", "image", "heatmap", "crop", "mask", "frames",
+        "chart", "result", "keep",
     ),
     "Window": (
         "padding", "border", "stride", "dilation", "convolve", "origin", "region", "at", "size",

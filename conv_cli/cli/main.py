@@ -18,6 +18,7 @@ COMMANDS = {
     "kernels": "List kernels, look at them, and carry them to other tools.",
     "lesson": "Explain convolution on your own photograph.",
     "net": "Apply, describe and train networks of layers.",
+    "probe": "Find out what another program does to pictures.",
 }
 """The name of each command, which is that of its module too, and what it does."""
 

@@ -58,7 +58,7 @@ class Cause(NamedTuple):
     flip: int | None = None
 
 
-class _Scale(NamedTuple):
+class Scale(NamedTuple):
     """What a model is judged by.
 
     floor : float. The target's own error, root mean square.
@@ -104,10 +104,10 @@ def cause_of(
     # What no kernel makes may not be among these pixels.
     if plain is None or plain.rmse <= _EXPLAINED * floor:
         return None
-    scale = _Scale(floor, top, plain.rmse, left.share)
+    scale = Scale(floor, top, plain.rmse, left.share)
     tried: tuple[Callable[[], Cause | None], ...] = (
         lambda: _curve(pairs, scale, centre),
-        lambda: _rank(pairs[0], scale),
+        lambda: rank_of(pairs[0], scale),
         lambda: _by_place(pairs, scale, centre),
         lambda: _flipped(pairs, scale),
         lambda: _turned(pairs, scale),
@@ -115,7 +115,7 @@ def cause_of(
     return next((cause for attempt in tried if (cause := attempt()) is not None), None)
 
 
-def _curve(pairs: Sequence[Pair], scale: _Scale, centre: Size) -> Cause | None:
+def _curve(pairs: Sequence[Pair], scale: Scale, centre: Size) -> Cause | None:
     kind = likeliest(pairs, scale.top, centre)
     if kind == "plain":
         return None
@@ -139,7 +139,7 @@ def _called(found: Curved, floor: float) -> str:
     return f"`{name}`" if name else f"a kernel of {found.window.rows}x{found.window.columns}"
 
 
-def _rank(pair: Pair, scale: _Scale) -> Cause | None:
+def rank_of(pair: Pair, scale: Scale) -> Cause | None:
     """Return the median, minimum or maximum that makes the target."""
     if not pair.same_size or len(pair.x) != 1:
         return None
@@ -165,7 +165,7 @@ def _rank(pair: Pair, scale: _Scale) -> Cause | None:
     return None
 
 
-def _by_place(pairs: Sequence[Pair], scale: _Scale, centre: Size) -> Cause | None:
+def _by_place(pairs: Sequence[Pair], scale: Scale, centre: Size) -> Cause | None:
     """Return the kernels of two halves, or of alternating rows or columns."""
     for names, parts in _splits(pairs):
         found = [
@@ -229,7 +229,7 @@ def _region(pair: Pair, name: str) -> str:
     return f"0,0,{-(-height // 2)}x{width}" if name == "the top half" else ""
 
 
-def _flipped(pairs: Sequence[Pair], scale: _Scale) -> Cause | None:
+def _flipped(pairs: Sequence[Pair], scale: Scale) -> Cause | None:
     """Return how the input lies to the target, and the kernel."""
     if not pairs[0].same_size:
         return None
@@ -250,7 +250,7 @@ def _flipped(pairs: Sequence[Pair], scale: _Scale) -> Cause | None:
     return None
 
 
-def _turned(pairs: Sequence[Pair], scale: _Scale) -> Cause | None:
+def _turned(pairs: Sequence[Pair], scale: Scale) -> Cause | None:
     """Return by what angle and scale the input was laid on the target.
 
     Between pixels tools interpolate in ways of their own, so that a kernel makes most, not all.

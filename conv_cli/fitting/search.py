@@ -302,6 +302,17 @@ def _is_off(task: Task, learned: Learned) -> bool:
     return not learned.rmse <= EXACT * task.floor
 
 
+def learned_in(task: Task, scores: Scores, window: Window) -> Learned:
+    """Return the best kernel of a window that was chosen among those of scores."""
+    normal = scores.train.cut(window)
+    bias, ridge = task.settings.bias, task.settings.ridge
+    solution = refined(
+        task.pairs, solved(normal, bias=bias, ridge=ridge), normal, bias=bias, ridge=ridge
+    )
+    around = scores.train.cut(grown(window).clipped(scores.window))
+    return _scored(task.pairs, Learned(window, solution, normal, around, 0.0, 0.0, ()))
+
+
 def _has_outliers(task: Task, learned: Learned) -> bool:
     """Tell whether any pixel is further off than the target's own error can be."""
     for pair in task.pairs:

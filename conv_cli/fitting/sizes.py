@@ -148,7 +148,7 @@ def chosen_window(
         if explained or (side >= _USUAL and found.best > _HELPS**2 * before):
             break
     assert found is not None
-    window = _trimmed(found.scores, found.window, found.scores.limit(found.best))
+    window = trimmed(found.scores, found.window, found.scores.limit(found.best))
     return window, found.scores, found.errors
 
 
@@ -173,7 +173,7 @@ class _Found(NamedTuple):
         return cls(scores, window, error, best, shown)
 
 
-def _trimmed(scores: Scores, window: Window, limit: float) -> Window:
+def trimmed(scores: Scores, window: Window, limit: float) -> Window:
     """Return the window without the rows and columns at its rims that do nothing."""
     for without, axis in (
         (_without_top, "rows"),

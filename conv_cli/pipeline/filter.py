@@ -443,8 +443,8 @@ class _Pixels(NamedTuple):
 def _pixels(image: Image, rule: Filter, params: ConvParams, *, apart: bool) -> _Pixels:
     """Return what the engines read of an image; ``apart``: channels have their own kernels."""
     weighting, load = _weighting(image, rule, apart=apart), _loader(image, rule)
-    unseen = params.border.mode == "constant" and not params.border.opaque
-    if weighting.is_needed(image, beyond=unseen and params.margins != NO_PADDING):
+    beyond = params.border if params.margins != NO_PADDING else None
+    if weighting.is_needed(image, beyond):
         planes = image.planes[:, None]
         pixels = WeightedPixels(planes, weighting, load or (lambda tile: tile))
         source = Source.of(pixels, constant=pixels.border(params.border))
@@ -474,8 +474,11 @@ def _weighting(image: Image, rule: Filter, *, apart: bool) -> Weighting:
 def nodata_of(image: Image, rule: Filter) -> float | None:
     """Return what stands for no value in an image: what was given, or the file says itself.
 
-    None, too, where its pixels cannot be that.
+    None, too, where its pixels cannot be that, nor are those of the border.
     """
+    border = rule.params.border
+    if border.mode == "constant" and border.opaque and border.value == rule.nodata:
+        return rule.nodata
     return nodata_in(image, rule.nodata)
 
 

@@ -134,9 +134,17 @@ class Weighting(NamedTuple):
     nodata: float | None = None
     apart: bool = False
 
-    def is_needed(self, image: Image, *, beyond: bool) -> bool:
-        """Tell whether some pixel counts less than another; ``beyond``: those of the border do."""
-        if beyond and self.opacity:
+    def is_none(self, border: Border) -> bool:
+        """Tell whether the constant of a border is a number that stands for no value."""
+        return border.mode == "constant" and border.opaque and border.value == self.nodata
+
+    def is_clear(self, border: Border) -> bool:
+        """Tell whether what lies beyond has no opacity."""
+        return border.mode == "constant" and not border.opaque and self.opacity
+
+    def is_needed(self, image: Image, beyond: Border | None) -> bool:
+        """Tell whether some pixel counts less than another; ``beyond``: those of a border count."""
+        if beyond is not None and (self.is_none(beyond) or self.is_clear(beyond)):
             return True
         if self.mask is not None and not self.mask.is_whole:
             return True
@@ -192,14 +200,17 @@ class WeightedPixels:
         return weigh(colours, self._told(colours, share))
 
     def border(self, border: Border) -> Array:
-        """Return the constant of a border, (N, 1, 1, 1): of full weight, its opacity as it says."""
+        """Return the constant of a border, (N, 1, 1, 1): of full weight, its opacity as it says.
+
+        One that stands for no value weighs nothing: weights in the image are scaled up to all.
+        """
         pixel = np.full((*self._planes.shape[:2], 1, 1), border.value)
         if self._weighting.opacity:
             pixel[-1] = self._weighting.white * border.opaque
         colours = self._load(pixel)
         share = self._opacity(pixel)
         if self._weighting.nodata is not None:
-            share = np.broadcast_to(share, colours.shape)
+            share = np.broadcast_to(share * (not self._weighting.is_none(border)), colours.shape)
         return weigh(colours, self._told(colours, share))
 
     def _told(self, colours: Array, share: Array) -> Array:
