@@ -19,7 +19,7 @@ from conv_cli.errors import ProgramError
 from conv_cli.images import Image, read_image
 from conv_cli.kernels.spec import load_kernel
 from conv_cli.probing.charts import TILES, Charts, shuffle
-from conv_cli.probing.layout import layout_of
+from conv_cli.probing.layout import layout_of, seen_by
 from conv_cli.probing.probe import probe
 from conv_cli.probing.running import Command, in_process
 from probe_programs import PROGRAMS
@@ -128,6 +128,15 @@ def test_sizes_are_understood(shape, kind):
 def test_sixteen_bits_are_probed_in_full():
     found = probed(PROGRAMS["rounding down, skew"].run, depth=16).as_dict()
     assert wrong_keys(PROGRAMS["rounding down, skew"].truth, found) == []
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_what_shows_beyond_doubt_is_the_kernel_alone(depth):
+    chart = np.asarray(Charts(depth).image("noise").pixels)
+    result = PROGRAMS["opacity dropped"].run(chart)
+    window, strength = seen_by(chart, result, layout_of(chart, result))
+    assert max(window.size) <= 3
+    assert np.array_equal(strength, np.eye(3, dtype=bool))
 
 
 def python(folder, body):

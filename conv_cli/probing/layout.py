@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from conv_cli.fitting.pairs import Size, Window
-from conv_cli.probing.charts import patches
+from conv_cli.probing.charts import DEPTH_STEP, patches
 
 Array = npt.NDArray[Any]
 Kind = Literal["same", "sampled", "cropped", "grown"]
@@ -121,7 +121,7 @@ def seen_by(chart: Array, result: Array, layout: Layout) -> tuple[Window | None,
         Whether a channel of the chart shows in one of the result.
     """
     mean, reach = (layout.of_chart(part) for part in patches())
-    scale = float(chart.max()) / 255 if chart.dtype.kind == "u" and chart.max() > 255 else 1.0
+    scale = DEPTH_STEP if chart.dtype == np.uint16 else 1
     before = (chart / scale - mean) / reach
     after = _even(result, (mean, reach), layout.stride, before.shape[:2])
     shape = [side + _FARTHEST for side in before.shape[:2]]

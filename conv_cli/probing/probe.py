@@ -435,6 +435,6 @@ def _words(
         words.append("how it rounds does not show")
     if proposal is None:
         words.append("apply has no such filter")
-    elif UNSAVED in proposal.command.split():
+    elif fit.weights.ndim > 2 and UNSAVED in proposal.command.split():
         words.append(f"its kernels cannot be typed: keep them with -o {UNSAVED}")
     return "; ".join(words)

@@ -28,6 +28,8 @@ UNSAVED = "kernel.json"
 """The file of kernels that cannot be typed."""
 _NEARLY_DOWN = -0.498
 """What makes rounding to nearest one down, but for whole numbers that come out a hair below."""
+_NO_BIAS = 0.02
+"""Levels by which a bias that a file holds may be off for its estimate."""
 _NOWHERE = -1.0
 """No pixel of whole numbers has this value, so it can stand for what is not there."""
 _GREY = 5e-3
@@ -157,7 +159,7 @@ def _words(known: Linear, fit: Fit, spec: str, kernel: Kernel, grey: bool) -> _W
         down, across = layout.stride
         options += ["--stride", f"{down}" if down == across else f"{down}x{across}"]
     bias = kernel.bias if fit.weights.ndim > 2 else _bias(known, fit)
-    if abs(bias - kernel.bias) > 1e-9:
+    if abs(bias - kernel.bias) > (_NO_BIAS if saved_says else 1e-9):
         options += ["--bias", f"{bias:.6g}"]
     if grey:
         options += ["--channels", "gray"]
