@@ -753,7 +753,7 @@ class TestOneName:
     def test_a_template_that_is_none_is_told_what_there_is(self, folder):
         command = ["apply", "colour.png", "-k", "box", "-o", "maps/", "--name", "{frme}"]
         line = one_error_line(conv_cli(*command, cwd=folder), 2)
-        assert "use {stem}, {suffix}, {dir}, {kernel}, {ext} and {index}" in line
+        assert "use {stem}, {suffix}, {dir}, {kernel}, {ext}, {index} and {frame}" in line
 
     @pytest.mark.skipif(sys.platform == "darwin", reason="there the two are one name")
     def test_names_that_differ_by_unicode_form_are_two(self, folder):
