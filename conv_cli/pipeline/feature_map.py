@@ -149,7 +149,8 @@ class ColourSink:
         levels = rows if rows.ndim == 2 else rows[..., 0]
         colours = self._table[levels]
         if rows.ndim == 3:
-            opacity = rescaled(rows[..., 1], colours.dtype, 65535.0)
+            scale = rescaling(rows.dtype, colours.dtype, 65535.0)
+            opacity = rescaled(rows[..., 1], colours.dtype, scale)
             colours = np.concatenate([colours, opacity[..., None]], axis=2)
         self._sink.put(top, colours)
 
