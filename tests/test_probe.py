@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -337,3 +338,21 @@ def test_pixels_of_an_answer_are_not_the_chart():
 
     assert probed(in_place).as_dict()["kernel"] == [[0.5]]
     assert Image(np.zeros((2, 2), np.uint8)).alpha is False
+
+
+def test_report_holds_charts_results_and_the_kernel(tmp_path):
+    code = LIBRARIES + "Image.open(sys.argv[1]).transpose(0).save(sys.argv[2])"
+    for script, words in (("apply", ["-k", "1 2 3 / 6"]), ("turned", [])):
+        command = [sys.executable, "-c", code, "{in}", "{out}"]
+        if script == "apply":
+            command = [sys.executable, "-m", "conv_cli", "apply", "{in}", *words, "-o", "{out}"]
+        done = run("probe", "--report", f"{script}.html", "-q", "--", *command, cwd=tmp_path)
+        assert done.returncode == (0 if script == "apply" else 3), done.stderr
+        page = (tmp_path / f"{script}.html").read_text("utf-8")
+        assert not re.search(r'(src|href)="(?!data:)', page)
+        assert ("The same by conv-cli" in page) == (script == "apply")
+        assert page.count("chart: ") == 2 * page.count("<figcaption>chart: ")  # and its alt
+        assert page.count("<figcaption>chart: ") == page.count("<figcaption>result: ") >= 3
+    assert "does not end in .html" in error_line(
+        call("probe", "--report", "x.pdf", "--", "true", "{in}", "{out}"), 2
+    )

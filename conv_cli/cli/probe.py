@@ -1,6 +1,7 @@
 """conv-cli probe: what another program does to pictures."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,9 @@ Examples
     help="Seconds that a run may take; then all that it started is ended.  [default: 60]",
 )
 @click.option("--keep", metavar="DIR", help="Keep charts and results in this folder.")
+@click.option(
+    "--report", metavar="FILE.html", help="Write one page: charts, results, the kernel in colours."
+)
 @force_option
 @as_json_option
 @quiet_option
@@ -73,6 +77,7 @@ def probe(
     depth: str,
     timeout: float,
     keep: str | None,
+    report: str | None,
     force: bool,
     as_json: bool,
     quiet: bool,
@@ -85,14 +90,14 @@ def probe(
 
     Exits with 3 if the program is not linear, with 1 if it fails.
     """
-    _check(words, output, chart, result)
+    _check(words, output, chart, result, report)
     bits = int(depth)
     if chart is not None:
         return _write_chart(chart, bits, force)
-    if output is not None:
+    for file in filter(None, (output, report)):
         from conv_cli.io.files import check_target
 
-        check_target(output, force=force, inputs=[result] if result else [])
+        check_target(file, force=force, inputs=[result] if result else [])
     boundary.require_stdout(as_json or not quiet)
     try:
         found = (
@@ -107,12 +112,18 @@ def probe(
         raise
     if output is not None:
         _write_kernel(found, output, force)
+    if report is not None:
+        _write_report(found, shlex.join(words or (str(result),)), bits, report, force)
     _print(found, words or (str(result),), as_json, quiet)
     return boundary.DONE if found.linear == "yes" else boundary.NOTHING
 
 
 def _check(
-    words: tuple[str, ...], output: str | None, chart: str | None, result: str | None
+    words: tuple[str, ...],
+    output: str | None,
+    chart: str | None,
+    result: str | None,
+    report: str | None,
 ) -> None:
     """Raise for a command that cannot be run, and for options that contradict each other."""
     given = [name for name, value in (("--chart", chart), ("--result", result)) if value]
@@ -128,9 +139,11 @@ def _check(
                 f"COMMAND has no {' and no '.join(missing)}; write that where the names of its "
                 "files go, as -- convert {in} -blur 0x2 {out}"
             )
-    if output is not None and Path(output).suffix.lower() != ".json":
-        raise click.BadParameter(f"{output!r} does not end in .json; name it so",
-                                 param_hint="--output")  # fmt: skip
+    for name, file, ending in (("output", output, ".json"), ("report", report, ".html")):
+        if file is not None and Path(file).suffix.lower() != ending:
+            raise click.BadParameter(
+                f"{file!r} does not end in {ending}; name it so", param_hint=f"--{name}"
+            )
 
 
 def _write_chart(path: str, depth: int, force: bool) -> int:
@@ -171,6 +184,14 @@ def _write_kernel(found: "Probe", output: str, force: bool) -> None:
         boundary.say(f"{output}: not written, as no kernel was found")
         return
     write_bytes(output, f"{json.dumps(found.as_file())}\n".encode(), force=force)
+
+
+def _write_report(found: "Probe", command: str, depth: int, report: str, force: bool) -> None:
+    from conv_cli.io.files import write_bytes
+    from conv_cli.probing.charts import Charts
+    from conv_cli.report.probe_page import probe_page
+
+    write_bytes(report, probe_page(found, command, Charts(depth)).encode(), force=force)
 
 
 def _print(found: "Probe", words: tuple[str, ...], as_json: bool, quiet: bool) -> None:

@@ -42,11 +42,13 @@ class Proposal(NamedTuple):
     """A command, and how far its result is from the program's on the charts, in levels.
 
     command : str. "{in}" and "{out}" stand for the files.
+    apart : ndarray, shape (h, w, D), float64. Its result less the program's, on the first chart.
     """
 
     command: str
     largest: float
     mean: float
+    apart: Array
 
 
 class Linear(NamedTuple):
@@ -210,9 +212,12 @@ def _bias(known: Linear, fit: Fit) -> float:
 
 def _off(
     known: Linear, words: _Words, charts: Sequence[tuple[Image, Array]]
-) -> tuple[float, float]:
-    """Return the largest and the mean difference between a command's results and a program's."""
+) -> tuple[float, float, Array]:
+    """Return the largest and the mean difference between a command's results and a program's, and
+    all of the first chart.
+    """
     largest, total, count = 0.0, 0.0, 0
+    apart: list[Array] = []
     for chart, target in charts:
         floats = target.dtype.kind == "f"
         dtype = np.dtype(np.float32) if floats else target.dtype
@@ -220,10 +225,11 @@ def _off(
         pixels = filtered_pixels(chart, words.rule, words.rule.kernels, dtype, mode)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         ours, theirs = _laid(known.layout, pixels, target)
-        off = np.abs(ours.astype(np.float64) - theirs.astype(np.float64))
+        apart.append(ours.astype(np.float64) - theirs.astype(np.float64))
+        off = np.abs(apart[-1])
         largest, total = max(largest, float(off.max())), total + float(off.sum())
         count += off.size
-    return largest, total / max(count, 1)
+    return largest, total / max(count, 1), apart[0]
 
 
 def _laid(layout: Layout, ours: Array, theirs: Array) -> tuple[Array, Array]:

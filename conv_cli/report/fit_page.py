@@ -32,6 +32,7 @@ figure { display: inline-block; margin: 0 1% 1rem 0; width: 48%; vertical-align:
 figure img { width: 100%; image-rendering: pixelated; border: 1px solid #ccc; }
 figcaption { font-size: .9rem; color: #555; }
 svg text { font: 12px system-ui, sans-serif; fill: #444; }
+.wide { overflow-x: auto; }
 code { background: #f4f4f4; padding: .3rem .5rem; display: block; overflow-wrap: anywhere; }
 """
 
@@ -54,9 +55,14 @@ def fit_page(
         *_kernels(fit),
         _next(fit, before, saved),
         "<h2>Pictures</h2>",
-        *(_figure(caption, pixels) for caption, pixels in pictures),
+        *(figure(caption, pixels) for caption, pixels in pictures),
         *_curves(fit),
     ]
+    return document(title, sections)
+
+
+def document(title: str, sections: Sequence[str]) -> str:
+    """Return a whole page of sections, which are HTML as the title is."""
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>\n'
         f"<style>{_STYLE}{STYLE}</style></head><body>\n"
@@ -93,23 +99,27 @@ def _next(fit: Fit, before: str, saved: str | None) -> str:
 
 
 def _kernels(fit: Fit) -> list[str]:
-    tables = [_table(weights) for weights in fit.weights.reshape(-1, *fit.size)]
+    tables = [weights_table(weights) for weights in fit.weights.reshape(-1, *fit.size)]
     if fit.rational is not None and fit.rational.divisor > 1:
         fractions = fit.rational
-        tables += [f"<p>In fractions of {fractions.divisor}:</p>", _table(fractions.numerators)]
+        tables += [
+            f"<p>In fractions of {fractions.divisor}:</p>",
+            weights_table(fractions.numerators),
+        ]
     if fit.exact_weights is not None:
         tables.append("<p>The exact answer, by least squares:</p>")
-        tables += [_table(weights) for weights in fit.exact_weights.reshape(-1, *fit.size)]
+        tables += [weights_table(weights) for weights in fit.exact_weights.reshape(-1, *fit.size)]
     return tables
 
 
-def _table(weights: npt.NDArray[np.float64]) -> str:
+def weights_table(weights: npt.NDArray[np.float64]) -> str:
     """Return a kernel as a table; what is nothing beside the largest weight is shown as 0."""
     large = np.abs(weights) > 1e-9 * np.abs(weights).max()
-    return kernel_table(np.where(large, weights, 0.0))
+    return f'<div class="wide" tabindex="0">{kernel_table(np.where(large, weights, 0.0))}</div>'
 
 
-def _figure(caption: str, pixels: Pixels) -> str:
+def figure(caption: str, pixels: Pixels) -> str:
+    """Return a picture (H, W) or (H, W, 3), uint8 or uint16, with what is said of it."""
     shown, factor = _reduced(pixels)
     note = f", reduced to 1/{factor}" if factor > 1 else ""
     caption = html.escape(caption + note)

@@ -16,9 +16,17 @@ _LONG = 240
 
 def probe_lines(found: Probe) -> list[str]:
     """Return the lines of a summary, of what is known."""
+    rows = probe_rows(found)
+    if found.fit is not None:
+        rows[2:2] = _kernel_lines(found)
+    return [f"{name:<{_NAME}}  {text}".rstrip() for name, text in rows]
+
+
+def probe_rows(found: Probe) -> list[tuple[str, str]]:
+    """Return keys and their values in words, of what is known; the weights aside."""
     known = found.as_dict()
     rows: list[tuple[str, str]] = [("linear", found.linear), ("detail", found.detail)]
-    rows += [(name, text) for name, text in _kernel_rows(found, known)]
+    rows += _place_rows(found, known)
     for name in ("channels", "border", "rounding", "light", "opacity"):
         rows.append((name, _words(known[name])))
     rows.append(("weighted", _words(found.weighted, "colours count by their opacity",
@@ -29,7 +37,7 @@ def probe_lines(found: Probe) -> list[str]:
         rows.append(("", f"differs by {found.apply.largest:.4g} at most, by "
                          f"{found.apply.mean:.3g} on the mean, in levels"))  # fmt: skip
     rows.append(("runs", f"{found.runs}"))
-    return [f"{name:<{_NAME}}  {text}".rstrip() for name, text in rows if text]
+    return [(name, text) for name, text in rows if text]
 
 
 def _words(value: Any, true: str = "yes", false: str = "no") -> str:
@@ -47,12 +55,10 @@ def _command(command: str) -> str:
     return "add -o kernel.json, then: conv-cli apply {in} -k kernel.json -o {out}"
 
 
-def _kernel_rows(found: Probe, known: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return the lines of a kernel: drawn, and where it lies."""
-    fit = found.fit
-    if fit is None:
-        return []
-    exact = found.exact
+def _kernel_lines(found: Probe) -> list[tuple[str, str]]:
+    """Return the lines of a kernel that is drawn."""
+    fit, exact = found.fit, found.exact
+    assert fit is not None
     if fit.rational is not None:
         lines = kernel_lines(fit.rational.numerators, width=_WIDTH, height=_ROWS)
         if fit.rational.divisor > 1:
@@ -60,8 +66,15 @@ def _kernel_rows(found: Probe, known: dict[str, Any]) -> list[tuple[str, str]]:
     else:
         lines = kernel_lines(exact.reshape(-1, *fit.size)[0], width=_WIDTH, height=_ROWS)
     several = "" if exact.ndim == 2 else f", the first of {' by '.join(map(str, exact.shape[:-2]))}"
-    rows = [("kernel", lines[0] + several), *(("", line) for line in lines[1:])]
-    rows += [
+    return [("kernel", lines[0] + several), *(("", line) for line in lines[1:])]
+
+
+def _place_rows(found: Probe, known: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what is known of a kernel beside its weights."""
+    fit = found.fit
+    if fit is None:
+        return []
+    rows = [
         ("size", "x".join(map(str, fit.size))),
         ("origin", f"{fit.origin[0]},{fit.origin[1]}"),
         ("bias", ", ".join(f"{value:.4g}" for value in np.atleast_1d(known["bias"]))),
