@@ -18,6 +18,7 @@ from command import ENVIRONMENT, call, error_line, run, start
 from conv_cli import read_image
 
 pytest.importorskip("distributed")
+psutil = pytest.importorskip("psutil")  # which it needs itself
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
 
 
@@ -77,10 +78,8 @@ def there(file):
 
 def nannies(running):
     """Return the processes that a nanny has started, by their numbers."""
-    lines = subprocess.run(
-        ["ps", "--ppid", str(running.pid), "-o", "pid=,args="], capture_output=True, text=True, check=False
-    ).stdout.splitlines()  # fmt: skip
-    return [int(line.split()[0]) for line in lines if "spawn_main" in line]
+    children = psutil.Process(running.pid).children()
+    return [child.pid for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +112,12 @@ def told(done):
 
 COMMANDS = [
     ("apply", "in", "-r", "-k", "kirsch-n", "-k", "gaussian:2"),
-    ("net", "apply", "sobel-x sobel-y | abs", "in", "-r"),
-    ("find", "in/0.png", "in", "--crop", "3,4,9x9"),
+    pytest.param(
+        ("net", "apply", "sobel-x sobel-y | abs", "in", "-r"), marks=pytest.mark.slow, id="net"
+    ),
+    pytest.param(
+        ("find", "in/0.png", "in", "--crop", "3,4,9x9"), marks=pytest.mark.slow, id="find"
+    ),
 ]
 
 
@@ -217,6 +220,7 @@ class TestBefore:
     def test_address_that_is_none(self, folder, address):
         assert f"--cluster {address}: " in self.refused(folder, address)
 
+    @pytest.mark.slow
     def test_scheduler_has_no_worker(self, folder, tmp_path):
         base = tmp_path / "cluster"
         base.mkdir()
@@ -250,6 +254,7 @@ class TestBefore:
         assert "worker tcp://" in line
         assert f"does not see the input {folder}/in" in line
 
+    @pytest.mark.slow
     def test_output_folder_that_a_worker_does_not_see(self, folder, tmp_path_factory):
         base, out = tmp_path_factory.mktemp("cluster"), tmp_path_factory.mktemp("out")
         hide = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs none "{out}" && exec "$@"', "sh"]

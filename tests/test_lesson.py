@@ -81,7 +81,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module", params=[
-    pytest.param(name, marks=[] if name in ("tiny.png", "opacity.png") else [pytest.mark.slow])
+    pytest.param(name, marks=[] if name == "tiny.png" else [pytest.mark.slow])
     for name in photographs()
 ])  # fmt: skip
 def typed(request, tmp_path_factory):
