@@ -147,12 +147,6 @@ def read_frames(
             yield frames.read(number)
 
 
-def count_frames(source: Source, *, max_pixels: int = MAX_PIXELS) -> int:
-    """Return how many frames a file has, without decoding any. Raises ImageError."""
-    with open_frames(source, max_pixels=max_pixels) as frames:
-        return frames.count
-
-
 def _reader(
     stream: BinaryIO, choice: FrameChoice, max_pixels: int, ending: str | None
 ) -> tuple[_Reader, str]:

@@ -305,9 +305,7 @@ def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += 8 + length + length % 2
 
 
-_OFFSETS = (273, 324)  # StripOffsets and TileOffsets
 _BELOW = (34665, 34853, 40965)  # directories of EXIF, GPS and interoperability
-_LONGS = (3, 4)
 
 
 class _Tiff:

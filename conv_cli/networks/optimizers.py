@@ -1,17 +1,8 @@
 """Ways down a gradient: Adam, and plain gradient descent."""
 
-from typing import Protocol
-
 import numpy as np
 
 from conv_cli.networks.layer import Array
-
-
-class Optimizer(Protocol):
-    """Turns gradients into steps."""
-
-    def step(self, gradients: list[Array], rate: float) -> list[Array]:
-        """Return what to add to each array, of its gradient and a learning rate."""
 
 
 class Adam:
